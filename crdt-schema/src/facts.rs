@@ -1,0 +1,209 @@
+//! Facts: the only things documents hold. Each is written once under a key that names its writer, and never changed or
+//! removed; so any two replicas with the same facts agree, whatever the order in which they learnt them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AttemptNo, DocId, Lamport, NodeId, Stamp, StudyId, TrialId,
+    study::{StudyEdit, StudyRecord},
+    trial::{Claim, End, Place, Point, TrialEdit, TrialSpec},
+};
+
+/// Trials in one bucket map.
+pub const BUCKET: u64 = 64;
+/// Trials in one segment document.
+pub const SEGMENT: u64 = 1024;
+
+/// One fact and the document it stands in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// In the cluster document.
+    Cluster(ClusterFact),
+    /// In a study's document.
+    Study(StudyId, StudyFact),
+    /// In the trial segment of the trial's proposer.
+    Trial(StudyId, Place, TrialFact),
+    /// In a metric segment of the executing node.
+    Metric(StudyId, MetricChunk),
+}
+
+/// About the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClusterFact {
+    /// A node made or joined the cluster.
+    Joined(NodeRecord),
+    /// What a node last said of itself; the largest Lamport wins.
+    Hardware {
+        /// The node.
+        node: NodeId,
+        /// Orders its statements.
+        lamport: Lamport,
+        /// What it says.
+        hardware: Hardware,
+    },
+    /// A study exists.
+    Listed {
+        /// The study.
+        study: StudyId,
+        /// Who created it.
+        node: NodeId,
+        /// When.
+        at: Stamp,
+    },
+    /// A person drained, resumed, gave up or removed a node.
+    NodeEdit {
+        /// The node.
+        node: NodeId,
+        /// Orders edits.
+        lamport: Lamport,
+        /// Who edited.
+        by: NodeId,
+        /// What.
+        edit: NodeEdit,
+    },
+}
+
+/// A member.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Its identity.
+    pub node: NodeId,
+    /// Its Ed25519 public key, hexadecimal.
+    pub public_key: String,
+    /// When.
+    pub at: Stamp,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hardware {
+    /// The name people see.
+    pub name: String,
+    /// Of its daemon.
+    pub version: String,
+    /// Where peers reach it.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// `--label`s.
+    #[serde(default)]
+    pub labels: indexmap::IndexMap<String, String>,
+    /// Its slots.
+    #[serde(default)]
+    pub slots: Vec<SlotSpec>,
+}
+
+/// One place where trials run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotSpec {
+    /// A GPU's UUID, or `cpu-0`, ….
+    pub id: String,
+    /// Which.
+    pub kind: SlotKind,
+}
+
+/// A slot's kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlotKind {
+    /// One GPU.
+    Gpu,
+    /// A share of the CPUs.
+    Cpu,
+}
+
+/// A person's word about a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeEdit {
+    /// Start nothing new there.
+    Drain,
+    /// Undo a drain.
+    Resume,
+    /// It won't come back: its attempts are over.
+    Lost,
+    /// For ever.
+    Removed,
+}
+
+/// About a study.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StudyFact {
+    /// Its definition.
+    Defined(StudyRecord),
+    /// An edit.
+    Edited {
+        /// Orders edits.
+        lamport: Lamport,
+        /// Who edited.
+        by: NodeId,
+        /// What.
+        edit: StudyEdit,
+    },
+}
+
+/// About a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrialFact {
+    /// What it is.
+    Proposed(TrialSpec),
+    /// Somebody holds an attempt.
+    Claimed {
+        /// From 1 up.
+        attempt: AttemptNo,
+        /// The holder.
+        node: NodeId,
+        /// The lease.
+        claim: Claim,
+    },
+    /// An attempt ended.
+    Ended {
+        /// Which.
+        attempt: AttemptNo,
+        /// The holder.
+        node: NodeId,
+        /// How.
+        end: End,
+    },
+    /// An edit.
+    Edited {
+        /// Orders edits.
+        lamport: Lamport,
+        /// Who edited.
+        by: NodeId,
+        /// What.
+        edit: TrialEdit,
+    },
+}
+
+/// Points of one attempt's curve, written together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricChunk {
+    /// The executing node, whose segment it stands in.
+    pub node: NodeId,
+    /// Which of its segments.
+    pub segment: u32,
+    /// The trial.
+    pub trial: TrialId,
+    /// The attempt.
+    pub attempt: AttemptNo,
+    /// Position among this attempt's chunks, from 0 up.
+    pub chunk: u32,
+    /// The points.
+    pub points: Vec<Point>,
+}
+
+impl Fact {
+    /// The document this fact stands in.
+    pub fn doc(&self) -> DocId {
+        match self {
+            Self::Cluster(_) => DocId::Cluster,
+            Self::Study(study, _) => DocId::Study(study.clone()),
+            Self::Trial(study, place, _) => {
+                DocId::Trials { study: study.clone(), node: place.node.clone(), segment: (place.seq / SEGMENT) as u32 }
+            }
+            Self::Metric(study, chunk) => {
+                DocId::Metrics { study: study.clone(), node: chunk.node.clone(), segment: chunk.segment }
+            }
+        }
+    }
+}

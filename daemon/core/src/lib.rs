@@ -1,0 +1,3 @@
+//! The node as a sans-IO state machine.
+
+pub mod launch;
