@@ -1,3 +1,4 @@
 //! The node as a sans-IO state machine.
 
+pub mod commands;
 pub mod launch;
