@@ -1,5 +1,7 @@
 //! What a study is: the definition as created, and its states.
 
+pub mod validate;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,5 +1,8 @@
 //! The search space: what may vary, in what range, and when (CONTRACT's JSON form).
 
+pub mod check;
+pub mod merge;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

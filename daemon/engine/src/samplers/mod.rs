@@ -1,0 +1,69 @@
+//! The contract of samplers, written once, and their registry. One file per sampler.
+//!
+//! A sampler is a pure function: the same [`Ask`] gives the same [`Suggestion`] on every machine. It never answers a
+//! configuration that the history knows (waiting and running ones included) while the space has another one.
+
+use metaopt_schema::{FieldError, space::Params, study::SamplerSpec};
+
+use crate::history::History;
+
+/// Everything a suggestion depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What is known of the study; it carries the space.
+    pub history: &'a History,
+    /// The study's seed.
+    pub seed: u64,
+    /// The proposing node's slot in this study: its creator 0, others a hash of their ID.
+    pub slot: u64,
+    /// How many suggestions this node has drawn in this study before (never reused, also after a restart).
+    pub draw: u64,
+    /// Nodes that propose, as published; empty or one: alone.
+    pub members: &'a [Member],
+    /// The proposing node's position in `members`.
+    pub me: usize,
+    /// Trials that the budget still allows; none: no end.
+    pub budget_left: Option<u64>,
+}
+
+/// A node that proposes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Member {
+    /// [`crate::hash64`] of its node ID.
+    pub id: u64,
+    /// Its share of the work, above 0 (published slots times speed).
+    pub weight: f64,
+}
+
+/// What a sampler answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suggestion {
+    /// Canonical values of the active parameters, in order of declaration; never a fidelity.
+    pub params: Params,
+    /// The sampler that chose: for `auto` the one it handed over to.
+    pub sampler: &'static str,
+}
+
+/// Why there is nothing to suggest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Every configuration of the finite space is known.
+    Exhausted,
+    /// What is left belongs to other nodes: ask again when the history or the members change.
+    Wait,
+}
+
+/// Proposes configurations.
+pub trait Sampler: Send + Sync {
+    /// The next configuration, or why there is none.
+    fn suggest(&self, ask: &Ask) -> Result<Suggestion, Stop>;
+}
+
+/// Samplers of this version, as named in a study.
+pub const NAMES: [&str; 5] = ["auto", "tpe", "random", "sobol", "grid"];
+
+/// The sampler that a study names, with its options; errors point into `/sampler`.
+pub fn sampler(spec: &SamplerSpec) -> Result<Box<dyn Sampler>, Vec<FieldError>> {
+    let _ = spec;
+    Err(Vec::new())
+}
