@@ -1,1 +1,7 @@
-//! placeholder
+//! The daemon: sockets, disk, child processes, GPUs and clocks around the node of `metaopt-core`.
+//!
+//! Owns: all I/O. Must not: decide anything about studies or trials.
+
+pub mod exec;
+pub mod platform;
+pub mod secrets;
