@@ -164,6 +164,15 @@ pub enum TrialFact {
         /// How.
         end: End,
     },
+    /// The result that a script gave while its process still ran, or that came after the attempt had been given up.
+    Told {
+        /// Which.
+        attempt: AttemptNo,
+        /// The holder.
+        node: NodeId,
+        /// What was told.
+        end: End,
+    },
     /// An edit.
     Edited {
         /// Orders edits.

@@ -13,6 +13,7 @@ pub mod stamp;
 pub mod study;
 pub mod template;
 pub mod trial;
+pub mod view;
 
 pub use ids::{AttemptKey, AttemptNo, ClaimId, DocId, NodeId, StudyId, TrialId};
 pub use problem::{FieldError, Fields};

@@ -1,0 +1,162 @@
+//! The read view: plain structs folded from facts, the same on every node that has the same facts.
+//!
+//! Law (tested): folding a set of facts in any order, with any duplicates, gives the same view.
+
+pub mod cluster;
+pub mod study;
+pub mod trial;
+
+use std::collections::{BTreeMap, HashMap};
+
+pub use cluster::{ClusterView, NodeView};
+pub use study::StudyView;
+pub use trial::{AttemptView, RetryPolicy, TrialView};
+
+use crate::{
+    StudyId, TrialId,
+    facts::{Fact, StudyFact, TrialFact},
+};
+
+/// Everything a node knows.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// Members and the index of studies.
+    pub cluster: ClusterView,
+    studies: BTreeMap<StudyId, StudyView>,
+    homes: HashMap<TrialId, StudyId>,
+    labels: HashMap<String, Vec<TrialId>>,
+    early: BTreeMap<StudyId, Vec<Fact>>,
+}
+
+/// What a fact changed, for those who keep caches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// Nothing that is shown.
+    Nothing,
+    /// A node.
+    Cluster,
+    /// A study's own fields.
+    Study(StudyId),
+    /// A trial.
+    Trial(StudyId, TrialId),
+}
+
+impl World {
+    /// Nothing known.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Studies that aren't deleted, by ID.
+    pub fn studies(&self) -> impl Iterator<Item = &StudyView> {
+        self.studies.values().filter(|s| !s.deleted)
+    }
+
+    /// By ID; also a deleted one.
+    pub fn study(&self, id: &StudyId) -> Option<&StudyView> {
+        self.studies.get(id)
+    }
+
+    /// By the name that is shown.
+    pub fn study_named(&self, name: &str) -> Option<&StudyView> {
+        self.studies().find(|s| s.name == name)
+    }
+
+    /// By trial ID.
+    pub fn trial(&self, id: &TrialId) -> Option<(&StudyView, &TrialView)> {
+        let study = self.studies.get(self.homes.get(id)?).filter(|s| !s.deleted)?;
+        Some((study, study.trial(id)?))
+    }
+
+    /// Trials with this label, in the order in which they were learnt.
+    pub fn labelled(&self, label: &str) -> Vec<(&StudyView, &TrialView)> {
+        self.labels.get(label).into_iter().flatten().filter_map(|id| self.trial(id)).collect()
+    }
+
+    /// Folds one fact.
+    pub fn fold(&mut self, fact: &Fact) -> Touched {
+        match fact {
+            Fact::Cluster(fact) => {
+                self.cluster.fold(fact);
+                Touched::Cluster
+            }
+            Fact::Study(id, StudyFact::Defined(record)) => {
+                if self.studies.contains_key(id) {
+                    return Touched::Nothing;
+                }
+                self.studies.insert(id.clone(), StudyView::new(record.clone()));
+                for early in self.early.remove(id).unwrap_or_default() {
+                    self.fold(&early);
+                }
+                self.rename();
+                Touched::Study(id.clone())
+            }
+            Fact::Study(id, edit) => match self.studies.get_mut(id) {
+                Some(study) => {
+                    study.fold_study(edit);
+                    if study.deleted {
+                        self.forget(id);
+                    }
+                    self.rename();
+                    Touched::Study(id.clone())
+                }
+                None => self.keep(id, fact),
+            },
+            Fact::Trial(id, place, body) => match self.studies.get_mut(id) {
+                Some(study) if study.deleted => Touched::Nothing,
+                Some(study) => {
+                    if let (TrialFact::Proposed(_), Some(i)) = (body, study.fold_trial(place, body)) {
+                        let trial = &study.trials()[i];
+                        self.homes.insert(place.id.clone(), id.clone());
+                        self.labels.entry(trial.label()).or_default().push(place.id.clone());
+                    }
+                    Touched::Trial(id.clone(), place.id.clone())
+                }
+                None => self.keep(id, fact),
+            },
+            Fact::Metric(id, chunk) => match self.studies.get_mut(id) {
+                Some(study) if study.deleted => Touched::Nothing,
+                Some(study) => {
+                    study.fold_metric(chunk);
+                    Touched::Trial(id.clone(), chunk.trial.clone())
+                }
+                None => self.keep(id, fact),
+            },
+        }
+    }
+
+    fn keep(&mut self, id: &StudyId, fact: &Fact) -> Touched {
+        self.early.entry(id.clone()).or_default().push(fact.clone());
+        Touched::Nothing
+    }
+
+    /// Drops what a deleted study held; its tombstone stays.
+    fn forget(&mut self, id: &StudyId) {
+        let Some(study) = self.studies.get_mut(id) else { return };
+        for trial in study.trials() {
+            self.homes.remove(&trial.place.id);
+            self.labels.remove(&trial.label());
+        }
+        study.clear();
+    }
+
+    /// Names are labels: where several studies carry one, the later (by stamp, then ID) gets `-2`, `-3`, ….
+    fn rename(&mut self) {
+        let mut order: Vec<_> =
+            self.studies().map(|s| (s.record.at.clone(), s.id.clone(), s.label().to_owned())).collect();
+        order.sort();
+        let mut taken: HashMap<String, ()> = HashMap::new();
+        for (_, id, label) in order {
+            let mut name = label.clone();
+            let mut n = 2;
+            while taken.contains_key(&name) {
+                name = format!("{label}-{n}");
+                n += 1;
+            }
+            taken.insert(name.clone(), ());
+            if let Some(study) = self.studies.get_mut(&id) {
+                study.name = name;
+            }
+        }
+    }
+}
