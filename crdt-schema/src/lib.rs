@@ -5,8 +5,10 @@
 //! how a set of facts folds into one view, whatever the order in which they arrive.
 //! Must not: do I/O, read clocks, draw random numbers. Time and identity come in as arguments.
 
+pub mod docs;
 pub mod facts;
 pub mod ids;
+pub mod migrate;
 pub mod problem;
 pub mod space;
 pub mod stamp;
