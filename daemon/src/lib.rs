@@ -5,3 +5,4 @@
 pub mod exec;
 pub mod platform;
 pub mod secrets;
+pub mod store;

@@ -1,0 +1,296 @@
+//! The store: every change of every document, on disk before anybody hears of it.
+//!
+//! Owns: the redb database of the data directory, and the lock that keeps a second daemon out. Must not: look into
+//! changes, or decide what to store.
+//!
+//! A change is stored under (document, actor, seq); a snapshot of a document takes the place of the changes it covers,
+//! in one transaction. What [`Store::commit`] has answered survives any crash.
+
+mod error;
+mod format;
+mod open;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use metaopt_schema::{
+    DocId,
+    docs::{RawChange, Vector},
+};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, WriteTransaction};
+
+use format::{CHANGES, FORMAT_KEY, META, SNAPSHOTS};
+use open::DirLock;
+
+pub use error::StoreError;
+pub use open::{DATABASE, LOCK, Opener, on_disk};
+
+/// Changes after which a document should be snapshotted.
+pub const SNAPSHOT_CHANGES: u64 = 2_000;
+/// Bytes of changes after which a document should be snapshotted: about what a start reads in a millisecond or two.
+pub const SNAPSHOT_BYTES: u64 = 4 << 20;
+
+/// What [`Store::open`] found.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store, ready.
+    pub store: Store,
+    /// Where the corrupt database that stood there is now. The store is then empty: the node has to learn everything
+    /// from its peers, and to say so.
+    pub moved_aside: Option<PathBuf>,
+}
+
+/// A document as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredDoc {
+    /// Which.
+    pub id: DocId,
+    /// Its last snapshot.
+    pub snapshot: Option<Vec<u8>>,
+    /// The changes since, by actor and number.
+    pub changes: Vec<RawChange>,
+}
+
+/// The open database. Its owner is one thread: every method waits for the disk.
+pub struct Store {
+    path: PathBuf,
+    opener: Opener,
+    /// `None` after a failed [`Store::reopen`].
+    database: Option<Database>,
+    /// Changes and bytes since each document's snapshot.
+    tails: BTreeMap<DocId, (u64, u64)>,
+    // Released last, so that nobody enters before the database is closed.
+    _lock: DirLock,
+}
+
+impl Store {
+    /// Opens the store of the data directory `dir`, which must exist. A second daemon is refused; a corrupt database is
+    /// moved aside and a fresh one begun.
+    pub fn open(dir: &Path) -> Result<Opened, StoreError> {
+        Self::open_on(dir, on_disk())
+    }
+
+    /// Like [`Store::open`], on another disk.
+    pub fn open_on(dir: &Path, opener: Opener) -> Result<Opened, StoreError> {
+        let lock = DirLock::take(dir)?;
+        let path = dir.join(DATABASE);
+        let found = open::database(&path, &opener)?;
+        let mut store = Self { path, opener, database: Some(found.database), tails: BTreeMap::new(), _lock: lock };
+        store.count_tails()?;
+        Ok(Opened { store, moved_aside: found.moved_aside })
+    }
+
+    /// Closes the database and opens it again, as is needed after [`StoreError::Full`], [`StoreError::Io`] or
+    /// [`StoreError::Closed`]; the lock is kept. All that was acknowledged is there; what failed is to be committed
+    /// again (committing a change twice is harmless). A corrupt database is an error here: moving it aside would lose
+    /// what the running node relies on.
+    pub fn reopen(&mut self) -> Result<(), StoreError> {
+        // The old handle first: the file admits one.
+        self.database = None;
+        self.database = Some(open::attempt(&self.path, &self.opener)?);
+        self.count_tails()
+    }
+
+    /// Every document.
+    pub fn load(&self) -> Result<Vec<StoredDoc>, StoreError> {
+        self.read(|transaction| {
+            let mut docs: BTreeMap<String, StoredDoc> = BTreeMap::new();
+            for row in transaction.open_table(SNAPSHOTS)?.iter()? {
+                let (key, bytes) = row?;
+                let doc = entry(&mut docs, key.value())?;
+                doc.snapshot = Some(bytes.value().to_vec());
+            }
+            for row in transaction.open_table(CHANGES)?.iter()? {
+                let (key, bytes) = row?;
+                let (name, actor, seq) = key.value();
+                let change = RawChange { actor: actor.into(), seq, bytes: bytes.value().into() };
+                entry(&mut docs, name)?.changes.push(change);
+            }
+            Ok(docs.into_values().collect())
+        })
+    }
+
+    /// One document; `None` when nothing of it is stored.
+    pub fn load_doc(&self, id: &DocId) -> Result<Option<StoredDoc>, StoreError> {
+        let name = id.to_string();
+        self.read(|transaction| {
+            let snapshot = transaction.open_table(SNAPSHOTS)?.get(name.as_str())?.map(|bytes| bytes.value().to_vec());
+            let mut changes = Vec::new();
+            let end = after(&name);
+            for row in transaction.open_table(CHANGES)?.range(start(&name)..start(&end))? {
+                let (key, bytes) = row?;
+                let (_, actor, seq) = key.value();
+                changes.push(RawChange { actor: actor.into(), seq, bytes: bytes.value().into() });
+            }
+            let stored = snapshot.is_some() || !changes.is_empty();
+            Ok(stored.then(|| StoredDoc { id: id.clone(), snapshot, changes }))
+        })
+    }
+
+    /// One of the daemon's own values.
+    pub fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|transaction| Ok(transaction.open_table(META)?.get(key)?.map(|value| value.value().to_vec())))
+    }
+
+    /// Stores changes and the daemon's own values, all or none; on disk when it answers. Storing a change again is
+    /// harmless; another change of the same actor and number is refused.
+    pub fn commit(&mut self, changes: &[(DocId, RawChange)], meta: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+        if changes.is_empty() && meta.is_empty() {
+            return Ok(());
+        }
+        let mut contradiction = None;
+        let mut fresh = Vec::with_capacity(changes.len());
+        self.write(|transaction| {
+            let mut table = transaction.open_table(CHANGES)?;
+            for (id, change) in changes {
+                let name = id.to_string();
+                let old = table.insert((name.as_str(), &*change.actor, change.seq), &*change.bytes)?;
+                match old.map(|old| old.value() == &*change.bytes) {
+                    None => fresh.push((id, change.bytes.len() as u64)),
+                    Some(true) => {}
+                    Some(false) => {
+                        contradiction = Some((id.clone(), change.seq));
+                        return Ok(false);
+                    }
+                }
+            }
+            let mut table = transaction.open_table(META)?;
+            for (key, value) in meta.iter().filter(|(key, _)| key != FORMAT_KEY) {
+                table.insert(key.as_str(), value.as_slice())?;
+            }
+            Ok(true)
+        })?;
+        if let Some((doc, seq)) = contradiction {
+            return Err(StoreError::Contradiction { path: self.path.clone(), doc, seq });
+        }
+        for (id, bytes) in fresh {
+            let tail = self.tails.entry(id.clone()).or_default();
+            *tail = (tail.0 + 1, tail.1 + bytes);
+        }
+        Ok(())
+    }
+
+    /// Puts a snapshot in the place of the changes that it covers, in one transaction. `covered` is the vector of the
+    /// document when it was saved; changes stored since then stay.
+    pub fn snapshot(&mut self, id: &DocId, bytes: &[u8], covered: &Vector) -> Result<(), StoreError> {
+        let name = id.to_string();
+        let mut gone = (0, 0);
+        self.write(|transaction| {
+            // So that a start after a crash need not walk the whole file to find the free pages.
+            transaction.set_quick_repair(true);
+            transaction.open_table(SNAPSHOTS)?.insert(name.as_str(), bytes)?;
+            let mut table = transaction.open_table(CHANGES)?;
+            for (actor, count) in covered {
+                let range = (name.as_str(), &**actor, 0)..=(name.as_str(), &**actor, *count);
+                table.retain_in(range, |_, bytes| {
+                    gone = (gone.0 + 1, gone.1 + bytes.len() as u64);
+                    false
+                })?;
+            }
+            Ok(true)
+        })?;
+        if let Some(tail) = self.tails.get_mut(id) {
+            *tail = (tail.0.saturating_sub(gone.0), tail.1.saturating_sub(gone.1));
+        }
+        Ok(())
+    }
+
+    /// Forgets a document.
+    pub fn delete(&mut self, id: &DocId) -> Result<(), StoreError> {
+        let name = id.to_string();
+        let end = after(&name);
+        self.write(|transaction| {
+            transaction.open_table(SNAPSHOTS)?.remove(name.as_str())?;
+            transaction.open_table(CHANGES)?.retain_in(start(&name)..start(&end), |_, _| false)?;
+            Ok(true)
+        })?;
+        self.tails.remove(id);
+        Ok(())
+    }
+
+    /// Whether so much was stored of a document since its last snapshot that the next is due. Costs nothing.
+    pub fn wants_snapshot(&self, id: &DocId) -> bool {
+        self.tails.get(id).is_some_and(|&(changes, bytes)| changes >= SNAPSHOT_CHANGES || bytes >= SNAPSHOT_BYTES)
+    }
+
+    /// Where the database is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn count_tails(&mut self) -> Result<(), StoreError> {
+        self.tails = self.read(|transaction| {
+            let mut tails: BTreeMap<DocId, (u64, u64)> = BTreeMap::new();
+            let mut last: Option<(String, DocId)> = None;
+            for row in transaction.open_table(CHANGES)?.iter()? {
+                let (key, bytes) = row?;
+                let name = key.value().0;
+                let id = match &last {
+                    Some((text, id)) if text == name => id.clone(),
+                    _ => parse(name)?,
+                };
+                let tail = tails.entry(id.clone()).or_default();
+                *tail = (tail.0 + 1, tail.1 + bytes.value().len() as u64);
+                last = Some((name.to_owned(), id));
+            }
+            Ok(tails)
+        })?;
+        Ok(())
+    }
+
+    fn database(&self) -> Result<&Database, StoreError> {
+        self.database.as_ref().ok_or_else(|| StoreError::Closed { path: self.path.clone() })
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let transaction = self.database()?.begin_read().map_err(|error| StoreError::redb(&self.path, error))?;
+        work(&transaction).map_err(|error| StoreError::redb(&self.path, error))
+    }
+
+    /// Runs `work` in a transaction, durable on return; undone where it fails or answers false.
+    fn write(&self, work: impl FnOnce(&mut WriteTransaction) -> Result<bool, redb::Error>) -> Result<(), StoreError> {
+        let database = self.database()?;
+        let whole = || -> Result<(), redb::Error> {
+            let mut transaction = database.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            if work(&mut transaction)? {
+                transaction.commit()?
+            } else {
+                transaction.abort()?
+            }
+            Ok(())
+        };
+        whole().map_err(|error| StoreError::redb(&self.path, error))
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// The first key of the document `name`.
+fn start(name: &str) -> (&str, &[u8], u64) {
+    (name, &[], 0)
+}
+
+/// The name right after `name` in the tables' order.
+fn after(name: &str) -> String {
+    format!("{name}\0")
+}
+
+fn parse(name: &str) -> Result<DocId, redb::Error> {
+    name.parse().map_err(|error| redb::Error::Corrupted(format!("{error}")))
+}
+
+fn entry<'a>(docs: &'a mut BTreeMap<String, StoredDoc>, name: &str) -> Result<&'a mut StoredDoc, redb::Error> {
+    if !docs.contains_key(name) {
+        docs.insert(name.to_owned(), StoredDoc { id: parse(name)?, snapshot: None, changes: Vec::new() });
+    }
+    docs.get_mut(name).ok_or_else(|| redb::Error::Corrupted(format!("document {name} vanished while loading")))
+}

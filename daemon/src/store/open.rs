@@ -1,0 +1,123 @@
+//! Getting hold of the database: one daemon per directory, private files, corrupt ones moved aside.
+//!
+//! Owns: the lock file and the way to a working database. Must not: know what the tables hold.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use redb::{Builder, Database, DatabaseError};
+
+use super::{StoreError, format};
+use crate::platform::files;
+
+/// The database's name in the data directory.
+pub const DATABASE: &str = "metaopt.redb";
+/// The lock's name in the data directory.
+pub const LOCK: &str = "lock";
+/// Pages kept in memory, in bytes: documents are in memory anyway, and are read from disk only at a start.
+const CACHE: usize = 32 << 20;
+
+/// How a database file is opened; tests put a failing disk here.
+pub type Opener = Arc<dyn Fn(&Builder, &Path) -> Result<Database, DatabaseError> + Send + Sync>;
+
+/// The real disk.
+pub fn on_disk() -> Opener {
+    Arc::new(|builder, path| builder.create(path))
+}
+
+/// Holds the data directory for this process, until dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct DirLock {
+    _file: File,
+}
+
+impl DirLock {
+    /// Takes the lock, or tells who has it.
+    pub(super) fn take(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join(LOCK);
+        let failed = |error| StoreError::io(&path, error);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Best effort: the refusal stands without the number.
+                let _ = file.read_to_string(&mut holder);
+                return Err(StoreError::InUse { path: dir.to_owned(), pid: holder.trim().parse().ok() });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        // The number is a courtesy to the next daemon that finds the lock taken; a full disk must not prevent a start.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Self { _file: file })
+    }
+}
+
+/// A database at hand, and where the corrupt one that stood there is now.
+pub(super) struct Found {
+    pub(super) database: Database,
+    pub(super) moved_aside: Option<PathBuf>,
+}
+
+/// Opens the database at `path`, a new one where there is none. One that is corrupt is moved aside.
+pub(super) fn database(path: &Path, opener: &Opener) -> Result<Found, StoreError> {
+    match attempt(path, opener) {
+        Ok(database) => Ok(Found { database, moved_aside: None }),
+        Err(error) if error.is_corruption() => {
+            let aside = aside(path);
+            fs::rename(path, &aside).map_err(|error| StoreError::io(path, error))?;
+            tracing::error!(
+                database = %path.display(), kept = %aside.display(), %error,
+                "the database is corrupt: it was moved aside and a fresh one is started"
+            );
+            Ok(Found { database: attempt(path, opener)?, moved_aside: Some(aside) })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens the database as it is.
+pub(super) fn attempt(path: &Path, opener: &Opener) -> Result<Database, StoreError> {
+    match files::create_private(path) {
+        Ok(_) => files::sync_parent(path).map_err(|error| StoreError::io(path, error))?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            files::restrict(path).map_err(|error| StoreError::io(path, error))?;
+        }
+        Err(error) => return Err(StoreError::io(path, error)),
+    }
+    let mut builder = Database::builder();
+    // A plain open trusts the file and may panic later on a flipped bit; every page is read at a start anyway.
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        let database = opener(&builder, path).map_err(|error| StoreError::redb(path, error))?;
+        format::settle(&database, path)?;
+        Ok(database)
+    }));
+    opened.unwrap_or_else(|_| {
+        Err(StoreError::Corrupt { path: path.to_owned(), detail: "reading it failed an inner check of redb".into() })
+    })
+}
+
+/// A name beside `path` that is free.
+fn aside(path: &Path) -> PathBuf {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let name = |n: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".corrupt-{seconds}"));
+        if n > 0 {
+            name.push(format!("-{n}"));
+        }
+        PathBuf::from(name)
+    };
+    (0..).map(name).find(|name| !name.exists()).unwrap_or_else(|| name(0))
+}
