@@ -22,8 +22,15 @@ use crate::{DocId, facts::Fact};
 const VERSION_KEY: &str = "v";
 /// The document kind's key in the root map.
 const KIND_KEY: &str = "kind";
-/// The chunk type of an uncompressed change in Automerge's binary format; it follows magic and checksum.
-const PLAIN_CHANGE: (usize, u8) = (8, 1);
+/// Where Automerge's binary format has a chunk's checksum, the first bytes of its hash; after it comes its type.
+const CHECKSUM: std::ops::Range<usize> = 4..8;
+/// The type of an uncompressed change.
+const PLAIN_CHANGE: u8 = 1;
+
+/// Whether a key of the root map is no fact, but says what the document is (law 3).
+fn is_marker(key: &str) -> bool {
+    key == VERSION_KEY || key == KIND_KEY
+}
 
 /// One replica of one document.
 #[derive(Clone)]
@@ -231,12 +238,15 @@ impl Doc {
 
     /// Whether `raw` is a change, and a new one.
     fn check(&self, raw: &RawChange) -> Result<Option<Change>, String> {
-        let (at, plain) = PLAIN_CHANGE;
         // A small compressed chunk can inflate to gigabytes; metaopt never writes one.
-        if raw.bytes.get(at) != Some(&plain) {
+        if raw.bytes.get(CHECKSUM.end) != Some(&PLAIN_CHANGE) {
             return Err("it is not an uncompressed Automerge change".into());
         }
         let change = Change::try_from(&*raw.bytes).map_err(|error| error.to_string())?;
+        // Automerge doesn't compare them for single changes.
+        if raw.bytes.get(CHECKSUM) != change.hash().0.get(..CHECKSUM.len()) {
+            return Err("its checksum is wrong".into());
+        }
         if change.raw_bytes().len() != raw.bytes.len() {
             return Err("bytes follow the change".into());
         }
@@ -269,9 +279,10 @@ impl Doc {
     fn read_patch(&mut self, patch: &Patch, applied: &mut Applied) {
         let PatchAction::PutMap { key, value, conflict } = &patch.action else {
             // Nothing but puts is ever written; a `Conflict` means a second value for a key.
-            applied.refold |= matches!(&patch.action, PatchAction::Conflict { .. });
             if let PatchAction::Conflict { prop: Prop::Map(key) } = &patch.action {
-                self.split |= patch.obj == ROOT && codec::bucket_of(key).is_some();
+                let root = patch.obj == ROOT;
+                applied.refold |= !(root && is_marker(key));
+                self.split |= root && codec::bucket_of(key).is_some();
             }
             return;
         };
@@ -280,7 +291,7 @@ impl Doc {
             [(_, Prop::Map(key))] => codec::bucket_of(key),
             _ => None,
         };
-        if bucket.is_none() && (!patch.path.is_empty() || key == VERSION_KEY || key == KIND_KEY) {
+        if bucket.is_none() && (!patch.path.is_empty() || is_marker(key)) {
             applied.unknown += usize::from(!patch.path.is_empty());
             return;
         }
@@ -315,7 +326,7 @@ impl Doc {
     fn read_map(&self, map: &ObjId, bucket: Option<u64>, facts: &mut Facts) {
         for item in self.replica.map_range(map, ..) {
             let key = item.key.as_ref();
-            if bucket.is_none() && (key == VERSION_KEY || key == KIND_KEY) {
+            if bucket.is_none() && is_marker(key) {
                 continue;
             }
             // All values, not only Automerge's choice: the second of two buckets would be hidden otherwise.

@@ -39,7 +39,7 @@ pub const MAX_WAITING: usize = 4096;
 pub type Vector = BTreeMap<Arc<[u8]>, u64>;
 
 /// One Automerge change as it is stored and sent: opaque, immutable, cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RawChange {
     /// Who wrote it; see [`Actor`].
     pub actor: Arc<[u8]>,
@@ -47,6 +47,12 @@ pub struct RawChange {
     pub seq: u64,
     /// Automerge's encoding of it, uncompressed.
     pub bytes: Arc<[u8]>,
+}
+
+impl std::fmt::Debug for RawChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "change {} of {} ({} bytes)", self.seq, self.actor.escape_ascii(), self.bytes.len())
+    }
 }
 
 /// A writer of changes: one run of one node's daemon. Never the same twice, since a reused (actor, seq) with other

@@ -1,0 +1,268 @@
+//! The laws of the documents, one test each, and what happens to those who break them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use automerge::{ActorId, Automerge, ObjType, ROOT, ReadDoc, transaction::Transactable};
+use common::{actor, all, bag, claimed, node, noted, on, other, proposed, samples, study};
+use metaopt_schema::{
+    DocId,
+    docs::{Actor, Doc, DocError, RawChange},
+    facts::{Fact, TrialFact},
+};
+
+fn segment() -> DocId {
+    proposed(0).doc()
+}
+
+/// A change that metaopt itself would never write, by `actor`, on top of `doc`.
+fn foreign(doc: &Doc, actor: &Actor, work: impl FnOnce(&mut automerge::transaction::Transaction<'_>)) -> RawChange {
+    let saved = doc.save();
+    let mut raw = Automerge::load(&saved).unwrap().with_actor(ActorId::from(&**actor.bytes()));
+    let mut transaction = raw.transaction();
+    work(&mut transaction);
+    transaction.commit();
+    let change = raw.get_last_local_change().unwrap();
+    RawChange { actor: actor.bytes().clone(), seq: change.seq(), bytes: change.raw_bytes().into() }
+}
+
+#[test]
+fn a_written_fact_is_never_changed_and_a_failed_write_leaves_nothing() {
+    let mut doc = Doc::new(noted(1, "a").doc(), &actor(&node()));
+    doc.write(&[noted(1, "a")]).unwrap().unwrap();
+    let before = (doc.heads(), all(&doc));
+    let error = doc.write(&[noted(2, "b"), noted(1, "other")]).unwrap_err();
+    assert!(matches!(&error, DocError::AlreadyWritten { key, .. } if key.starts_with("e/1/")), "{error}");
+    assert!(doc.write(&[noted(3, "c"), noted(3, "d")]).is_err(), "nor twice in one change");
+    assert_eq!((doc.heads(), all(&doc)), before);
+    assert_eq!(doc.write(&[noted(1, "a")]).unwrap(), None);
+    assert_eq!(doc.write(&[]).unwrap(), None);
+    let change = doc.write(&[noted(1, "a"), noted(2, "b"), noted(2, "b")]).unwrap().unwrap();
+    assert_eq!(change.seq, 2);
+    assert_eq!(all(&doc), bag([noted(1, "a"), noted(2, "b")]));
+}
+
+#[test]
+fn only_the_proposer_opens_buckets_and_only_the_executor_writes_its_curves() {
+    let mut doc = Doc::new(segment(), &actor(&other()));
+    assert!(matches!(doc.write(&[proposed(0)]), Err(DocError::NotOurs { .. })));
+    assert!(matches!(doc.write(&[claimed(0, &other(), "c")]), Err(DocError::UnknownTrial { .. })));
+    let (id, facts) = samples().pop().unwrap();
+    assert!(matches!(Doc::new(id, &actor(&other())).write(&facts), Err(DocError::NotOurs { .. })));
+    let mut stray = Doc::new(DocId::Cluster, &actor(&node()));
+    assert!(matches!(stray.write(&[proposed(0)]), Err(DocError::WrongDocument { .. })));
+    assert!(stray.heads().is_empty());
+}
+
+#[test]
+fn replicas_that_begin_a_document_at_once_lose_nothing() {
+    let (mut a, mut b) =
+        (Doc::new(noted(1, "").doc(), &actor(&node())), Doc::new(noted(1, "").doc(), &actor(&other())));
+    let mine = a.write(&[noted(1, "a")]).unwrap().unwrap();
+    let theirs = b.write(&[noted(2, "b")]).unwrap().unwrap();
+    let (left, right) = (a.apply(&[theirs]), b.apply(&[mine]));
+    assert_eq!((bag(left.facts), bag(right.facts)), (bag([noted(2, "b")]), bag([noted(1, "a")])));
+    assert_eq!(a.heads(), b.heads());
+    assert_eq!((all(&a), a.layout()), (bag([noted(1, "a"), noted(2, "b")]), 1));
+    assert_eq!(all(&b), all(&a));
+}
+
+#[test]
+fn of_two_values_under_one_key_every_replica_reads_the_smallest() {
+    let base = {
+        let mut doc = Doc::new(segment(), &actor(&node()));
+        doc.write(&[proposed(0)]).unwrap();
+        doc.save()
+    };
+    // One node runs twice on copies of one data directory.
+    let run = |boot| Doc::load(segment(), &Actor::new(&other(), boot), Some(&base), &[]).unwrap();
+    let (mut a, mut b) = (run(1), run(2));
+    let small = a.write(&[claimed(0, &other(), "aaa")]).unwrap().unwrap();
+    let large = b.write(&[claimed(0, &other(), "bbb")]).unwrap().unwrap();
+    let (left, right) = (a.apply(&[large.clone()]), b.apply(&[small.clone()]));
+    assert!(left.refold && right.refold, "the view is told to fold anew");
+    let agreed = bag([proposed(0), claimed(0, &other(), "aaa")]);
+    for doc in [&a, &b] {
+        assert_eq!(all(doc), agreed);
+    }
+    for changes in [[small.clone(), large.clone()], [large, small]] {
+        let mut late = Doc::load(segment(), &actor(&node()), Some(&base), &[]).unwrap();
+        let applied = late.apply(&changes);
+        assert!(applied.refold);
+        assert_eq!((all(&late), late.heads()), (agreed.clone(), a.heads()));
+    }
+    assert!(matches!(b.write(&[claimed(0, &other(), "bbb")]), Err(DocError::AlreadyWritten { .. })));
+}
+
+#[test]
+fn a_bucket_created_twice_hides_nothing_for_good() {
+    // The proposer runs twice on copies of one data directory, and each run opens the first bucket.
+    let run = |boot| Doc::new(segment(), &Actor::new(&node(), boot));
+    let (mut a, mut b) = (run(1), run(2));
+    let first = a.write(&[proposed(0)]).unwrap().unwrap();
+    let second = b.write(&[proposed(1)]).unwrap().unwrap();
+    assert!(a.apply(&[second]).refold && b.apply(&[first]).refold);
+    assert_eq!(all(&a), bag([proposed(0), proposed(1)]));
+    assert_eq!((all(&b), b.heads()), (all(&a), a.heads()));
+    // And so it stays for what comes later, from either.
+    let later = [b.write(&[claimed(1, &node(), "c")]).unwrap().unwrap(), b.write(&[proposed(2)]).unwrap().unwrap()];
+    assert!(a.apply(&later).refold);
+    assert_eq!(all(&a), bag([proposed(0), proposed(1), proposed(2), claimed(1, &node(), "c")]));
+    let mut loaded = Doc::load(segment(), &actor(&other()), Some(&a.save()), &[]).unwrap();
+    assert_eq!(all(&loaded), all(&a));
+    let last = a.write(&[proposed(3)]).unwrap().unwrap();
+    assert!(loaded.apply(&[last]).refold);
+    assert_eq!(all(&loaded), all(&a));
+}
+
+#[test]
+fn changes_wait_for_those_they_depend_on_and_are_then_all_accepted() {
+    let mut doc = Doc::new(segment(), &actor(&node()));
+    let changes: Vec<RawChange> = (0..6).map(|seq| doc.write(&[proposed(seq)]).unwrap().unwrap()).collect();
+    let mut late = Doc::new(segment(), &actor(&other()));
+    for change in changes[1..].iter().rev() {
+        let applied = late.apply(&[change.clone(), change.clone()]);
+        assert!(applied.facts.is_empty() && applied.accepted.is_empty() && applied.problems.is_empty());
+    }
+    assert!(late.vector().is_empty(), "what waits isn't had");
+    let applied = late.apply(&changes[..1]);
+    assert_eq!(applied.accepted, changes);
+    assert_eq!(bag(applied.facts), all(&doc));
+    assert_eq!((late.heads(), late.vector()), (doc.heads(), doc.vector()));
+    assert!(late.apply(&changes).accepted.is_empty(), "a repetition is nothing new");
+}
+
+#[test]
+fn entries_of_later_metaopts_are_counted_kept_and_passed_on() {
+    let mut doc = Doc::new(segment(), &actor(&node()));
+    doc.write(&[proposed(0)]).unwrap();
+    let newer = foreign(&doc, &actor(&other()), |transaction| {
+        let (_, bucket) = transaction.get(ROOT, "b/0").unwrap().unwrap();
+        transaction.put(&bucket, "0-100/q/new kind", b"\x01{}".to_vec()).unwrap();
+        transaction.put(&bucket, "0-100/c/9/n", b"\x63anything at all".to_vec()).unwrap();
+        transaction.put(&bucket, "0-100/c/8/n", "not even bytes").unwrap();
+        transaction.put(ROOT, "v", 2_u64).unwrap();
+        transaction.put(ROOT, "index", 5_u64).unwrap();
+        let deep = transaction.put_object(ROOT, "later", ObjType::Map).unwrap();
+        let deeper = transaction.put_object(&deep, "b/0", ObjType::Map).unwrap();
+        transaction.put(&deeper, "0-100/p", b"\x01{}".to_vec()).unwrap();
+    });
+    let applied = doc.apply(&[newer]);
+    assert_eq!((applied.facts, applied.problems), (vec![], vec![]));
+    assert!(applied.unknown >= 5, "{}", applied.unknown);
+    assert_eq!(doc.layout(), 2);
+    let read = doc.facts();
+    assert_eq!((bag(read.facts), read.problems, read.unknown), (bag([proposed(0)]), vec![], 5));
+    // Work goes on beside them, and a third node gets them too.
+    doc.write(&[proposed(1)]).unwrap().unwrap();
+    let mut third = Doc::new(segment(), &actor(&"third".into()));
+    third.apply(&doc.changes_after(&third.vector()));
+    assert_eq!((third.facts().unknown, third.heads()), (5, doc.heads()));
+}
+
+#[test]
+fn a_corrupt_value_is_named_and_harms_no_other() {
+    let mut doc = Doc::new(segment(), &actor(&node()));
+    doc.write(&[proposed(0)]).unwrap();
+    let bad = foreign(&doc, &actor(&other()), |transaction| {
+        let (_, bucket) = transaction.get(ROOT, "b/0").unwrap().unwrap();
+        transaction.put(&bucket, "0-100/c/1/n", b"\x01{\"id\":".to_vec()).unwrap();
+        transaction.put(&bucket, "64-164/p", b"\x01{}".to_vec()).unwrap();
+    });
+    for problems in [doc.apply(&[bad]).problems, doc.facts().problems] {
+        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 2, "{texts:?}");
+        assert!(
+            texts.iter().any(|text| text.contains(&segment().to_string()) && text.contains("b/0/0-100/c/1/n")),
+            "{texts:?}"
+        );
+        assert!(texts.iter().any(|text| text.contains("wrong bucket") || text.contains("bucket 0")), "{texts:?}");
+    }
+    assert_eq!(bag(doc.facts().facts), bag([proposed(0)]));
+}
+
+#[test]
+fn damaged_and_forged_changes_are_refused_without_harm_to_the_rest() {
+    let mut doc = Doc::new(segment(), &actor(&node()));
+    let good = doc.write(&[proposed(0)]).unwrap().unwrap();
+    let next = doc.write(&[proposed(1)]).unwrap().unwrap();
+    let flipped = |at: usize| {
+        let mut bytes = next.bytes.to_vec();
+        let at = at % bytes.len();
+        bytes[at] ^= 0x40;
+        RawChange { bytes: bytes.into(), ..next.clone() }
+    };
+    let mut compressed = next.bytes.to_vec();
+    compressed[8] = 2;
+    let mut bad = vec![
+        RawChange { bytes: next.bytes[..next.bytes.len() - 1].into(), ..next.clone() },
+        RawChange { bytes: [&*next.bytes, b"x"].concat().into(), ..next.clone() },
+        RawChange { bytes: [].as_slice().into(), ..next.clone() },
+        RawChange { bytes: compressed.into(), ..next.clone() },
+        RawChange { seq: 3, ..next.clone() },
+        RawChange { actor: actor(&other()).bytes().clone(), ..next.clone() },
+    ];
+    bad.extend((0..next.bytes.len()).map(flipped));
+    let mut replica = Doc::new(segment(), &actor(&other()));
+    let count = bad.len();
+    bad.insert(0, good);
+    bad.push(next);
+    let applied = replica.apply(&bad);
+    assert_eq!(applied.problems.len(), count);
+    assert!(applied.problems.iter().all(|problem| matches!(problem, DocError::BadChange { .. })));
+    assert_eq!((all(&replica), replica.heads()), (all(&doc), doc.heads()));
+}
+
+#[test]
+fn two_changes_of_one_number_are_noticed() {
+    let (mut a, mut b) = (Doc::new(segment(), &actor(&node())), Doc::new(segment(), &actor(&node())));
+    a.write(&[proposed(0)]).unwrap();
+    let twin = b.write(&[proposed(1)]).unwrap().unwrap();
+    let applied = a.apply(&[twin]);
+    assert_eq!(applied.problems.len(), 1);
+    assert!(applied.problems[0].to_string().contains("share one actor"), "{}", applied.problems[0]);
+    assert_eq!(all(&a), bag([proposed(0)]));
+}
+
+#[test]
+fn damaged_snapshots_and_snapshots_of_other_kinds_are_refused() {
+    let mut doc = Doc::new(noted(1, "").doc(), &actor(&node()));
+    doc.write(&[noted(1, "")]).unwrap();
+    let saved = doc.save();
+    let load = |id: DocId, bytes: &[u8]| Doc::load(id, &actor(&node()), Some(bytes), &[]);
+    for at in 0..saved.len() {
+        let mut bytes = saved.clone();
+        bytes[at] ^= 1;
+        if let Err(error) = load(doc.id().clone(), &bytes) {
+            assert!(error.to_string().contains("study/s-1"), "{error}");
+        } else {
+            panic!("byte {at} of the snapshot may change unnoticed");
+        }
+    }
+    assert!(matches!(load(DocId::Cluster, &saved), Err(DocError::Damaged { .. })));
+}
+
+#[test]
+fn an_actor_names_its_node_and_run() {
+    let (a, b) = (Actor::new(&node(), 1), Actor::new(&node(), 2));
+    assert_ne!(a, b);
+    assert_eq!(Actor::node_of(a.bytes()), Some(node()));
+    assert_eq!(Actor::node_of(b"short"), None);
+    assert_eq!(Actor::node_of(&[0; 8]), None);
+}
+
+#[test]
+fn segments_and_buckets_are_told_from_places() {
+    let mut doc = Doc::new(segment(), &actor(&node()));
+    doc.write(&[proposed(63), proposed(64), proposed(1023)]).unwrap();
+    assert!(matches!(doc.write(&[proposed(1024)]), Err(DocError::WrongDocument { .. })));
+    let told = on(64, TrialFact::Told { attempt: 1, node: node(), end: common::end(0.5) });
+    doc.write(std::slice::from_ref(&told)).unwrap();
+    assert_eq!(all(&doc), bag([proposed(63), proposed(64), proposed(1023), told]));
+    let DocId::Trials { study: of, .. } = doc.id() else { panic!() };
+    assert_eq!(*of, study());
+    let raw = Automerge::load(&doc.save()).unwrap();
+    let keys: Vec<String> = raw.keys(ROOT).collect();
+    assert_eq!(keys, ["b/0", "b/1", "b/15", "kind", "v"]);
+    assert!(matches!(Fact::doc(&proposed(1024)), DocId::Trials { segment: 1, .. }));
+}
