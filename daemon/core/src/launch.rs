@@ -1,12 +1,6 @@
 //! What crosses the border between the node's decisions and the processes that carry them out.
 
-use metaopt_schema::{
-    AttemptKey, StudyId,
-    space::Params,
-    stamp::WallMs,
-    study::RunSpec,
-    trial::Values,
-};
+use metaopt_schema::{AttemptKey, StudyId, space::Params, stamp::WallMs, study::RunSpec, trial::Values};
 use serde::{Deserialize, Serialize};
 
 /// Everything the shell needs to run one attempt. Also written (as JSON) into the attempt's directory, for adoption.

@@ -1,0 +1,43 @@
+//! What comes out of the node.
+
+use metaopt_schema::{AttemptKey, DocId, StudyId, docs::RawChange, study::RunSpec};
+
+use crate::{
+    commands::Event,
+    launch::{Launch, StopWhy},
+};
+
+/// Something for the shell to do, once the changes of the same [`Output`] are durable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Run an attempt.
+    Launch(Box<Launch>),
+    /// Ask a running attempt to end.
+    Stop(AttemptKey, StopWhy),
+    /// Find out whether this node can run a study at all; answered by `Node::probed`.
+    Probe(StudyId, Box<RunSpec>),
+    /// The attempt's end is recorded: its working files may go.
+    Finish(AttemptKey),
+    /// Drop these documents of a deleted study.
+    Forget(Vec<DocId>),
+}
+
+/// Everything since the last drain.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// To be made durable first, in one commit.
+    pub changes: Vec<(DocId, RawChange)>,
+    /// Small values to be kept beside them, in the same commit.
+    pub meta: Vec<(String, Vec<u8>)>,
+    /// To be done afterwards.
+    pub effects: Vec<Effect>,
+    /// For people who follow.
+    pub events: Vec<Event>,
+}
+
+impl Output {
+    /// Nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.meta.is_empty() && self.effects.is_empty() && self.events.is_empty()
+    }
+}

@@ -1,0 +1,432 @@
+//! Trials that this node runs itself: which study and trial goes on a free slot, and what an ended process means.
+
+use metaopt_schema::{
+    AttemptKey, StudyId,
+    facts::{Fact, SlotSpec, TrialFact},
+    study::StudyState,
+    trial::{Claim, End, Outcome, Place, Reason, TrialState, Values},
+};
+
+use super::{Node, Running};
+use crate::{
+    Now,
+    commands::{Completion, IdleReason, Report, Told},
+    effects::Effect,
+    launch::{AttemptEvent, ExitReport, Launch, Spooled, StopWhy},
+    slots::Need,
+};
+
+/// A study that this node can't run is looked at again after this long (milliseconds).
+const PROBE_AGAIN_MS: u64 = 10_000;
+/// A study whose attempt could not even be started rests this long on this node (milliseconds).
+const LAUNCH_REST_MS: u64 = 5_000;
+
+impl Node {
+    /// The inventory of slots as the shell sees it now: each with why others than metaopt hold it, if they do.
+    pub fn slots(&mut self, now: Now, inventory: Vec<(SlotSpec, Option<String>)>) {
+        let specs: Vec<SlotSpec> = inventory.iter().map(|(spec, _)| spec.clone()).collect();
+        self.slots.update(inventory);
+        if self.config.hardware.slots != specs || !self.said_hardware() {
+            self.config.hardware.slots = specs;
+            self.say_hardware();
+        }
+        self.dispatch(now);
+    }
+
+    fn said_hardware(&self) -> bool {
+        self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.hardware == self.config.hardware)
+    }
+
+    pub(super) fn say_hardware(&mut self) {
+        let lamport = self.next_lamport();
+        let fact = metaopt_schema::facts::ClusterFact::Hardware {
+            node: self.config.id.clone(),
+            lamport,
+            hardware: self.config.hardware.clone(),
+        };
+        self.write(Fact::Cluster(fact));
+    }
+
+    /// Time passed: leases run out, stops become signals, free slots are filled. Call it a few times a second.
+    pub fn tick(&mut self, now: Now) {
+        self.expire_leases(now);
+        let due: Vec<(AttemptKey, StopWhy)> = self
+            .running
+            .iter()
+            .filter_map(|(k, r)| match r.stop {
+                Some((why, Some(at))) if at <= now.mono_ms => Some((k.clone(), why)),
+                _ => None,
+            })
+            .collect();
+        for (key, why) in due {
+            self.stop_now(&key, why, now);
+        }
+        let ids: Vec<StudyId> = self.studies.keys().cloned().collect();
+        for id in ids {
+            self.probe_if_due(&id, now);
+        }
+        self.dispatch(now);
+    }
+
+    pub(super) fn probe_if_due(&mut self, id: &StudyId, now: Now) {
+        let Some(run) =
+            self.world.study(id).filter(|s| s.wanted == StudyState::Running).and_then(|s| s.record.def.run.clone())
+        else {
+            return;
+        };
+        let Some(runtime) = self.studies.get_mut(id) else { return };
+        if runtime.probe_at.is_some_and(|at| at <= now.mono_ms) {
+            runtime.probe_at = None;
+            self.effect(Effect::Probe(id.clone(), Box::new(run)));
+        }
+    }
+
+    /// The shell found out whether this node can run a study.
+    pub fn probed(&mut self, now: Now, id: &StudyId, result: Result<(), String>) {
+        let Some(runtime) = self.studies.get_mut(id) else { return };
+        runtime.probed = true;
+        runtime.probe_at = result.is_err().then_some(now.mono_ms + PROBE_AGAIN_MS);
+        runtime.blocked = result.err();
+        self.dispatch(now);
+    }
+
+    /// The shell has looked for processes of an earlier daemon: those in `found` live on (their events follow, or came),
+    /// all others that the documents believe to run here are lost.
+    pub fn adopted(&mut self, now: Now, found: &[AttemptKey]) {
+        self.adopted = true;
+        let lost: Vec<AttemptKey> = self.running.keys().filter(|k| !found.contains(k)).cloned().collect();
+        for key in lost {
+            self.give_up(now, &key, Reason::LostNode, "its process was gone when the daemon returned".into());
+        }
+        // A process whose attempt is over (its study deleted, say) has no business here.
+        for key in found {
+            if !self.running.contains_key(key) {
+                self.effect(Effect::Stop(key.clone(), StopWhy::Superseded));
+            }
+        }
+        self.dispatch(now);
+    }
+
+    /// Attempts that this node runs.
+    pub fn running(&self) -> impl Iterator<Item = &AttemptKey> {
+        self.running.keys()
+    }
+
+    /// Fills free slots.
+    pub fn dispatch(&mut self, now: Now) {
+        let me = self.world.cluster.nodes.get(&self.config.id);
+        if !self.adopted || me.is_some_and(|n| n.draining || n.removed) {
+            return;
+        }
+        let mut tried: Vec<StudyId> = Vec::new();
+        while self.slots.any_free() {
+            let Some((id, need)) = self.next_study(now, &tried) else { break };
+            let Some(slots) = self.slots.allocate(need) else {
+                tried.push(id);
+                continue;
+            };
+            match self.next_trial(now, &id) {
+                Ok(place) => self.start(now, &id, &place, slots),
+                Err(IdleReason::Wait | IdleReason::Budget | IdleReason::Exhausted | IdleReason::Paused) => {
+                    tried.push(id)
+                }
+            }
+        }
+    }
+
+    /// The study that is next: highest priority, then fewest slots held, then least used so far.
+    fn next_study(&self, now: Now, tried: &[StudyId]) -> Option<(StudyId, Need)> {
+        self.studies
+            .iter()
+            .filter(|(id, runtime)| !tried.contains(id) && runtime.probed && runtime.blocked.is_none())
+            .filter_map(|(id, runtime)| {
+                let study = self.world.study(id)?;
+                let run = study.record.def.run.as_ref().filter(|_| study.wanted == StudyState::Running)?;
+                self.excluded(run).is_none().then_some(())?;
+                let need = self.slots.need(run);
+                self.slots.lacks(need).is_none().then_some(())?;
+                let mine = self.running.values().filter(|r| r.study == *id);
+                let held: u64 = mine.clone().map(|r| r.slots).sum();
+                let used: u64 =
+                    runtime.used_ms + mine.map(|r| r.slots * now.mono_ms.saturating_sub(r.since)).sum::<u64>();
+                Some((
+                    (std::cmp::Reverse(study.budget.priority), held, used, study.record.at.clone()),
+                    id.clone(),
+                    need,
+                ))
+            })
+            .min_by(|a, b| a.0.cmp(&b.0))
+            .map(|(_, id, need)| (id, need))
+    }
+
+    /// Why a study's `nodes` or `requires` leave this node out, if they do.
+    pub(super) fn excluded(&self, run: &metaopt_schema::study::RunSpec) -> Option<String> {
+        if let Some(nodes) = &run.nodes
+            && !nodes.iter().any(|n| n == self.config.id.as_str() || *n == self.config.hardware.name)
+        {
+            return Some(format!("restricted to node(s) {}", nodes.join(", ")));
+        }
+        let labels = &self.config.hardware.labels;
+        let lacking = run.requires.iter().find(|(k, v)| labels.get(*k) != Some(*v))?;
+        Some(format!("lacks the label {}={} (start metaoptd with --label)", lacking.0, lacking.1))
+    }
+
+    /// Claims a trial's next attempt for this node and launches it.
+    fn start(&mut self, now: Now, id: &StudyId, place: &Place, slots: Vec<(String, f64)>) {
+        let Some((study, trial)) = self.world.trial(&place.id) else { return };
+        let Some(run) = study.record.def.run.clone() else { return };
+        let (attempt, resume_step) = (trial.next_attempt(), trial.checkpoint_step());
+        let key = AttemptKey { trial: place.id.clone(), attempt };
+        let launch = Launch {
+            key: key.clone(),
+            label: trial.label(),
+            study: id.clone(),
+            study_name: study.name.clone(),
+            params: study.space.with_fidelity(&trial.spec.params, None),
+            space_names: study.space.params.iter().map(|p| p.name.clone()).collect(),
+            metrics: study.record.def.objectives.iter().map(|o| o.metric.clone()).collect(),
+            gpus: slots.iter().map(|(id, _)| id.clone()).filter(|id| !id.starts_with("cpu-")).collect(),
+            run,
+            resume_step,
+            grace_s: self.config.grace_s,
+            at: now.wall_ms,
+        };
+        let claim = Claim {
+            id: self.mint_claim(),
+            at: self.clock.tick(now.wall_ms),
+            client_id: None,
+            lease_s: None,
+            slots: slots.iter().map(|(id, _)| id.clone()).collect(),
+            resume_step,
+            asked: false,
+        };
+        let node = self.config.id.clone();
+        self.write(Fact::Trial(id.clone(), place.clone(), TrialFact::Claimed { attempt, node, claim }));
+        self.slots.book(&key, &slots);
+        let running = Running { study: id.clone(), since: now.mono_ms, slots: slots.len() as u64, stop: None };
+        self.running.insert(key, running);
+        self.effect(Effect::Launch(Box::new(launch)));
+    }
+
+    /// The answer to its report tells the script to end; if it doesn't, a signal follows after the grace period.
+    pub(super) fn stop_soon(&mut self, key: &AttemptKey, why: StopWhy, now: Now) {
+        let grace = if why == StopWhy::Paused { self.config.pause_grace_s } else { self.config.grace_s };
+        if let Some(running) = self.running.get_mut(key)
+            && running.stop.is_none()
+        {
+            running.stop = Some((why, Some(now.mono_ms + (grace * 1000.0) as u64)));
+        }
+    }
+
+    /// A signal now.
+    pub(super) fn stop_now(&mut self, key: &AttemptKey, why: StopWhy, _now: Now) {
+        if let Some(running) = self.running.get_mut(key) {
+            // The first reason stands, except that a person's word overrides a rule's or a pause.
+            let why = match running.stop {
+                Some((first, _)) if why != StopWhy::Cancelled => first,
+                _ => why,
+            };
+            running.stop = Some((why, None));
+            self.effect(Effect::Stop(key.clone(), why));
+        }
+    }
+
+    /// `--stop-jobs`: every running attempt is asked to end; they are retried later.
+    pub fn stop_all(&mut self, now: Now) {
+        let keys: Vec<AttemptKey> = self.running.keys().cloned().collect();
+        for key in keys {
+            self.stop_now(&key, StopWhy::Preempted, now);
+        }
+    }
+
+    /// The shell tells of an attempt.
+    pub fn attempt(&mut self, now: Now, key: &AttemptKey, event: AttemptEvent) {
+        match event {
+            AttemptEvent::Started => {}
+            AttemptEvent::SetupFailed(detail) => self.give_up(now, key, Reason::SetupFailed, detail),
+            AttemptEvent::LaunchFailed(detail) => {
+                if let Some(runtime) = self.running.get(key).and_then(|r| self.studies.get_mut(&r.study)) {
+                    runtime.blocked = Some(detail.clone());
+                    runtime.probe_at = Some(now.mono_ms + LAUNCH_REST_MS);
+                }
+                self.give_up(now, key, Reason::Preempted, format!("could not be started: {detail}"));
+            }
+            AttemptEvent::Vanished(detail) => {
+                let reason = match self.running.get(key).and_then(|r| r.stop) {
+                    Some((StopWhy::Cancelled, _)) => Reason::Cancelled,
+                    _ => Reason::LostNode,
+                };
+                self.give_up(now, key, reason, detail);
+            }
+            AttemptEvent::Exited(report) => self.exited(now, key, report),
+        }
+    }
+
+    fn give_up(&mut self, now: Now, key: &AttemptKey, reason: Reason, detail: String) {
+        let outcome = if reason == Reason::Cancelled { Outcome::Cancelled } else { Outcome::Fail };
+        let mut end = self.end(now, outcome, reason);
+        end.detail = Some(detail);
+        self.settle(now, key, end);
+    }
+
+    /// Records an executed attempt's end and frees what it held.
+    fn settle(&mut self, now: Now, key: &AttemptKey, end: End) {
+        self.slots.release(key);
+        if let Some(running) = self.running.remove(key) {
+            if let Some(runtime) = self.studies.get_mut(&running.study) {
+                runtime.used_ms += running.slots * now.mono_ms.saturating_sub(running.since);
+            }
+            if let Some(place) = self.world.trial(&key.trial).map(|(_, t)| t.place.clone()) {
+                self.end_attempt(&running.study, &place, key, end);
+                self.supersede(now, key);
+            }
+        }
+        self.effect(Effect::Finish(key.clone()));
+        self.dispatch(now);
+    }
+
+    fn exited(&mut self, now: Now, key: &AttemptKey, report: ExitReport) {
+        for call in &report.spooled {
+            self.deliver(now, key, call);
+        }
+        let Some(stop) = self.running.get(key).map(|r| r.stop.map(|(why, _)| why).or(report.stopped)) else {
+            // Known to be over already: only its files are left.
+            self.effect(Effect::Finish(key.clone()));
+            return;
+        };
+        let node = self.config.id.clone();
+        let Some((study, trial)) = self.world.trial(&key.trial) else {
+            self.running.remove(key);
+            self.slots.release(key);
+            self.effect(Effect::Finish(key.clone()));
+            return;
+        };
+        let study_id = study.id.clone();
+        let Some(view) = trial.attempt(key.attempt, &node) else { return };
+        let metrics: Vec<String> = study.record.def.objectives.iter().map(|o| o.metric.clone()).collect();
+        let last_values: Values = metrics
+            .iter()
+            .filter_map(|m| {
+                view.curve.iter().rev().find_map(|p| p.values.get(m).copied().flatten()).map(|v| (m.clone(), v))
+            })
+            .collect();
+        let (told, last_step) = (view.told.clone(), view.last_step());
+        let seen: Vec<String> = view.curve.iter().flat_map(|p| p.values.keys().cloned()).collect();
+        let mut end = self.end(now, Outcome::Fail, Reason::Exit);
+        end.exit_code = report.exit_code;
+        end.at.ms = end.at.ms.max(report.ended_at.min(now.wall_ms));
+        end.checkpoint_step = if report.has_checkpoint { last_step } else { 0 };
+        let found = told.clone().filter(|t| t.outcome == Outcome::Complete).map(|t| t.values).or_else(|| match &report
+            .result
+        {
+            Some(Ok(values)) => Some(values.clone()),
+            _ => None,
+        });
+        if let Some(why) = stop {
+            // What was found in the meantime is a point of the curve; that it was stopped stands.
+            if let Some(values) = found.filter(|_| matches!(why, StopWhy::Pruned | StopWhy::Paused)) {
+                self.note_final_point(now, &study_id, key, &node, values);
+            }
+            (end.outcome, end.reason) = match why {
+                StopWhy::Pruned => (Outcome::Pruned, Reason::Pruned),
+                StopWhy::Paused => (Outcome::Paused, Reason::Paused),
+                StopWhy::Cancelled => (Outcome::Cancelled, Reason::Cancelled),
+                StopWhy::Superseded => (Outcome::Fail, Reason::Superseded),
+                StopWhy::Preempted => (Outcome::Fail, Reason::Preempted),
+            };
+            return self.settle(now, key, end);
+        }
+        if let Some(told) = told.filter(|t| t.outcome != Outcome::Complete) {
+            (end.outcome, end.reason, end.detail) = (told.outcome, told.reason, told.detail);
+            return self.settle(now, key, end);
+        }
+        let clean = report.exit_code == Some(0);
+        let fallback = || (clean && metrics.iter().all(|m| last_values.contains_key(m))).then(|| last_values.clone());
+        match found.or_else(fallback) {
+            Some(values) if metrics.iter().all(|m| values.contains_key(m)) => {
+                (end.outcome, end.values) = (Outcome::Complete, values);
+            }
+            Some(values) => {
+                end.reason = Reason::MissingMetric;
+                end.detail = Some(missing(&metrics, values.keys().cloned().chain(report.seen.clone())));
+            }
+            None if report.timed_out => {
+                end.reason = Reason::Timeout;
+                end.detail = Some("ran longer than `run.timeout_s` allows".into());
+            }
+            None if report.oom => {
+                end.reason = Reason::Oom;
+                end.detail = Some("the kernel ended it for want of memory".into());
+            }
+            None if clean => {
+                end.reason = Reason::MissingMetric;
+                let seen = missing(&metrics, seen.into_iter().chain(report.seen.clone()));
+                end.detail = Some(match &report.result {
+                    Some(Err(wrong)) => format!("{seen}; {wrong}"),
+                    _ => seen,
+                });
+            }
+            None => end.detail = Some(how_it_died(&report)),
+        }
+        self.settle(now, key, end);
+    }
+
+    /// A call that the script could not make while the daemon was away; one that doesn't fit any more is dropped.
+    fn deliver(&mut self, now: Now, key: &AttemptKey, call: &Spooled) {
+        let number = |v: &serde_json::Value| v.as_f64();
+        let trial = key.trial.as_str().to_owned();
+        let values = call.body.get("values").and_then(|v| v.as_object());
+        match call.call.as_str() {
+            "reports" => {
+                let bodies: Vec<&serde_json::Value> =
+                    call.body.as_array().map_or(vec![&call.body], |a| a.iter().collect());
+                for body in bodies {
+                    let Some(step) = body.get("step").and_then(serde_json::Value::as_u64) else { continue };
+                    let Some(values) = body.get("values").and_then(|v| v.as_object()) else { continue };
+                    let values = values.iter().map(|(k, v)| (k.clone(), number(v))).collect();
+                    let report = Report { step, values, attempt: Some(key.attempt) };
+                    // The script has ended: whatever the answer would have been, nobody waits for it.
+                    let _ = self.report(now, &trial, vec![report]);
+                }
+            }
+            "complete" => {
+                let state = call.body.get("state").and_then(|s| s.as_str());
+                let told = match state {
+                    Some("fail") => Told::Fail,
+                    Some("pruned") => Told::Pruned,
+                    Some("infeasible") => Told::Infeasible,
+                    _ => Told::Complete(
+                        values.into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), number(v)?))).collect(),
+                    ),
+                };
+                let detail = call.body.get("detail").and_then(|d| d.as_str()).map(str::to_owned);
+                let _ = self.complete(now, &trial, Completion { told, detail, attempt: Some(key.attempt) });
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether any trial of a study runs or waits.
+    pub(super) fn is_open(&self, id: &StudyId) -> bool {
+        self.world.study(id).is_some_and(|s| s.count(TrialState::Running) + s.count(TrialState::Waiting) > 0)
+    }
+}
+
+fn missing(metrics: &[String], seen: impl Iterator<Item = String>) -> String {
+    let seen: std::collections::BTreeSet<String> = seen.collect();
+    let wanted: Vec<String> = metrics.iter().filter(|m| !seen.contains(*m)).map(|m| format!("`{m}`")).collect();
+    let wanted = if wanted.is_empty() { metrics.iter().map(|m| format!("`{m}`")).collect() } else { wanted };
+    let seen: Vec<String> = seen.iter().map(|s| format!("`{s}`")).collect();
+    let seen = if seen.is_empty() { "nothing".to_owned() } else { seen.join(", ") };
+    format!("gave no finite value for {}; saw {seen}", wanted.join(", "))
+}
+
+fn how_it_died(report: &ExitReport) -> String {
+    let how = match (report.exit_code, report.signal) {
+        (Some(code), _) => format!("exited with {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended in an unknown way".to_owned(),
+    };
+    let tail = report.tail.trim();
+    if tail.is_empty() { how } else { format!("{how}: {tail}") }
+}

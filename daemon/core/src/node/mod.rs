@@ -1,0 +1,446 @@
+//! One node: its documents, its view of everything, and its decisions.
+
+mod ask;
+mod dispatch;
+mod explain;
+mod propose;
+mod report;
+mod status;
+mod studies;
+mod trials;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use metaopt_engine::{History, Rule, Sampler};
+use metaopt_schema::{
+    AttemptKey, ClaimId, DocId, Lamport, NodeId, Stamp, StudyId, TrialId,
+    docs::{Actor, Doc, DocError, RawChange, Vector},
+    facts::{ClusterFact, Fact, Hardware, MetricChunk, NodeRecord, SEGMENT},
+    stamp::Clock,
+    trial::Point,
+    view::{StudyView, Touched, TrialView, World},
+};
+pub use status::NodeStatus;
+
+use crate::{
+    Now, Refusal,
+    commands::Event,
+    effects::{Effect, Output},
+    launch::StopWhy,
+    slots::Slots,
+};
+
+/// What a node is told at boot.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Its identity.
+    pub id: NodeId,
+    /// Its Ed25519 public key, hexadecimal.
+    pub public_key: String,
+    /// What it says of itself; slots come with `Node::slots`.
+    pub hardware: Hardware,
+    /// 64 random bits, fresh at every boot: they tell this boot's changes from others'.
+    pub boot: u64,
+    /// Fresh at every boot: IDs are derived from it.
+    pub entropy: [u8; 32],
+    /// Seconds between asking an attempt to stop and SIGTERM, and between that and SIGKILL.
+    pub grace_s: f64,
+    /// The same before a pause.
+    pub pause_grace_s: f64,
+}
+
+/// The counter that labels and trial IDs are minted from; kept beside the documents, since deleted studies take theirs along.
+pub const META_COUNTER: &str = "trial-counter";
+
+/// One node.
+pub struct Node {
+    config: NodeConfig,
+    actor: Actor,
+    world: World,
+    docs: BTreeMap<DocId, Doc>,
+    clock: Clock,
+    lamport: Lamport,
+    minted: u64,
+    counter: u64,
+    studies: HashMap<StudyId, Runtime>,
+    leases: BTreeMap<AttemptKey, Lease>,
+    running: BTreeMap<AttemptKey, Running>,
+    slots: Slots,
+    adopted: bool,
+    pending: Vec<Fact>,
+    points: BTreeMap<(StudyId, AttemptKey, NodeId), Vec<Point>>,
+    effects: Vec<Effect>,
+    events: Vec<Event>,
+    counter_dirty: bool,
+    skipped: u64,
+    damaged: Vec<String>,
+}
+
+/// What the node keeps of a study beside its view; rebuilt from it at boot.
+struct Runtime {
+    /// My next trial's position among my trials.
+    seq: u64,
+    /// My next draw.
+    draw: u64,
+    sampler: Box<dyn Sampler>,
+    rule: Box<dyn Rule>,
+    history: History,
+    dirty: BTreeSet<TrialId>,
+    /// The space has nothing left that isn't known.
+    exhausted: bool,
+    /// Why this node can't run it; found by a probe.
+    blocked: Option<String>,
+    /// When to probe again; none: a probe is under way or not needed.
+    probe_at: Option<u64>,
+    probed: bool,
+    /// Slot-milliseconds given so far, for a fair share.
+    used_ms: u64,
+}
+
+/// An asked trial's lease, by this node's monotonic clock.
+struct Lease {
+    study: StudyId,
+    client: Option<String>,
+    lease_ms: u64,
+    expires: u64,
+}
+
+/// An attempt that this node executes.
+struct Running {
+    study: StudyId,
+    since: u64,
+    slots: u64,
+    /// It was told to end, why, and when SIGTERM follows; none once sent.
+    stop: Option<(StopWhy, Option<u64>)>,
+}
+
+impl Node {
+    /// A node from its stored documents.
+    ///
+    /// # Errors
+    /// When a document can't be read; it is named.
+    pub fn load(
+        config: NodeConfig,
+        now: Now,
+        stored: Vec<(DocId, Option<Vec<u8>>, Vec<RawChange>)>,
+        counter: Option<u64>,
+    ) -> Result<Self, DocError> {
+        let mut node = Self {
+            actor: Actor::new(&config.id, config.boot),
+            clock: Clock::new(config.id.clone()),
+            world: World::new(),
+            docs: BTreeMap::new(),
+            lamport: 0,
+            minted: 0,
+            counter: counter.unwrap_or(0),
+            studies: HashMap::new(),
+            leases: BTreeMap::new(),
+            running: BTreeMap::new(),
+            slots: Slots::default(),
+            adopted: false,
+            pending: Vec::new(),
+            points: BTreeMap::new(),
+            effects: Vec::new(),
+            events: Vec::new(),
+            counter_dirty: false,
+            skipped: 0,
+            damaged: Vec::new(),
+            config,
+        };
+        for (id, snapshot, changes) in stored {
+            let doc = Doc::load(id.clone(), &node.actor, snapshot.as_deref(), &changes)?;
+            let read = doc.facts();
+            node.skipped += read.unknown as u64;
+            node.damaged.extend(read.problems.iter().map(ToString::to_string));
+            for fact in &read.facts {
+                node.learn(fact, now);
+                node.world.fold(fact);
+            }
+            node.docs.insert(id, doc);
+        }
+        node.boot(now);
+        Ok(node)
+    }
+
+    /// Keeps clocks and counters ahead of everything seen.
+    fn learn(&mut self, fact: &Fact, now: Now) {
+        use metaopt_schema::facts::{StudyFact, TrialFact};
+        let mut see = |stamp: &Stamp| self.clock.see(stamp, now.wall_ms.max(stamp.ms));
+        match fact {
+            Fact::Cluster(ClusterFact::Hardware { lamport, .. } | ClusterFact::NodeEdit { lamport, .. })
+            | Fact::Study(_, StudyFact::Edited { lamport, .. })
+            | Fact::Trial(_, _, TrialFact::Edited { lamport, .. }) => self.lamport = self.lamport.max(*lamport),
+            Fact::Trial(_, place, TrialFact::Proposed(spec)) => {
+                see(&spec.at);
+                if place.node == self.config.id {
+                    self.counter = self.counter.max(spec.counter + 1);
+                }
+            }
+            Fact::Trial(_, _, TrialFact::Claimed { claim, .. }) => {
+                see(&claim.at);
+            }
+            Fact::Trial(_, _, TrialFact::Ended { end, .. } | TrialFact::Told { end, .. }) => {
+                see(&end.at);
+            }
+            Fact::Study(_, StudyFact::Defined(record)) => {
+                see(&record.at);
+            }
+            Fact::Cluster(ClusterFact::Joined(_) | ClusterFact::Listed { .. }) | Fact::Metric(..) => {}
+        }
+    }
+
+    fn boot(&mut self, now: Now) {
+        if !self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.record.is_some()) {
+            let record = NodeRecord {
+                node: self.config.id.clone(),
+                public_key: self.config.public_key.clone(),
+                at: self.clock.tick(now.wall_ms),
+            };
+            self.write(Fact::Cluster(ClusterFact::Joined(record)));
+        }
+        let ids: Vec<StudyId> = self.world.studies().map(|s| s.id.clone()).collect();
+        for id in ids {
+            self.open_study(&id);
+        }
+        // Leases of asked trials start anew: a client that lives renews them, one that died loses them a lease later.
+        let mut mine = Vec::new();
+        for study in self.world.studies() {
+            for trial in study.trials().iter().filter(|t| !t.state.is_terminal()) {
+                for attempt in trial.attempts.iter().filter(|a| a.is_running() && a.node == self.config.id) {
+                    let key = AttemptKey { trial: trial.place.id.clone(), attempt: attempt.attempt };
+                    mine.extend(attempt.claim.clone().map(|claim| (study.id.clone(), key, claim)));
+                }
+            }
+        }
+        for (study, key, claim) in mine {
+            if claim.asked {
+                let lease_ms = (claim.lease_s.unwrap_or(3600.0) * 1000.0) as u64;
+                self.leases
+                    .insert(key, Lease { study, client: claim.client_id, lease_ms, expires: now.mono_ms + lease_ms });
+            } else {
+                let share = self
+                    .world
+                    .study(&study)
+                    .and_then(|s| s.record.def.run.as_ref())
+                    .and_then(|r| r.gpus)
+                    .unwrap_or(1.0);
+                let share = if share > 0.0 && share < 1.0 { share } else { 1.0 };
+                let slots: Vec<_> = claim.slots.iter().map(|id| (id.clone(), share)).collect();
+                self.slots.book(&key, &slots);
+                self.running.insert(key, Running { study, since: now.mono_ms, slots: slots.len() as u64, stop: None });
+            }
+        }
+    }
+
+    /// This node's identity.
+    pub fn id(&self) -> &NodeId {
+        &self.config.id
+    }
+
+    /// This node's name.
+    pub fn name(&self) -> &str {
+        &self.config.hardware.name
+    }
+
+    /// Everything known.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Facts of kinds this version doesn't know, kept and skipped.
+    pub fn skipped_facts(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Entries that could not be read at boot, in words.
+    pub fn damaged(&self) -> &[String] {
+        &self.damaged
+    }
+
+    /// All studies that aren't deleted, oldest first.
+    pub fn studies(&self) -> impl Iterator<Item = &StudyView> {
+        let mut all: Vec<_> = self.world.studies().collect();
+        all.sort_by(|a, b| (&a.record.at, &a.id).cmp(&(&b.record.at, &b.id)));
+        all.into_iter()
+    }
+
+    /// A study by ID or name.
+    ///
+    /// # Errors
+    /// Not found; names the nearest.
+    pub fn study(&self, text: &str) -> Result<&StudyView, Refusal> {
+        let by_id = self.world.study(&StudyId::new(text)).filter(|s| !s.deleted);
+        by_id.or_else(|| self.world.study_named(text)).ok_or_else(|| {
+            let near = self
+                .world
+                .studies()
+                .map(|s| (edit_distance(&s.name, text), s.name.as_str()))
+                .min()
+                .filter(|(d, name)| *d <= 1 + name.len() / 3);
+            Refusal::not_found(match near {
+                Some((_, name)) => format!("there is no study `{text}`; did you mean `{name}`?"),
+                None => format!("there is no study `{text}`"),
+            })
+        })
+    }
+
+    /// A trial by ID or label.
+    ///
+    /// # Errors
+    /// Not found; or a label that several trials carry, with the candidates.
+    pub fn trial(&self, text: &str) -> Result<(&StudyView, &TrialView), Refusal> {
+        if let Some(found) = self.world.trial(&TrialId::new(text)) {
+            return Ok(found);
+        }
+        let found = self.world.labelled(text);
+        match found.as_slice() {
+            [one] => Ok(*one),
+            [] => Err(Refusal::not_found(format!("there is no trial `{text}`"))),
+            many => {
+                let ids: Vec<&str> = many.iter().map(|(_, t)| t.place.id.as_str()).collect();
+                Err(Refusal::conflict(format!("several trials are labelled `{text}`; use an ID: {}", ids.join(", "))))
+            }
+        }
+    }
+
+    /// A fresh identifier of 16 base-32 characters.
+    fn mint(&mut self) -> String {
+        self.minted += 1;
+        let mut hash = blake3::Hasher::new_keyed(&self.config.entropy);
+        hash.update(&self.minted.to_le_bytes());
+        base32(&hash.finalize().as_bytes()[..10])
+    }
+
+    fn mint_claim(&mut self) -> ClaimId {
+        ClaimId::new(self.mint())
+    }
+
+    fn next_lamport(&mut self) -> Lamport {
+        self.lamport += 1;
+        self.lamport
+    }
+
+    /// Notes a fact: it is in the view at once and in its document at the next drain.
+    fn write(&mut self, fact: Fact) {
+        let touched = self.world.fold(&fact);
+        self.touched(touched);
+        self.pending.push(fact);
+    }
+
+    /// Notes a point of a curve; points of one attempt become one chunk at the next drain.
+    fn write_point(&mut self, study: &StudyId, key: &AttemptKey, holder: &NodeId, point: Point) {
+        let chunk = MetricChunk {
+            node: holder.clone(),
+            segment: 0,
+            trial: key.trial.clone(),
+            attempt: key.attempt,
+            chunk: point.step,
+            points: vec![point.clone()],
+        };
+        self.world.fold(&Fact::Metric(study.clone(), chunk));
+        self.points.entry((study.clone(), key.clone(), holder.clone())).or_default().push(point);
+    }
+
+    fn touched(&mut self, touched: Touched) {
+        let event = |kind, study: Option<StudyId>, trial| Event { kind, study, trial, data: None };
+        match touched {
+            Touched::Nothing => {}
+            Touched::Cluster => self.events.push(event("node.updated", None, None)),
+            Touched::Study(id) => self.events.push(event("study.updated", Some(id), None)),
+            Touched::Trial(study, trial) => {
+                if let Some(runtime) = self.studies.get_mut(&study) {
+                    runtime.dirty.insert(trial.clone());
+                }
+                self.events.push(event("trial.updated", Some(study), Some(trial)));
+            }
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Everything since the last drain: one change a document, effects and events.
+    ///
+    /// # Errors
+    /// When a document refuses a fact, which means a bug: what it was is in the error.
+    pub fn drain(&mut self) -> Result<Output, DocError> {
+        let mut by_doc: BTreeMap<DocId, Vec<Fact>> = BTreeMap::new();
+        for fact in std::mem::take(&mut self.pending) {
+            by_doc.entry(fact.doc()).or_default().push(fact);
+        }
+        for ((study, key, node), points) in std::mem::take(&mut self.points) {
+            let Some(first) = points.first().map(|p| p.step) else { continue };
+            let Some((_, trial)) = self.world.trial(&key.trial) else { continue };
+            let segment = (trial.place.seq / SEGMENT) as u32;
+            let chunk = MetricChunk { node, segment, trial: key.trial, attempt: key.attempt, chunk: first, points };
+            let fact = Fact::Metric(study, chunk);
+            by_doc.entry(fact.doc()).or_default().push(fact);
+        }
+        let mut output = Output {
+            effects: std::mem::take(&mut self.effects),
+            events: std::mem::take(&mut self.events),
+            ..Output::default()
+        };
+        for (id, facts) in by_doc {
+            if self.docs.get(&id).is_none() {
+                self.docs.insert(id.clone(), Doc::new(id.clone(), &self.actor));
+            }
+            let Some(doc) = self.docs.get_mut(&id) else { continue };
+            if let Some(change) = doc.write(&facts)? {
+                output.changes.push((id.clone(), change));
+            }
+        }
+        if std::mem::take(&mut self.counter_dirty) {
+            output.meta.push((META_COUNTER.to_owned(), self.counter.to_le_bytes().to_vec()));
+        }
+        Ok(output)
+    }
+
+    /// The stored form of a document and what it covers, for a snapshot.
+    pub fn save(&self, id: &DocId) -> Option<(Vec<u8>, Vector)> {
+        let doc = self.docs.get(id)?;
+        Some((doc.save(), doc.vector()))
+    }
+}
+
+/// Crockford's base 32, lower case: no vowels that look like digits.
+pub fn base32(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let mut out = String::new();
+    let (mut acc, mut bits) = (0u32, 0);
+    for byte in bytes {
+        acc = (acc << 8) | u32::from(*byte);
+        bits += 8;
+        while bits >= 5 {
+            bits -= 5;
+            out.push(char::from(ALPHABET[(acc >> bits) as usize & 31]));
+        }
+    }
+    if bits > 0 {
+        out.push(char::from(ALPHABET[(acc << (5 - bits)) as usize & 31]));
+    }
+    out
+}
+
+/// Optimal string alignment distance, for «did you mean».
+pub fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let swap = if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    rows[i - 2][j - 2] + 1
+                } else {
+                    usize::MAX
+                };
+                change.min(swap).min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1)
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}

@@ -1,0 +1,138 @@
+//! From the view to the engine's history, and from its suggestion to a trial.
+
+use indexmap::IndexMap;
+use metaopt_engine::{Ask, History, Member, Record, RecordState, Stop, hash64};
+use metaopt_schema::{
+    NodeId, Stamp, StudyId,
+    space::Params,
+    trial::{Outcome, Place, Proposer, TrialState},
+    view::{StudyView, TrialView},
+};
+
+use super::Node;
+use crate::Now;
+
+/// Why nothing could be proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dry {
+    /// Nothing left in a finite space.
+    Exhausted,
+    /// Not now.
+    Wait,
+}
+
+impl Node {
+    /// Brings a study's history up to date with its view.
+    pub(super) fn sync_history(&mut self, id: &StudyId) {
+        let Some(study) = self.world.study(id) else { return };
+        let Some(runtime) = self.studies.get_mut(id) else { return };
+        for trial in std::mem::take(&mut runtime.dirty) {
+            if let Some(view) = study.trial(&trial) {
+                runtime.history.upsert(record(study, view));
+            }
+        }
+    }
+
+    /// Draws one configuration and records it as a trial.
+    pub(super) fn propose(&mut self, now: Now, id: &StudyId) -> Result<Place, Dry> {
+        self.sync_history(id);
+        let budget_left = self.world.study(id).and_then(budget_left);
+        let (Some(study), Some(runtime)) = (self.world.study(id), self.studies.get_mut(id)) else {
+            return Err(Dry::Wait);
+        };
+        let seed = study.record.def.sampler.seed.unwrap_or(0);
+        let slot = slot_of(study, &self.config.id);
+        let draw = runtime.draw;
+        let me = [Member { id: hash64(self.config.id.as_str()), weight: 1.0 }];
+        let ask = Ask { history: &runtime.history, seed, slot, draw, members: &me, me: 0, budget_left };
+        let suggestion = match runtime.sampler.suggest(&ask) {
+            Ok(suggestion) => suggestion,
+            Err(Stop::Exhausted) => {
+                runtime.exhausted = true;
+                return Err(Dry::Exhausted);
+            }
+            Err(Stop::Wait) => return Err(Dry::Wait),
+        };
+        runtime.draw += 1;
+        let saw = study.trials().len() as u64;
+        let by = Proposer::Sampler { name: suggestion.sampler.to_owned(), seed, slot, draw, saw };
+        Ok(self.propose_spec(now, id, suggestion.params, by, IndexMap::new(), None))
+    }
+
+    /// Draws again what a recorded trial was drawn from: the history as it stood at the trial's stamp.
+    pub(super) fn redraw(&self, study: &StudyView, trial: &TrialView) -> Option<Result<Params, Stop>> {
+        let Proposer::Sampler { seed, slot, draw, .. } = trial.spec.by else { return None };
+        let runtime = self.studies.get(&study.id)?;
+        let mut history = History::new(&study.space, study.record.def.objectives.len());
+        let mut own = 0;
+        for other in study.trials().iter().filter(|t| t.spec.at < trial.spec.at) {
+            history.upsert(record_at(study, other, Some(&trial.spec.at)));
+            own += u64::from(other.spec.imported_as.is_none());
+        }
+        let me = [Member { id: hash64(trial.place.node.as_str()), weight: 1.0 }];
+        let budget_left = study.budget.max_trials.map(|max| max.saturating_sub(own));
+        let ask = Ask { history: &history, seed, slot, draw, members: &me, me: 0, budget_left };
+        Some(runtime.sampler.suggest(&ask).map(|s| s.params))
+    }
+}
+
+/// Trials that the budget still allows; none: no end.
+pub(super) fn budget_left(study: &StudyView) -> Option<u64> {
+    let used = study.trials().len() as u64 - study.imported();
+    study.budget.max_trials.map(|max| max.saturating_sub(used))
+}
+
+/// The stream a node draws from: the creator's is 0, so that a study on one machine is reproduced by its seed alone.
+fn slot_of(study: &StudyView, node: &NodeId) -> u64 {
+    if study.record.node == *node { 0 } else { hash64(node.as_str()).max(1) }
+}
+
+/// A position that never moves when others are learnt of: milliseconds, then the counter within them.
+fn order(stamp: &Stamp) -> u64 {
+    (stamp.ms << 20) | u64::from(stamp.n).min((1 << 20) - 1)
+}
+
+/// What models see of a trial now.
+pub(super) fn record(study: &StudyView, trial: &TrialView) -> Record {
+    record_at(study, trial, None)
+}
+
+/// What models saw of a trial at a stamp (none: now). Ends at or after it are unknown.
+fn record_at(study: &StudyView, trial: &TrialView, cut: Option<&Stamp>) -> Record {
+    let def = &study.record.def;
+    let end = trial.end().filter(|e| cut.is_none_or(|cut| e.at < *cut));
+    let known = cut.is_none() || end.is_some();
+    let state = match trial.state {
+        _ if !known => RecordState::Pending,
+        TrialState::Waiting | TrialState::Running | TrialState::Paused => RecordState::Pending,
+        TrialState::Complete => RecordState::Complete,
+        TrialState::Pruned => RecordState::Pruned,
+        TrialState::Infeasible => RecordState::Infeasible,
+        TrialState::Cancelled => RecordState::Ignored,
+        TrialState::Fail if end.is_some_and(|e| e.reason.is_machines_fault() || e.outcome != Outcome::Fail) => {
+            RecordState::Ignored
+        }
+        TrialState::Fail => RecordState::Failed,
+    };
+    let costs = if state == RecordState::Complete { study.costs(trial).unwrap_or_default() } else { Vec::new() };
+    let violation = if known { study.violation(trial) } else { 0.0 };
+    let curve = match def.objectives.first() {
+        Some(o) => trial
+            .curve()
+            .iter()
+            .filter(|p| cut.is_none_or(|cut| p.at <= cut.ms))
+            .filter_map(|p| Some((p.step, o.direction.cost((*p.values.get(&o.metric)?)?))))
+            .collect(),
+        None => Vec::new(),
+    };
+    Record {
+        order: order(&trial.spec.at),
+        key: hash64(trial.place.id.as_str()),
+        params: trial.spec.params.clone(),
+        state,
+        costs,
+        violation,
+        last_step: trial.last_step(),
+        curve,
+    }
+}

@@ -1,0 +1,327 @@
+//! What comes back from attempts: curve points and results, from clients and from scripts.
+
+use metaopt_engine::{Verdict, hash64};
+use metaopt_schema::{
+    AttemptKey, AttemptNo, FieldError, TrialId,
+    facts::{Fact, TrialFact},
+    problem::token,
+    study::StudyState,
+    trial::{End, Outcome, Point, Reason, Values},
+    view::{AttemptView, StudyView},
+};
+
+use super::Node;
+use crate::{
+    Now, Refusal,
+    commands::{Action, Completion, Event, Report, Told},
+    launch::StopWhy,
+};
+
+impl Node {
+    /// Finds the attempt meant: the one named, else the running one, else the latest.
+    pub(super) fn attempt_key(
+        &self,
+        trial: &str,
+        attempt: Option<AttemptNo>,
+    ) -> Result<(AttemptKey, &AttemptView), Refusal> {
+        let (_, view) = self.trial(trial)?;
+        let found = match attempt {
+            Some(n) => view
+                .attempts
+                .iter()
+                .find(|a| a.attempt == n && a.node == self.config.id)
+                .or_else(|| view.attempts.iter().find(|a| a.attempt == n)),
+            None => view.running().or_else(|| view.latest()),
+        };
+        match found {
+            Some(found) => Ok((AttemptKey { trial: view.place.id.clone(), attempt: found.attempt }, found)),
+            None => match attempt {
+                Some(n) => Err(Refusal::field("/attempt", format!("trial {} has no attempt {n}", view.label()))),
+                None => Err(Refusal::conflict(format!(
+                    "trial {} is {}: nobody holds it",
+                    view.label(),
+                    view.state.as_str()
+                ))),
+            },
+        }
+    }
+
+    /// What an attempt should do, apart from the rule's verdict.
+    pub(super) fn standing_action(&self, key: &AttemptKey) -> Action {
+        let Some((study, trial)) = self.world.trial(&key.trial) else { return Action::Stop };
+        let Some(view) = trial.attempts.iter().find(|a| a.attempt == key.attempt) else { return Action::Stop };
+        if let Some(end) = &view.end {
+            // A client that was taken for dead goes on, as long as nobody took its place.
+            let forgiven = end.reason == Reason::LostClient
+                && trial.next_attempt() == key.attempt + 1
+                && !trial.state.is_terminal();
+            return match end.outcome {
+                Outcome::Paused => Action::Pause,
+                _ if forgiven => Action::Continue,
+                _ => Action::Stop,
+            };
+        }
+        if let Some((why, _)) = self.running.get(key).and_then(|r| r.stop) {
+            return if why == StopWhy::Paused { Action::Pause } else { Action::Stop };
+        }
+        if trial.cancel_wanted() || study.wanted == StudyState::Cancelled {
+            return Action::Stop;
+        }
+        if trial.pause_wanted() {
+            return Action::Pause;
+        }
+        Action::Continue
+    }
+
+    /// Takes points of a training curve, renews the lease, and answers what to do.
+    ///
+    /// # Errors
+    /// Unknown trial or attempt, a step that is known with other values, fields that don't fit; then nothing is stored.
+    pub fn report(&mut self, now: Now, trial: &str, reports: Vec<Report>) -> Result<Action, Refusal> {
+        let mut errors = Vec::new();
+        for (i, report) in reports.iter().enumerate() {
+            let at = |field: &str| if reports.len() == 1 { format!("/{field}") } else { format!("/{i}/{field}") };
+            if report.step == 0 {
+                errors.push(FieldError {
+                    pointer: at("step"),
+                    detail: "steps are completed units of work, from 1 up".into(),
+                });
+            }
+            if report.values.is_empty() {
+                errors.push(FieldError {
+                    pointer: at("values"),
+                    detail: "needs at least one metric, such as {\"loss\": 0.4}".into(),
+                });
+            }
+        }
+        if !errors.is_empty() {
+            return Err(Refusal::invalid(errors));
+        }
+        let mut fresh: Vec<(AttemptKey, Point)> = Vec::new();
+        let mut latest: Option<AttemptKey> = None;
+        if reports.is_empty() {
+            return Err(Refusal::field("", "needs at least one report"));
+        }
+        for report in reports {
+            let (key, view) = self.attempt_key(trial, report.attempt)?;
+            let known = view.point(report.step).map(|p| &p.values);
+            let twin = fresh.iter().find(|(k, p)| *k == key && p.step == report.step).map(|(_, p)| &p.values);
+            match known.or(twin) {
+                Some(values) if *values == report.values => {}
+                Some(_) => {
+                    return Err(Refusal::conflict(format!(
+                        "step {} was reported with other values already",
+                        report.step
+                    )));
+                }
+                None => fresh.push((key.clone(), Point { step: report.step, values: report.values, at: now.wall_ms })),
+            }
+            latest = Some(latest.map_or(key.clone(), |k| k.max(key)));
+        }
+        let Some(latest) = latest else { return Ok(Action::Continue) };
+        let Some((study, view)) = self.world.trial(&latest.trial) else { return Ok(Action::Stop) };
+        let (study_id, place) = (study.id.clone(), view.place.clone());
+        let holder = view
+            .attempts
+            .iter()
+            .find(|a| a.attempt == latest.attempt)
+            .map_or(self.config.id.clone(), |a| a.node.clone());
+        let step = fresh.iter().filter(|(k, _)| *k == latest).map(|(_, p)| p.step).max();
+        for (key, point) in fresh {
+            self.note_point(&study_id, &key, &holder, point);
+        }
+        self.renew(now, &latest);
+        let standing = self.standing_action(&latest);
+        let asked = self.leases.contains_key(&latest);
+        match standing {
+            Action::Continue => {}
+            Action::Pause if asked => {
+                let end = self.end(now, Outcome::Paused, Reason::Paused);
+                self.end_attempt(&study_id, &place, &latest, end);
+                return Ok(Action::Pause);
+            }
+            other => return Ok(other),
+        }
+        let Some(step) = step else { return Ok(Action::Continue) };
+        let verdict = self.verdict(&study_id, &latest, step);
+        let (action, outcome, reason, why) = match verdict {
+            Verdict::Continue => return Ok(Action::Continue),
+            Verdict::Stop => (Action::Stop, Outcome::Pruned, Reason::Pruned, StopWhy::Pruned),
+            Verdict::Pause => (Action::Pause, Outcome::Paused, Reason::Paused, StopWhy::Paused),
+        };
+        if asked {
+            // Nobody can stop a client's process: the answer itself is the transition.
+            let end = self.end(now, outcome, reason);
+            self.end_attempt(&study_id, &place, &latest, end);
+        } else if self.running.contains_key(&latest) {
+            self.stop_soon(&latest, why, now);
+        }
+        Ok(action)
+    }
+
+    fn note_point(
+        &mut self,
+        study: &metaopt_schema::StudyId,
+        key: &AttemptKey,
+        holder: &metaopt_schema::NodeId,
+        point: Point,
+    ) {
+        let data = serde_json::json!({"step": point.step, "values": point.values, "attempt": key.attempt});
+        self.write_point(study, key, holder, point.clone());
+        if let (Some(runtime), Some(view)) = (self.studies.get_mut(study), self.world.study(study))
+            && let Some(objective) = view.record.def.objectives.first()
+            && let Some(Some(value)) = point.values.get(&objective.metric)
+        {
+            runtime.history.report(hash64(key.trial.as_str()), point.step, objective.direction.cost(*value));
+        }
+        let event = Event {
+            kind: "trial.report",
+            study: Some(study.clone()),
+            trial: Some(key.trial.clone()),
+            data: Some(data),
+        };
+        self.events.push(event);
+    }
+
+    fn verdict(&mut self, study: &metaopt_schema::StudyId, key: &AttemptKey, step: u64) -> Verdict {
+        self.sync_history(study);
+        let runs = self
+            .world
+            .trial(&key.trial)
+            .is_some_and(|(_, t)| t.attempts.iter().any(|a| a.attempt == key.attempt && a.is_running()));
+        match self.studies.get(study) {
+            Some(runtime) if runs => runtime.rule.decide(&runtime.history, hash64(key.trial.as_str()), step),
+            _ => Verdict::Continue,
+        }
+    }
+
+    /// Takes an attempt's result.
+    ///
+    /// # Errors
+    /// Unknown trial or attempt, a missing objective, or another result for an attempt that has one.
+    pub fn complete(&mut self, now: Now, trial: &str, completion: Completion) -> Result<TrialId, Refusal> {
+        let (key, view) = self.attempt_key(trial, completion.attempt)?;
+        let (known_end, told, holder, last_step) =
+            (view.end.clone(), view.told.clone(), view.node.clone(), view.last_step());
+        let Some((study, trial_view)) = self.world.trial(&key.trial) else {
+            return Err(Refusal::not_found(format!("there is no trial `{trial}`")));
+        };
+        let (study_id, place) = (study.id.clone(), trial_view.place.clone());
+        let values = match &completion.told {
+            Told::Complete(values) => {
+                check_values(study, values)?;
+                values.clone()
+            }
+            _ => Values::new(),
+        };
+        let (outcome, reason) = match completion.told {
+            Told::Complete(_) => (Outcome::Complete, Reason::Exit),
+            Told::Fail => (Outcome::Fail, Reason::Exit),
+            Told::Pruned => (Outcome::Pruned, Reason::Pruned),
+            Told::Infeasible => (Outcome::Infeasible, Reason::Exit),
+        };
+        let same = |end: &End| end.outcome == outcome && (outcome != Outcome::Complete || end.values == values);
+        let new =
+            End { detail: completion.detail, values: values.clone(), last_step, ..self.end(now, outcome, reason) };
+        if let Some(told) = &told {
+            return if same(told) { Ok(key.trial) } else { Err(another_result(&key)) };
+        }
+        let write_told = |node: &mut Self, end| {
+            let fact = TrialFact::Told { attempt: key.attempt, node: holder.clone(), end };
+            node.write(Fact::Trial(study_id.clone(), place.clone(), fact));
+        };
+        match known_end {
+            Some(end) if same(&end) => {}
+            // Given up or overtaken: kept, and counted if no earlier attempt is.
+            Some(end) if end.reason.is_machines_fault() || end.reason == Reason::Superseded => {
+                write_told(self, new);
+                self.supersede(now, &key);
+            }
+            // Stopped: that stands, but what it found is one more point of its curve.
+            Some(end) if matches!(end.outcome, Outcome::Pruned | Outcome::Paused | Outcome::Cancelled) => {
+                if outcome == Outcome::Complete {
+                    self.note_final_point(now, &study_id, &key, &holder, values);
+                }
+            }
+            Some(_) => return Err(another_result(&key)),
+            None if self.leases.contains_key(&key) => {
+                self.end_attempt(&study_id, &place, &key, new);
+                self.supersede(now, &key);
+            }
+            // A process that metaopt runs: durable now, recorded as its end when it exits.
+            None => write_told(self, new),
+        }
+        Ok(key.trial)
+    }
+
+    /// A result of a stopped attempt, as the point after its last.
+    pub(super) fn note_final_point(
+        &mut self,
+        now: Now,
+        study: &metaopt_schema::StudyId,
+        key: &AttemptKey,
+        holder: &metaopt_schema::NodeId,
+        values: Values,
+    ) {
+        let Some(view) = self.world.trial(&key.trial).and_then(|(_, t)| t.attempt(key.attempt, holder)) else { return };
+        let last = view.last_step();
+        let values: indexmap::IndexMap<_, _> = values.into_iter().map(|(k, v)| (k, Some(v))).collect();
+        if view.point(last).is_some_and(|p| p.values == values) {
+            return;
+        }
+        self.note_point(study, key, holder, Point { step: last + 1, values, at: now.wall_ms });
+    }
+
+    /// Ends other running attempts of a trial that has its counted result.
+    pub(super) fn supersede(&mut self, now: Now, key: &AttemptKey) {
+        let Some((study, trial)) = self.world.trial(&key.trial) else { return };
+        if trial.counted.is_none() {
+            return;
+        }
+        let (study, place) = (study.id.clone(), trial.place.clone());
+        let others: Vec<AttemptKey> = trial
+            .attempts
+            .iter()
+            .filter(|a| a.is_running() && a.attempt != key.attempt && a.node == self.config.id)
+            .map(|a| AttemptKey { trial: key.trial.clone(), attempt: a.attempt })
+            .collect();
+        for other in others {
+            if self.running.contains_key(&other) {
+                self.stop_now(&other, StopWhy::Superseded, now);
+            } else {
+                let end = self.end(now, Outcome::Fail, Reason::Superseded);
+                self.end_attempt(&study, &place, &other, end);
+            }
+        }
+    }
+}
+
+fn another_result(key: &AttemptKey) -> Refusal {
+    Refusal::conflict(format!(
+        "attempt {} ended with another result already; results are never overwritten",
+        key.attempt
+    ))
+}
+
+/// All objectives must be there.
+fn check_values(study: &StudyView, values: &Values) -> Result<(), Refusal> {
+    let missing: Vec<FieldError> = study
+        .record
+        .def
+        .objectives
+        .iter()
+        .filter(|o| !values.contains_key(&o.metric))
+        .map(|o| FieldError {
+            pointer: format!("/values/{}", token(&o.metric)),
+            detail: format!("missing: the study's objective is `{}`; got {}", o.metric, names(values)),
+        })
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::invalid(missing)) }
+}
+
+fn names(values: &Values) -> String {
+    if values.is_empty() {
+        return "no values".into();
+    }
+    values.keys().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
+}

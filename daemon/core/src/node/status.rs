@@ -1,0 +1,183 @@
+//! What people see of a study or node beyond its facts: shown state, why nothing runs, when it will end.
+
+use metaopt_engine::importance;
+use metaopt_schema::{
+    NodeId, StudyId, facts::SlotKind, stamp::WallMs, study::StudyState, trial::TrialState, view::StudyView,
+};
+
+use super::{
+    Node,
+    ask::timed_out,
+    propose::{budget_left, record},
+};
+use crate::{Now, Refusal, commands::NodeAction, slots::Slot};
+
+/// A node as people see it.
+#[derive(Clone, Debug)]
+pub struct NodeStatus {
+    /// Its identity.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// `alive`, `suspect`, `lost`, `draining`, `quarantined` or `removed`.
+    pub state: &'static str,
+    /// Where peers reach it.
+    pub addresses: Vec<String>,
+    /// Of its daemon.
+    pub version: String,
+    /// Its slots and who is on them.
+    pub slots: Vec<Slot>,
+    /// Labels.
+    pub labels: indexmap::IndexMap<String, String>,
+    /// When it was last heard.
+    pub last_seen: WallMs,
+    /// Why it is in its state, where that isn't plain.
+    pub why: Option<String>,
+}
+
+impl Node {
+    /// A study's state as shown: what people asked for, or complete when its budget or space is used up and nothing is open.
+    pub fn state_of(&self, study: &StudyView, now: Now) -> StudyState {
+        if study.wanted != StudyState::Running && study.wanted != StudyState::Complete {
+            return study.wanted;
+        }
+        if self.is_open(&study.id) && !(timed_out(study, now) && study.count(TrialState::Running) == 0) {
+            return StudyState::Running;
+        }
+        let used_up = budget_left(study) == Some(0) || timed_out(study, now) || study.wanted == StudyState::Complete;
+        if used_up { StudyState::Complete } else { StudyState::Running }
+    }
+
+    /// Why nothing of a study is running, in words; none while something is, or when it is over.
+    pub fn why_idle(&self, study: &StudyView, now: Now) -> Option<String> {
+        if study.count(TrialState::Running) > 0 {
+            return None;
+        }
+        match self.state_of(study, now) {
+            StudyState::Running => {}
+            StudyState::Paused => return Some("the study is paused".into()),
+            _ => return None,
+        }
+        let Some(runtime) = self.studies.get(&study.id) else {
+            return Some("this version can't run the study's sampler or rule".into());
+        };
+        let Some(run) = &study.record.def.run else {
+            return Some("no client is asking for trials".into());
+        };
+        let here = |text: String| Some(format!("{}: {text}", self.config.hardware.name));
+        if self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.draining) {
+            return here("the node is draining".into());
+        }
+        if let Some(why) = self.excluded(run) {
+            return here(why);
+        }
+        if let Some(why) = &runtime.blocked {
+            return here(why.clone());
+        }
+        let need = self.slots.need(run);
+        if let Some(why) = self.slots.lacks(need) {
+            return here(why);
+        }
+        if let Some(foreign) = self.slots.0.iter().find_map(|s| s.foreign.clone())
+            && self.slots.allocate(need).is_none()
+            && self.running.is_empty()
+        {
+            return here(foreign);
+        }
+        if self.slots.allocate(need).is_none() {
+            return here("all slots are busy with other studies".into());
+        }
+        Some("about to start".into())
+    }
+
+    /// Seconds until a study will have used up its budget, from the mean time of its finished trials; none when that can't be told.
+    pub fn eta_s(&self, study: &StudyView, now: Now) -> Option<f64> {
+        if self.state_of(study, now) != StudyState::Running {
+            return None;
+        }
+        let left = budget_left(study)? + study.open();
+        let (mut total, mut n) = (0.0, 0.0);
+        for trial in study.trials().iter().rev().filter(|t| t.spec.imported_as.is_none()).take(200) {
+            if let (Some(start), Some(end)) = (trial.started_at(), trial.finished_at()) {
+                total += end.saturating_sub(start) as f64 / 1000.0;
+                n += 1.0;
+            }
+        }
+        let parallel = study.count(TrialState::Running).max(1) as f64;
+        (n > 0.0).then(|| left as f64 * total / n / parallel)
+    }
+
+    /// How much each parameter matters for the first objective (PED-ANOVA), most important first.
+    ///
+    /// # Errors
+    /// Unknown study.
+    pub fn importances(&self, study: &str) -> Result<(StudyId, Vec<(String, f64)>), Refusal> {
+        let study = self.study(study)?;
+        let mut history = metaopt_engine::History::new(&study.space, study.record.def.objectives.len());
+        for trial in study.trials() {
+            history.upsert(record(study, trial));
+        }
+        Ok((study.id.clone(), importance(&study.space, &history)))
+    }
+
+    /// All members.
+    pub fn nodes(&self, now: Now) -> Vec<NodeStatus> {
+        let status = |view: &metaopt_schema::view::NodeView| {
+            let me = view.id == self.config.id;
+            NodeStatus {
+                id: view.id.clone(),
+                name: view.hardware.name.clone(),
+                state: match (view.removed, view.lost, view.draining) {
+                    (true, ..) => "removed",
+                    (_, true, _) => "lost",
+                    (_, _, true) => "draining",
+                    _ => "alive",
+                },
+                addresses: view.hardware.addresses.clone(),
+                version: view.hardware.version.clone(),
+                slots: if me { self.slots.0.clone() } else { Vec::new() },
+                labels: view.hardware.labels.clone(),
+                last_seen: now.wall_ms,
+                why: None,
+            }
+        };
+        self.world.cluster.nodes.values().filter(|n| !n.removed || n.id == self.config.id).map(status).collect()
+    }
+
+    /// Slots of a kind on this node.
+    pub fn slot_count(&self, kind: SlotKind) -> usize {
+        self.slots.count(kind)
+    }
+
+    /// Drains, resumes, gives up or removes a node.
+    ///
+    /// # Errors
+    /// Unknown node, or an action that this node can't take on itself.
+    pub fn node_action(&mut self, now: Now, node: &str, action: NodeAction) -> Result<NodeId, Refusal> {
+        use metaopt_schema::facts::{ClusterFact, Fact, NodeEdit};
+        let found = self.world.cluster.nodes.values().find(|n| n.id.as_str() == node || n.hardware.name == node);
+        let Some(id) = found.map(|n| n.id.clone()) else {
+            return Err(Refusal::not_found(format!("there is no node `{node}`")));
+        };
+        let edit = match action {
+            NodeAction::Drain => NodeEdit::Drain,
+            NodeAction::Resume => NodeEdit::Resume,
+            NodeAction::Lost | NodeAction::Remove if id == self.config.id => {
+                return Err(Refusal::conflict(
+                    "this is the node that answers you: it is neither lost nor removable by itself",
+                ));
+            }
+            NodeAction::Lost => NodeEdit::Lost,
+            NodeAction::Remove => NodeEdit::Removed,
+        };
+        let lamport = self.next_lamport();
+        self.write(Fact::Cluster(ClusterFact::NodeEdit {
+            node: id.clone(),
+            lamport,
+            by: self.config.id.clone(),
+            edit,
+        }));
+        self.dispatch(now);
+        Ok(id)
+    }
+}

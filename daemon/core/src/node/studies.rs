@@ -1,0 +1,309 @@
+//! Studies as wholes: create, edit, pause, cancel, fork, delete.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use metaopt_engine::{History, check_study, hash64, rule, sampler};
+use metaopt_schema::{
+    FieldError, StudyId,
+    facts::{ClusterFact, Fact, StudyFact},
+    space::Space,
+    study::{StudyDef, StudyEdit, StudyRecord, StudyState},
+    template,
+    trial::{Proposer, TrialState},
+};
+
+use super::{Node, Runtime};
+use crate::{
+    Now, Refusal,
+    commands::{Event, StudyAction, StudyPatch},
+    effects::Effect,
+    launch::StopWhy,
+};
+
+impl Node {
+    /// Creates a study; with `load_if_exists`, answers the one that has its name. The flag says whether it is new.
+    ///
+    /// # Errors
+    /// A name that is taken, another space under the name, or fields that don't fit.
+    pub fn create_study(
+        &mut self,
+        now: Now,
+        mut def: StudyDef,
+        load_if_exists: bool,
+    ) -> Result<(StudyId, bool), Refusal> {
+        check_def(&def)?;
+        if let Some(known) = self.world.study_named(&def.name) {
+            if !load_if_exists {
+                return Err(Refusal::conflict(format!(
+                    "there is a study `{}` already; choose another name, or send \"load_if_exists\": true",
+                    def.name
+                )));
+            }
+            if known.space != def.space {
+                return Err(Refusal::conflict(format!(
+                    "the study `{}` exists with another space; choose another name",
+                    def.name
+                )));
+            }
+            return Ok((known.id.clone(), false));
+        }
+        let id = StudyId::new(format!("s{}", self.mint()));
+        def.sampler.seed.get_or_insert(hash64(id.as_str()) >> 11); // 53 bits, so that JSON readers keep it whole
+        self.define(now, id.clone(), def, None);
+        Ok((id, true))
+    }
+
+    fn define(&mut self, now: Now, id: StudyId, def: StudyDef, forked_from: Option<StudyId>) {
+        let at = self.clock.tick(now.wall_ms);
+        let node = self.config.id.clone();
+        let record = StudyRecord { id: id.clone(), node: node.clone(), at: at.clone(), def, forked_from };
+        self.write(Fact::Study(id.clone(), StudyFact::Defined(record)));
+        self.write(Fact::Cluster(ClusterFact::Listed { study: id.clone(), node, at }));
+        self.events.push(Event { kind: "study.created", study: Some(id.clone()), trial: None, data: None });
+        self.open_study(&id);
+        self.probe_if_due(&id, now);
+    }
+
+    /// Sets up what is kept beside a study's view.
+    pub(super) fn open_study(&mut self, id: &StudyId) {
+        let Some(study) = self.world.study(id) else { return };
+        let def = &study.record.def;
+        // A definition from a newer version may name what this one lacks: it is shown, and not proposed for.
+        let chosen = sampler(&def.sampler).and_then(|s| Ok((s, rule(&def.early_stopping)?)));
+        let Ok((sampler, rule)) = chosen else { return };
+        let mine = || study.trials().iter().filter(|t| t.place.node == self.config.id);
+        let seq = mine().map(|t| t.place.seq + 1).max().unwrap_or(0);
+        let draws =
+            mine().filter_map(|t| if let Proposer::Sampler { draw, .. } = &t.spec.by { Some(draw + 1) } else { None });
+        let runtime = Runtime {
+            seq,
+            draw: draws.max().unwrap_or(0),
+            sampler,
+            rule,
+            history: History::new(&study.space, def.objectives.len()),
+            dirty: study.trials().iter().map(|t| t.place.id.clone()).collect::<BTreeSet<_>>(),
+            exhausted: false,
+            blocked: None,
+            probe_at: def.run.is_some().then_some(0),
+            probed: false,
+            used_ms: 0,
+        };
+        self.studies.insert(id.clone(), runtime);
+    }
+
+    /// Edits a study.
+    ///
+    /// # Errors
+    /// Unknown study, a name that is taken, a space that contradicts, a budget that doesn't fit.
+    pub fn patch_study(&mut self, _now: Now, study: &str, patch: StudyPatch) -> Result<StudyId, Refusal> {
+        let view = self.study(study)?;
+        let id = view.id.clone();
+        if let Some(space) = &patch.space {
+            view.space.extend(space).map_err(Refusal::invalid)?;
+        }
+        if let Some(name) = &patch.name {
+            if name.trim().is_empty() {
+                return Err(Refusal::field("/name", "must not be empty"));
+            }
+            if self.world.study_named(name).is_some_and(|s| s.id != id) {
+                return Err(Refusal::conflict(format!("there is a study `{name}` already; choose another name")));
+            }
+        }
+        let mut edits = Vec::new();
+        edits.extend(patch.name.map(StudyEdit::Name));
+        edits.extend(patch.budget.map(StudyEdit::Budget));
+        edits.extend(patch.note.map(StudyEdit::Note));
+        edits.extend(patch.user_attrs.into_iter().map(|(key, value)| StudyEdit::UserAttr(key, value)));
+        let widened = patch.space.is_some();
+        edits.extend(patch.space.map(StudyEdit::Space));
+        for edit in edits {
+            self.edit_study(&id, edit);
+        }
+        if widened {
+            self.reopen(&id);
+        }
+        Ok(id)
+    }
+
+    fn edit_study(&mut self, id: &StudyId, edit: StudyEdit) {
+        let lamport = self.next_lamport();
+        self.write(Fact::Study(id.clone(), StudyFact::Edited { lamport, by: self.config.id.clone(), edit }));
+    }
+
+    /// After the space grew: models are fitted anew, and an exhausted study goes on.
+    fn reopen(&mut self, id: &StudyId) {
+        let Some(study) = self.world.study(id) else { return };
+        let done = study.wanted == StudyState::Complete;
+        if let Some(runtime) = self.studies.get_mut(id) {
+            runtime.history = History::new(&study.space, study.record.def.objectives.len());
+            runtime.dirty = study.trials().iter().map(|t| t.place.id.clone()).collect();
+            runtime.exhausted = false;
+        }
+        if done {
+            self.edit_study(id, StudyEdit::State(StudyState::Running));
+        }
+    }
+
+    /// A finite space has nothing left and nothing runs: the study is complete.
+    pub(super) fn mark_exhausted(&mut self, id: &StudyId) {
+        if self.world.study(id).is_some_and(|s| s.wanted == StudyState::Running) {
+            self.edit_study(id, StudyEdit::State(StudyState::Complete));
+        }
+    }
+
+    /// Pauses, resumes, cancels or archives a study.
+    ///
+    /// # Errors
+    /// Unknown study; a cancelled one can't go on.
+    pub fn study_action(&mut self, now: Now, study: &str, action: StudyAction) -> Result<StudyId, Refusal> {
+        let view = self.study(study)?;
+        let (id, name, wanted) = (view.id.clone(), view.name.clone(), view.wanted);
+        let shown = self.state_of(view, now);
+        let target = match action {
+            StudyAction::Pause => StudyState::Paused,
+            StudyAction::Resume => StudyState::Running,
+            StudyAction::Cancel => StudyState::Cancelled,
+            StudyAction::Archive => StudyState::Archived,
+        };
+        let over = matches!(shown, StudyState::Complete | StudyState::Cancelled);
+        match action {
+            StudyAction::Pause if over || wanted == StudyState::Archived => {
+                return Err(Refusal::conflict(format!(
+                    "the study `{name}` is {}: there is nothing to pause",
+                    word(shown)
+                )));
+            }
+            StudyAction::Resume if wanted == StudyState::Cancelled => {
+                return Err(Refusal::conflict(format!(
+                    "the study `{name}` was cancelled and can't go on; fork it instead"
+                )));
+            }
+            StudyAction::Cancel if shown == StudyState::Complete => {
+                return Err(Refusal::conflict(format!("the study `{name}` is complete: there is nothing to cancel")));
+            }
+            _ if wanted == target => return Ok(id), // said again: the same answer, nothing written
+            _ => {}
+        }
+        if action == StudyAction::Archive && self.world.study(&id).is_some_and(|s| s.count(TrialState::Running) > 0) {
+            return Err(Refusal::conflict(format!("the study `{name}` has running trials; pause or cancel it first")));
+        }
+        self.edit_study(&id, StudyEdit::State(target));
+        if action == StudyAction::Cancel {
+            self.cancel_trials(now, &id);
+        }
+        Ok(id)
+    }
+
+    /// Ends every open trial of a study.
+    fn cancel_trials(&mut self, now: Now, id: &StudyId) {
+        let open: Vec<_> = self
+            .world
+            .study(id)
+            .into_iter()
+            .flat_map(|s| s.trials().iter().filter(|t| !t.state.is_terminal()).map(|t| t.place.clone()))
+            .collect();
+        for place in open {
+            self.cancel_place(now, id, &place);
+        }
+    }
+
+    /// A new study with the definition of another, perhaps with more parameters, and with its finished trials to start from.
+    ///
+    /// # Errors
+    /// Unknown study, a name that is taken, parameters that contradict.
+    pub fn fork_study(&mut self, now: Now, study: &str, name: String, add: Option<Space>) -> Result<StudyId, Refusal> {
+        let view = self.study(study)?;
+        let (origin, old_space) = (view.id.clone(), view.space.clone());
+        let mut def = view.record.def.clone();
+        def.space = match &add {
+            Some(add) => view.space.extend(add).map_err(Refusal::invalid)?,
+            None => view.space.clone(),
+        };
+        def.budget = view.budget.clone();
+        def.note = view.note.clone();
+        def.user_attrs = view.user_attrs.clone();
+        def.name = name;
+        check_def(&def)?;
+        if def.name.trim().is_empty() {
+            return Err(Refusal::field("/name", "must not be empty"));
+        }
+        if self.world.study_named(&def.name).is_some() {
+            return Err(Refusal::conflict(format!("there is a study `{}` already; choose another name", def.name)));
+        }
+        let finished: Vec<_> = view.trials().iter().filter_map(super::trials::as_import).collect();
+        let id = StudyId::new(format!("s{}", self.mint()));
+        let defaults: IndexMap<_, _> = def
+            .space
+            .params
+            .iter()
+            .filter(|p| old_space.params.iter().all(|old| old.name != p.name))
+            .filter_map(|p| Some((p.name.clone(), p.default.clone()?)))
+            .collect();
+        self.define(now, id.clone(), def, Some(origin));
+        for mut trial in finished {
+            for (key, value) in &defaults {
+                trial.params.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+            // Trials that the grown space no longer admits (a new parameter inactive under their parents) are left behind.
+            let Some(view) = self.world.study(&id) else { continue };
+            let active: BTreeSet<String> = view.space.active(&trial.params).into_iter().map(str::to_owned).collect();
+            trial.params.retain(|key, _| active.contains(key) || !defaults.contains_key(key));
+            if let Ok(params) = view.space.check_params(&trial.params) {
+                trial.params = params;
+                self.import_one(now, &id, trial);
+            }
+        }
+        Ok(id)
+    }
+
+    /// Deletes a study for ever; its running trials are stopped.
+    ///
+    /// # Errors
+    /// Unknown study.
+    pub fn delete_study(&mut self, now: Now, study: &str) -> Result<StudyId, Refusal> {
+        let view = self.study(study)?;
+        let id = view.id.clone();
+        let keys: Vec<_> = self.running.iter().filter(|(_, r)| r.study == id).map(|(k, _)| k.clone()).collect();
+        for key in keys {
+            self.stop_now(&key, StopWhy::Cancelled, now);
+        }
+        self.leases.retain(|_, lease| lease.study != id);
+        self.points.retain(|(study, _, _), _| *study != id);
+        self.pending.retain(|f| !matches!(f, Fact::Trial(s, ..) | Fact::Metric(s, _) if *s == id));
+        self.edit_study(&id, StudyEdit::Deleted);
+        self.studies.remove(&id);
+        let docs: Vec<_> = self
+            .docs
+            .keys()
+            .filter(|d| d.study() == Some(&id) && !matches!(d, metaopt_schema::DocId::Study(_)))
+            .cloned()
+            .collect();
+        for doc in &docs {
+            self.docs.remove(doc);
+        }
+        self.effect(Effect::Forget(docs));
+        self.events.push(Event { kind: "study.deleted", study: Some(id.clone()), trial: None, data: None });
+        Ok(id)
+    }
+}
+
+/// Everything about a definition that isn't its shape.
+fn check_def(def: &StudyDef) -> Result<(), Refusal> {
+    let mut errors: Vec<FieldError> = check_study(def).err().unwrap_or_default();
+    if let Some(run) = &def.run {
+        let names: Vec<&str> = def.space.params.iter().map(|p| p.name.as_str()).collect();
+        errors.extend(template::check(&run.command, &names).err().unwrap_or_default());
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Refusal::invalid(errors)) }
+}
+
+pub(super) fn word(state: StudyState) -> &'static str {
+    match state {
+        StudyState::Running => "running",
+        StudyState::Paused => "paused",
+        StudyState::Complete => "complete",
+        StudyState::Cancelled => "cancelled",
+        StudyState::Archived => "archived",
+    }
+}
