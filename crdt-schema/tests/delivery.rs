@@ -81,7 +81,7 @@ impl World {
                         _ => None,
                     })
                     .collect();
-                if replica == 0 && (what % 3 == 0 || known.is_empty()) {
+                if replica == 0 && (what.is_multiple_of(3) || known.is_empty()) {
                     // Far enough apart to open new buckets.
                     return Some(proposed(known.len() as u64 * 20));
                 }
@@ -90,7 +90,7 @@ impl World {
                 }
                 let place = known[pick.index(known.len())].clone();
                 let attempt = lamport as u32;
-                let fact = if what % 2 == 0 {
+                let fact = if what.is_multiple_of(2) {
                     TrialFact::Claimed { attempt, node: by, claim: claim(&lamport.to_string()) }
                 } else {
                     TrialFact::Ended { attempt, node: by, end: end(f64::from(what)) }

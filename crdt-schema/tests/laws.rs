@@ -79,7 +79,7 @@ fn of_two_values_under_one_key_every_replica_reads_the_smallest() {
     let (mut a, mut b) = (run(1), run(2));
     let small = a.write(&[claimed(0, &other(), "aaa")]).unwrap().unwrap();
     let large = b.write(&[claimed(0, &other(), "bbb")]).unwrap().unwrap();
-    let (left, right) = (a.apply(&[large.clone()]), b.apply(&[small.clone()]));
+    let (left, right) = (a.apply(std::slice::from_ref(&large)), b.apply(std::slice::from_ref(&small)));
     assert!(left.refold && right.refold, "the view is told to fold anew");
     let agreed = bag([proposed(0), claimed(0, &other(), "aaa")]);
     for doc in [&a, &b] {

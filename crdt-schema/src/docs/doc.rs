@@ -32,6 +32,9 @@ fn is_marker(key: &str) -> bool {
     key == VERSION_KEY || key == KIND_KEY
 }
 
+/// A change's first operation, actor and number.
+type Turn = (u64, Arc<[u8]>, u64);
+
 /// One replica of one document.
 #[derive(Clone)]
 pub struct Doc {
@@ -45,7 +48,7 @@ pub struct Doc {
     hashes: BTreeMap<Arc<[u8]>, Vec<ChangeHash>>,
     /// Changes whose dependencies are missing, in an order that respects dependencies: a change's first operation is
     /// numbered above all that it depends on.
-    waiting: BTreeMap<(u64, Arc<[u8]>, u64), (Change, RawChange)>,
+    waiting: BTreeMap<Turn, (Change, RawChange)>,
 }
 
 impl Doc {

@@ -117,7 +117,7 @@ pub fn definition() -> StudyDef {
                 param(
                     "opt",
                     Domain::Categorical { choices: vec![json!("sgd"), json!(1.5), json!(true), Value::Null] },
-                    None,
+                    Some(Value::Null),
                     None,
                 ),
                 param("size", Domain::Ordinal { choices: vec![json!("s"), json!("m")] }, None, None),

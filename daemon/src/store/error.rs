@@ -57,6 +57,14 @@ pub enum StoreError {
         /// Ours.
         known: u64,
     },
+    /// The document's name, as stored, would be read back as another's.
+    #[error("{}: a document cannot be stored under the name `{doc}`: IDs must not be empty or hold a slash", .path.display())]
+    BadName {
+        /// The database.
+        path: PathBuf,
+        /// The document.
+        doc: DocId,
+    },
     /// Another change of the same actor and number is stored: two runs share one actor.
     #[error("{}: document {doc} already holds another change {seq} of this actor", .path.display())]
     Contradiction {

@@ -9,7 +9,8 @@
 mod error;
 mod format;
 mod open;
-#[cfg(test)]
+// They look at modes and send signals.
+#[cfg(all(test, unix))]
 mod tests;
 
 use std::{
@@ -141,6 +142,9 @@ impl Store {
     pub fn commit(&mut self, changes: &[(DocId, RawChange)], meta: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
         if changes.is_empty() && meta.is_empty() {
             return Ok(());
+        }
+        if let Some((id, _)) = changes.iter().find(|(id, _)| id.to_string().parse().ok().as_ref() != Some(id)) {
+            return Err(StoreError::BadName { path: self.path.clone(), doc: id.clone() });
         }
         let mut contradiction = None;
         let mut fresh = Vec::with_capacity(changes.len());
