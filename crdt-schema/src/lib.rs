@@ -10,6 +10,7 @@ pub mod facts;
 pub mod ids;
 pub mod migrate;
 pub mod problem;
+pub mod shape;
 pub mod space;
 pub mod stamp;
 pub mod study;

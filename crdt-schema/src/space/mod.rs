@@ -1,7 +1,10 @@
 //! The search space: what may vary, in what range, and when (CONTRACT's JSON form).
 
-pub mod check;
-pub mod merge;
+mod check;
+pub mod count;
+pub mod domain;
+mod merge;
+pub mod validate;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -27,9 +30,10 @@ pub struct Param {
     #[serde(flatten)]
     pub domain: Domain,
     /// The value to try first, and that of trials from before the parameter was added.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    // `null` is a choice like any other, so it is not the same as no default.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// Active only where every named parent has one of the listed values.
+    /// Active only where every named parent has one of the listed values (people may write a single value without a list).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<IndexMap<String, Vec<Value>>>,
 }
@@ -94,6 +98,10 @@ pub enum Domain {
     },
 }
 
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
 fn default_base() -> i64 {
     3
 }
@@ -102,6 +110,6 @@ fn default_base() -> i64 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Prior {
-    /// Mean and standard deviation, in the parameter's own units (for a logarithmic one, of its logarithm's… see the docs).
+    /// Mean and standard deviation of the value; of its natural logarithm where `log` is set. Cut off at the range's ends.
     Normal(f64, f64),
 }
