@@ -1,0 +1,159 @@
+//! Where a node keeps what is its own, and the few small files in there that make it the same node after a restart.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use metaopt_core::node::base32;
+use metaopt_schema::NodeId;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+
+use crate::platform::files;
+
+/// The data directory by the platform's convention, ending in the machine's id, so that homes shared by several machines
+/// hold one directory for each.
+///
+/// # Errors
+/// When there is no home directory to put it in.
+pub fn default_dir() -> Result<PathBuf, String> {
+    let id = machine_id();
+    let env = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = if cfg!(windows) {
+        env("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        env("HOME").map(|home| home.join("Library/Application Support"))
+    } else {
+        env("XDG_DATA_HOME").filter(|p| p.is_absolute()).or_else(|| env("HOME").map(|home| home.join(".local/share")))
+    };
+    base.map(|base| base.join("metaopt").join(id)).ok_or_else(|| "no home directory: give --data-dir or METAOPT_DATA_DIR".to_owned())
+}
+
+/// The first 12 hexadecimal characters of the SHA-256 of `/etc/machine-id`, or of the host's name.
+fn machine_id() -> String {
+    let text = fs::read_to_string("/etc/machine-id").ok().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
+    let text = text.unwrap_or_else(host_name);
+    let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    hex(&hash.as_ref()[..6])
+}
+
+/// This machine's name, as people know it.
+pub fn host_name() -> String {
+    #[cfg(unix)]
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
+    let name = name.split('.').next().unwrap_or_default().to_lowercase();
+    if name.is_empty() { "node".into() } else { name }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Random bytes from the operating system.
+///
+/// # Errors
+/// When it has none.
+pub fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("the operating system gives no random bytes: {e}"))?;
+    Ok(bytes)
+}
+
+/// Makes the directory, for its owner alone. On a network file system another, local one is used instead, and said.
+///
+/// # Errors
+/// When it can't be made, or belongs to somebody else.
+pub fn prepare(wanted: &Path) -> Result<PathBuf> {
+    let mut dir = wanted.to_owned();
+    if let Some(kind) = network_file_system(wanted) {
+        let name = blake3::hash(wanted.as_os_str().as_encoded_bytes()).to_hex();
+        dir = PathBuf::from("/var/tmp").join(format!("metaopt-{}-{}", machine_id(), &name[..8]));
+        eprintln!("metaoptd: {} is on a network file system ({kind}); using {} instead", wanted.display(), dir.display());
+    }
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create the data directory {}", dir.display()))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let meta = fs::metadata(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+        if meta.uid() != rustix::process::geteuid().as_raw() {
+            bail!("{} belongs to another user; give another --data-dir", dir.display());
+        }
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("cannot make {} private", dir.display()))?;
+    }
+    dir.canonicalize().with_context(|| format!("cannot resolve {}", dir.display()))
+}
+
+/// The kind of network file system that `path` (or its nearest existing ancestor) is on, if it is on one.
+fn network_file_system(path: &Path) -> Option<&'static str> {
+    #[cfg(target_os = "linux")]
+    {
+        let existing = path.ancestors().find(|p| p.exists())?;
+        let kind = rustix::fs::statfs(existing).ok()?.f_type as u32;
+        return match kind {
+            0x6969 => Some("NFS"),
+            0xFF53_4D42 | 0xFE53_4D42 | 0x517B => Some("SMB"),
+            0x0BD0_0BD0 => Some("Lustre"),
+            0x4750_4653 => Some("GPFS"),
+            0x1980_0202 => Some("BeeGFS"),
+            _ => None,
+        };
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        None
+    }
+}
+
+/// Who this node is.
+pub struct Identity {
+    /// Hash of its public key.
+    pub node: NodeId,
+    /// Hexadecimal.
+    pub public_key: String,
+    /// The API's bearer token.
+    pub token: String,
+    /// Keys the tokens of trials.
+    pub secret: [u8; 32],
+}
+
+impl Identity {
+    /// Reads the node's key and token, or makes them.
+    ///
+    /// # Errors
+    /// When they can't be read, written or understood.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let key_path = dir.join("node.key");
+        let pkcs8 = match fs::read(&key_path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let fresh = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new())
+                    .map_err(|_| anyhow::anyhow!("cannot generate a key"))?;
+                files::write_private(&key_path, fresh.as_ref()).with_context(|| format!("cannot write {}", key_path.display()))?;
+                fresh.as_ref().to_vec()
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", key_path.display())),
+        };
+        let pair = Ed25519KeyPair::from_pkcs8(&pkcs8)
+            .map_err(|e| anyhow::anyhow!("{} is not a key of metaopt ({e}); move it away to become a new node", key_path.display()))?;
+        let public = pair.public_key().as_ref();
+        let node = NodeId::new(base32(&blake3::hash(public).as_bytes()[..10]));
+        let token_path = dir.join("token");
+        let token = match fs::read_to_string(&token_path) {
+            Ok(text) if !text.trim().is_empty() => text.trim().to_owned(),
+            _ => {
+                let fresh = format!("mo_{}", base32(&random::<20>()?));
+                files::write_private(&token_path, fresh.as_bytes())
+                    .with_context(|| format!("cannot write {}", token_path.display()))?;
+                fresh
+            }
+        };
+        let secret = blake3::derive_key("metaopt trial tokens v1", &pkcs8);
+        Ok(Self { node, public_key: hex(public), token, secret })
+    }
+}

@@ -1,0 +1,340 @@
+//! Drives the node: one thread owns its decisions and the store, so that whatever is answered is on disk first.
+//!
+//! A batch is whatever came while the last commit was under way; nothing waits for a timer. Readers take a short read
+//! lock and never block on the disk.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use metaopt_core::{Effect, Node, Now, Refusal, launch::AttemptEvent};
+use metaopt_schema::{AttemptKey, DocId, StudyId, docs::RawChange, facts::SlotSpec};
+use tokio::sync::oneshot;
+
+use crate::{events::EventHub, exec::Executor, store::Store};
+
+/// How often leases and slots are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// Most messages handled before a commit.
+const BATCH: usize = 1024;
+/// Pause between attempts to reach a failing disk.
+const DISK_REST: Duration = Duration::from_secs(1);
+
+/// Why a call was not carried out, or not acknowledged.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CallError {
+    /// The node refused; nothing changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The disk is full or failing.
+    #[error("{0}")]
+    Storage(String),
+    /// The daemon is stopping.
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+type Deliver = Box<dyn FnOnce(Result<(), CallError>) + Send>;
+type Call = Box<dyn FnOnce(&mut Node, Now) -> Deliver + Send>;
+
+enum Message {
+    Call(Call, oneshot::Sender<CallError>),
+    Attempt(AttemptKey, AttemptEvent),
+    Probed(StudyId, Result<(), String>),
+    Slots(Vec<(SlotSpec, Option<String>)>),
+    Adopted(Vec<AttemptKey>),
+    StopAll,
+    Quit,
+}
+
+/// The handle that the rest of the daemon has on the node.
+#[derive(Clone)]
+pub struct Shell {
+    node: Arc<RwLock<Node>>,
+    sender: Sender<Message>,
+    clock: Clock,
+    events: EventHub,
+}
+
+/// Both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(Instant);
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock {
+    /// Reads both.
+    pub fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // From 1 up, so that 0 is before everything.
+        Now { mono_ms: self.0.elapsed().as_millis() as u64 + 1, wall_ms: wall.as_millis() as u64 }
+    }
+}
+
+impl Shell {
+    /// Starts the thread. `executor` is what runs attempts; none: effects are dropped (tests without processes).
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        node: Node,
+        store: Store,
+        executor: Option<Arc<Executor>>,
+        clock: Clock,
+        events: EventHub,
+    ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+        let (sender, receiver) = channel();
+        let shell = Self { node: Arc::new(RwLock::new(node)), sender, clock, events };
+        let runtime = tokio::runtime::Handle::current();
+        let driver = Driver {
+            shell: shell.clone(),
+            receiver,
+            store,
+            executor,
+            runtime,
+            unsaved: Vec::new(),
+            unsaved_meta: Vec::new(),
+            held: Vec::new(),
+            trouble: None,
+        };
+        let thread = std::thread::Builder::new().name("node".into()).spawn(move || driver.run())?;
+        Ok((shell, thread))
+    }
+
+    /// Runs `f` on the node; answers once what it wrote is on disk.
+    ///
+    /// # Errors
+    /// The node's refusal, a failing disk, or the daemon's end.
+    pub async fn call<T, F>(&self, f: F) -> Result<T, CallError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Node, Now) -> Result<T, Refusal> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let (refuse, refused) = oneshot::channel();
+        let call: Call = Box::new(move |node, now| {
+            let result = f(node, now);
+            Box::new(move |stored| {
+                // A refusal wrote nothing, so that it needs no disk.
+                let result = match (result, stored) {
+                    (Err(refusal), _) => Err(CallError::Refused(refusal)),
+                    (Ok(_), Err(error)) => Err(error),
+                    (Ok(value), Ok(())) => Ok(value),
+                };
+                let _ = answer.send(result); // the asker may have gone away
+            })
+        });
+        self.sender.send(Message::Call(call, refuse)).map_err(|_| CallError::Stopping)?;
+        tokio::select! {
+            biased;
+            Ok(error) = refused => Err(error),
+            result = answered => result.unwrap_or(Err(CallError::Stopping)),
+        }
+    }
+
+    /// Looks at the node for a moment.
+    pub fn read<T>(&self, f: impl FnOnce(&Node, Now) -> T) -> T {
+        f(&self.node.read().unwrap_or_else(PoisonError::into_inner), self.clock.now())
+    }
+
+    /// Changes that people follow.
+    pub fn events(&self) -> &EventHub {
+        &self.events
+    }
+
+    /// An attempt's process said something.
+    pub fn attempt(&self, key: AttemptKey, event: AttemptEvent) {
+        let _ = self.sender.send(Message::Attempt(key, event));
+    }
+
+    /// What slots there are now.
+    pub fn slots(&self, inventory: Vec<(SlotSpec, Option<String>)>) {
+        let _ = self.sender.send(Message::Slots(inventory));
+    }
+
+    /// Processes of an earlier daemon were looked for, and these found.
+    pub fn adopted(&self, found: Vec<AttemptKey>) {
+        let _ = self.sender.send(Message::Adopted(found));
+    }
+
+    /// Ends all jobs.
+    pub fn stop_all(&self) {
+        let _ = self.sender.send(Message::StopAll);
+    }
+
+    /// Ends the thread after what was sent before.
+    pub fn quit(&self) {
+        let _ = self.sender.send(Message::Quit);
+    }
+}
+
+struct Driver {
+    shell: Shell,
+    receiver: Receiver<Message>,
+    store: Store,
+    executor: Option<Arc<Executor>>,
+    runtime: tokio::runtime::Handle,
+    unsaved: Vec<(DocId, RawChange)>,
+    unsaved_meta: Vec<(String, Vec<u8>)>,
+    held: Vec<Effect>,
+    trouble: Option<(String, Instant)>,
+}
+
+impl Driver {
+    fn run(mut self) {
+        let mut next_tick = Instant::now();
+        loop {
+            let first = match self.receiver.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut batch: Vec<Message> = first.into_iter().collect();
+            while batch.len() < BATCH
+                && let Ok(message) = self.receiver.try_recv()
+            {
+                batch.push(message);
+            }
+            let tick = Instant::now() >= next_tick;
+            if tick {
+                next_tick = Instant::now() + TICK;
+            }
+            if self.round(batch, tick) {
+                return;
+            }
+        }
+    }
+
+    /// One batch: handle, make durable, answer. True: it was the last.
+    fn round(&mut self, batch: Vec<Message>, tick: bool) -> bool {
+        let mut quit = false;
+        let mut answers: Vec<Deliver> = Vec::new();
+        let output = {
+            let now = self.shell.clock.now();
+            let mut node = self.shell.node.write().unwrap_or_else(PoisonError::into_inner);
+            for message in batch {
+                match message {
+                    Message::Call(call, refuse) => match &self.trouble {
+                        // A node that can't store takes nothing new on.
+                        Some((why, _)) => drop(refuse.send(CallError::Storage(why.clone()))),
+                        None => answers.push(call(&mut node, now)),
+                    },
+                    Message::Attempt(key, event) => node.attempt(now, &key, event),
+                    Message::Probed(study, result) => node.probed(now, &study, result),
+                    Message::Slots(inventory) => node.slots(now, inventory),
+                    Message::Adopted(found) => node.adopted(now, &found),
+                    Message::StopAll => node.stop_all(now),
+                    Message::Quit => quit = true,
+                }
+            }
+            if tick && self.trouble.is_none() {
+                node.tick(now);
+            }
+            node.drain()
+        };
+        let output = match output {
+            Ok(output) => output,
+            Err(error) => {
+                tracing::error!(%error, "a document refused a fact; what it said is lost");
+                for answer in answers {
+                    answer(Err(CallError::Storage(error.to_string())));
+                }
+                return quit;
+            }
+        };
+        let touched: Vec<DocId> = output.changes.iter().map(|(id, _)| id.clone()).collect();
+        self.unsaved.extend(output.changes);
+        self.unsaved_meta.extend(output.meta);
+        self.held.extend(output.effects);
+        let saved = self.save();
+        for answer in answers {
+            answer(saved.clone());
+        }
+        self.shell.events.publish(output.events);
+        if saved.is_ok() {
+            for effect in std::mem::take(&mut self.held) {
+                self.carry_out(effect);
+            }
+            self.snapshots(&touched);
+        }
+        quit
+    }
+
+    fn save(&mut self) -> Result<(), CallError> {
+        if self.unsaved.is_empty() && self.unsaved_meta.is_empty() && self.trouble.is_none() {
+            return Ok(());
+        }
+        if let Some((why, since)) = &self.trouble {
+            if since.elapsed() < DISK_REST {
+                return Err(CallError::Storage(why.clone()));
+            }
+            if let Err(error) = self.store.reopen() {
+                return Err(self.troubled(error.to_string()));
+            }
+        }
+        match self.store.commit(&self.unsaved, &self.unsaved_meta) {
+            Ok(()) => {
+                if self.trouble.take().is_some() {
+                    tracing::info!("the store takes changes again");
+                }
+                self.unsaved.clear();
+                self.unsaved_meta.clear();
+                Ok(())
+            }
+            Err(error) => Err(self.troubled(error.to_string())),
+        }
+    }
+
+    fn troubled(&mut self, why: String) -> CallError {
+        if self.trouble.is_none() {
+            tracing::error!(%why, unsaved = self.unsaved.len(), "the store fails: nothing new is taken on until it works again");
+        }
+        self.trouble = Some((why.clone(), Instant::now()));
+        CallError::Storage(why)
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let _guard = self.runtime.enter();
+        let Some(executor) = &self.executor else { return };
+        match effect {
+            Effect::Launch(launch) => executor.launch(*launch),
+            Effect::Stop(key, why) => executor.stop(&key, why),
+            Effect::Finish(key) => executor.finish(&key),
+            Effect::Probe(study, run) => {
+                let (executor, sender) = (executor.clone(), self.shell.sender.clone());
+                self.runtime.spawn_blocking(move || {
+                    let _ = sender.send(Message::Probed(study, executor.probe(&run)));
+                });
+            }
+            Effect::Forget(docs) => {
+                for doc in docs {
+                    if let Err(error) = self.store.delete(&doc) {
+                        tracing::warn!(%error, %doc, "could not delete a document of a deleted study");
+                    }
+                }
+            }
+        }
+    }
+
+    fn snapshots(&mut self, touched: &[DocId]) {
+        for id in touched {
+            if !self.store.wants_snapshot(id) {
+                continue;
+            }
+            let saved = self.shell.read(|node, _| node.save(id));
+            if let Some((bytes, covered)) = saved
+                && let Err(error) = self.store.snapshot(id, &bytes, &covered)
+            {
+                tracing::warn!(%error, doc = %id, "could not store a snapshot; the changes stay");
+            }
+        }
+    }
+}
