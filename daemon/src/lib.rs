@@ -2,7 +2,12 @@
 //!
 //! Owns: all I/O. Must not: decide anything about studies or trials.
 
+pub mod config;
+pub mod data_dir;
+pub mod driver;
+pub mod events;
 pub mod exec;
 pub mod platform;
 pub mod secrets;
+pub mod snapshot;
 pub mod store;
