@@ -2,10 +2,20 @@
 //!
 //! Owns: the records, in an order that doesn't depend on when they arrived, and caches over them.
 //! Must not: know documents, attempts or leases; the caller says which value counts.
+//! Law: histories with the same records are the same, whatever the order of `upsert`, `report` and `remove`.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, OnceLock},
+};
 
 use metaopt_schema::space::{Params, Space};
+
+use crate::{
+    codec::{Codec, Config},
+    math::sortable,
+    pareto,
+};
 
 /// A trial's state, as far as models care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,45 +55,321 @@ pub struct Record {
     pub curve: Vec<(u64, f64)>,
 }
 
+impl Record {
+    /// The smallest cost reported up to `step`, and its step.
+    pub fn best_until(&self, step: u64) -> Option<(u64, f64)> {
+        let points = self.curve.iter().take_while(|(s, _)| *s <= step).filter(|(_, cost)| !cost.is_nan());
+        points.fold(None, |best: Option<(u64, f64)>, point| match best {
+            Some(best) if best.1 <= point.1 => Some(best),
+            _ => Some(*point),
+        })
+    }
+}
+
+/// How good a finished trial is: smaller is better, and comparable between any two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    class: Class,
+    first: u64,
+    second: u64,
+    order: u64,
+    key: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Feasible,
+    Pruned,
+    Infeasible,
+    Failed,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    record: Record,
+    config: Option<Config>,
+    rank: Option<Rank>,
+}
+
+/// Where walks over a finite space may begin: everything before is known.
+#[derive(Debug, Default)]
+struct Cursor(Mutex<Option<(u64, u128)>>);
+
+impl Clone for Cursor {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 /// All records of a study.
 #[derive(Clone, Debug)]
 pub struct History {
-    space: Space,
-    records: BTreeMap<u64, Record>,
+    codec: Arc<Codec>,
+    objectives: usize,
+    rows: BTreeMap<u64, Row>,
+    known: HashMap<u128, u32>,
+    ranked: BTreeSet<Rank>,
+    pending: BTreeSet<(u64, u64)>,
+    finished: usize,
+    fronts: OnceLock<Vec<u64>>,
+    cursor: Cursor,
+}
+
+/// A trial as models see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Its configuration.
+    pub config: &'a Config,
+    /// Its cost, where there is one objective and the trial is feasible and complete.
+    pub cost: Option<f64>,
+}
+
+/// Trials divided for a model.
+#[derive(Clone, Debug, Default)]
+pub struct Split<'a> {
+    /// The best, in order.
+    pub good: Vec<Seen<'a>>,
+    /// The rest (or a part of it that stands for it), and pending ones.
+    pub bad: Vec<Seen<'a>>,
 }
 
 impl History {
     /// An empty history of a study over `space` with `objectives` objectives. A widened space needs a new history.
     pub fn new(space: &Space, objectives: usize) -> Self {
-        let _ = objectives;
-        Self { space: space.clone(), records: BTreeMap::new() }
+        Self {
+            codec: Arc::new(Codec::new(space)),
+            objectives,
+            rows: BTreeMap::new(),
+            known: HashMap::new(),
+            ranked: BTreeSet::new(),
+            pending: BTreeSet::new(),
+            finished: 0,
+            fronts: OnceLock::new(),
+            cursor: Cursor::default(),
+        }
     }
 
     /// The space.
     pub fn space(&self) -> &Space {
-        &self.space
+        self.codec.space()
+    }
+
+    /// The compiled space.
+    pub fn codec(&self) -> &Codec {
+        &self.codec
     }
 
     /// Adds a record, or replaces the one with its key.
-    pub fn upsert(&mut self, record: Record) {
-        self.records.insert(record.key, record);
+    pub fn upsert(&mut self, mut record: Record) {
+        record.curve.sort_by_key(|(step, _)| *step);
+        record.curve.dedup_by_key(|(step, _)| *step);
+        let old = self.take(record.key);
+        // Encoding is the costly part, and a trial's configuration never changes in practice.
+        let config = match old {
+            Some(old) if old.record.params == record.params => old.config,
+            None => self.codec.encode(&record.params),
+            Some(_) => {
+                self.cursor = Cursor::default();
+                self.codec.encode(&record.params)
+            }
+        };
+        if let Some(config) = &config {
+            *self.known.entry(config.id).or_default() += 1;
+        }
+        let rank = self.rank(&record);
+        match rank {
+            Some(rank) => {
+                self.fronts = OnceLock::new();
+                self.finished += usize::from(rank.class != Class::Failed);
+                self.ranked.insert(rank);
+            }
+            None if record.state == RecordState::Pending => {
+                self.pending.insert((record.order, record.key));
+            }
+            None => {}
+        }
+        self.rows.insert(record.key, Row { record, config, rank });
     }
 
-    /// Adds one point to a record's curve (and raises its `last_step`) without touching the rest; unknown keys are ignored.
+    /// Adds one point to a record's curve (and raises its `last_step`) without touching the rest; unknown keys and points
+    /// whose step is known are ignored.
     pub fn report(&mut self, key: u64, step: u64, cost: f64) {
-        if let Some(record) = self.records.get_mut(&key) {
-            record.last_step = record.last_step.max(step);
-            record.curve.push((step, cost));
+        let Some(row) = self.rows.get_mut(&key) else { return };
+        if let Err(at) = row.record.curve.binary_search_by_key(&step, |(s, _)| *s) {
+            row.record.curve.insert(at, (step, cost));
+        }
+        row.record.last_step = row.record.last_step.max(step);
+        if row.rank.is_some() {
+            let record = row.record.clone();
+            self.upsert(record);
         }
     }
 
     /// Forgets a record.
     pub fn remove(&mut self, key: u64) {
-        self.records.remove(&key);
+        if self.take(key).is_some() {
+            self.cursor = Cursor::default();
+        }
     }
 
     /// A record by its key.
     pub fn get(&self, key: u64) -> Option<&Record> {
-        self.records.get(&key)
+        self.rows.get(&key).map(|row| &row.record)
+    }
+
+    /// All records, by key.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.rows.values().map(|row| &row.record)
+    }
+
+    /// All records, and their configurations where they fit the space.
+    pub fn encoded(&self) -> impl Iterator<Item = (&Record, &Config)> {
+        self.rows.values().filter_map(|row| Some((&row.record, row.config.as_ref()?)))
+    }
+
+    /// Whether some trial, whatever its state, has this configuration.
+    pub fn knows(&self, id: u128) -> bool {
+        self.known.contains_key(&id)
+    }
+
+    /// How many different configurations are known.
+    pub fn known(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Trials that say how good their configuration is: complete, pruned or infeasible.
+    pub fn finished(&self) -> usize {
+        self.finished
+    }
+
+    /// Objectives of the study.
+    pub fn objectives(&self) -> usize {
+        self.objectives
+    }
+
+    fn take(&mut self, key: u64) -> Option<Row> {
+        let row = self.rows.remove(&key)?;
+        self.pending.remove(&(row.record.order, key));
+        if let Some(rank) = row.rank {
+            self.fronts = OnceLock::new();
+            self.ranked.remove(&rank);
+            self.finished -= usize::from(rank.class != Class::Failed);
+        }
+        if let Some(config) = &row.config
+            && let Some(count) = self.known.get_mut(&config.id)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.known.remove(&config.id);
+            }
+        }
+        Some(row)
+    }
+
+    fn rank(&self, record: &Record) -> Option<Rank> {
+        let (class, first, second) = match record.state {
+            RecordState::Pending | RecordState::Ignored => return None,
+            RecordState::Complete => {
+                let sound = record.costs.len() == self.objectives && !record.costs.iter().any(|c| c.is_nan());
+                match (sound, record.violation > 0.0 || record.violation.is_nan()) {
+                    (false, _) => (Class::Failed, 0, 0),
+                    (true, true) => (Class::Infeasible, sortable(record.violation), 0),
+                    (true, false) => (Class::Feasible, sortable(record.costs[0]), 0),
+                }
+            }
+            // Those that got furthest are the best of the pruned.
+            RecordState::Pruned => {
+                let last = record.curve.last().map_or(f64::INFINITY, |(_, cost)| *cost);
+                (Class::Pruned, u64::MAX - record.last_step, sortable(last))
+            }
+            RecordState::Infeasible => {
+                let violation = if record.violation > 0.0 { record.violation } else { f64::INFINITY };
+                (Class::Infeasible, sortable(violation), 0)
+            }
+            RecordState::Failed => (Class::Failed, 0, 0),
+        };
+        Some(Rank { class, first, second, order: record.order, key: record.key })
+    }
+
+    /// Keys of finished trials, best first. With several objectives feasible ones go by non-dominated rank.
+    fn best_first(&self) -> Box<dyn Iterator<Item = u64> + '_> {
+        if self.objectives < 2 {
+            return Box::new(self.ranked.iter().map(|rank| rank.key));
+        }
+        let feasible = self.fronts.get_or_init(|| {
+            let mut rows: Vec<&Row> = self
+                .ranked
+                .iter()
+                .take_while(|r| r.class == Class::Feasible)
+                .filter_map(|r| self.rows.get(&r.key))
+                .collect();
+            rows.sort_by_key(|row| (row.record.order, row.record.key));
+            let costs: Vec<&[f64]> = rows.iter().map(|row| row.record.costs.as_slice()).collect();
+            pareto::order(&costs).into_iter().map(|i| rows[i].record.key).collect()
+        });
+        let rest = self.ranked.iter().filter(|rank| rank.class != Class::Feasible).map(|rank| rank.key);
+        Box::new(feasible.iter().copied().chain(rest))
+    }
+
+    /// Divides the trials that `wanted` accepts (none: all): `good(n)` of the `n` finished ones are good, at most `cap`
+    /// make the bad set: pending ones, then half the best of the bad and half an even draw by key, so that neither its
+    /// size nor the time it takes grows with the study.
+    pub fn split(
+        &self,
+        good: impl Fn(usize) -> usize,
+        cap: usize,
+        pending: bool,
+        wanted: Option<&dyn Fn(&Config) -> bool>,
+    ) -> Split<'_> {
+        let fits = |row: &&Row| row.config.as_ref().is_some_and(|config| wanted.is_none_or(|wanted| wanted(config)));
+        let finished = match wanted {
+            None => self.finished,
+            Some(_) => {
+                self.rows.values().filter(|row| row.rank.is_some_and(|r| r.class != Class::Failed)).filter(fits).count()
+            }
+        };
+        let mut split = Split::default();
+        let mut taken = BTreeSet::new();
+        let mut ranked = self.best_first().filter_map(|key| self.rows.get(&key)).filter(fits).peekable();
+        while split.good.len() < good(finished).min(finished)
+            && let Some(row) = ranked.next_if(|row| row.rank.is_some_and(|rank| rank.class != Class::Failed))
+        {
+            taken.insert(row.record.key);
+            split.good.extend(self.seen(row));
+        }
+        if pending {
+            let rows = self.pending.iter().filter_map(|(_, key)| self.rows.get(key)).filter(fits);
+            split.bad.extend(rows.filter_map(|row| self.seen(row)).take(cap / 2));
+        }
+        let room = cap - split.bad.len();
+        for row in ranked.take(room / 2) {
+            taken.insert(row.record.key);
+            split.bad.extend(self.seen(row));
+        }
+        // Keys are hashes, so the first by key are an even draw that every replica makes alike.
+        let rest = self.rows.values().filter(|row| row.rank.is_some() && !taken.contains(&row.record.key)).filter(fits);
+        split.bad.extend(rest.filter_map(|row| self.seen(row)).take(room - room / 2));
+        split
+    }
+
+    fn seen<'a>(&self, row: &'a Row) -> Option<Seen<'a>> {
+        let feasible = row.rank.is_some_and(|rank| rank.class == Class::Feasible);
+        let cost = (self.objectives == 1 && feasible).then(|| row.record.costs[0]);
+        row.config.as_ref().map(|config| Seen { config, cost })
+    }
+
+    /// The position before which a walk `key` over the finite space meets only known configurations.
+    pub(crate) fn walked(&self, key: u64) -> u128 {
+        match self.cursor.0.lock() {
+            Ok(cursor) => cursor.filter(|(k, _)| *k == key).map_or(0, |(_, at)| at),
+            Err(_) => 0,
+        }
+    }
+
+    /// Remembers such a position. (A cache: answers don't depend on it.)
+    pub(crate) fn set_walked(&self, key: u64, at: u128) {
+        if let Ok(mut cursor) = self.cursor.0.lock() {
+            *cursor = Some((key, at));
+        }
     }
 }

@@ -1,10 +1,15 @@
 //! The contract of early-stopping rules, written once, and their registry. One file per rule.
 //!
-//! A rule is a pure function of the history and is asked only when a report has been folded into it.
+//! A rule is a pure function of the history and is asked only when a report has been folded into it. Steps are
+//! completed units of work, from 1 up; costs are those of the first objective, smaller is better.
+
+mod median;
+mod none;
+mod patience;
 
 use metaopt_schema::{FieldError, study::EarlyStopping};
 
-use crate::history::History;
+use crate::{history::History, options};
 
 /// What to do with the trial that reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +31,17 @@ pub trait Rule: Send + Sync {
 /// Rules of this version, as named in a study.
 pub const NAMES: [&str; 4] = ["none", "median", "percentile", "patience"];
 
+/// Rules that the contract names and this version lacks.
+const PLANNED: [&str; 3] = ["asha", "hyperband", "freeze-thaw"];
+
 /// The rule that a study names, with its options; errors point into `/early_stopping`.
 pub fn rule(spec: &EarlyStopping) -> Result<Box<dyn Rule>, Vec<FieldError>> {
-    let _ = spec;
-    Err(Vec::new())
+    let options = &spec.options;
+    Ok(match spec.rule.as_str() {
+        "none" => Box::new(none::None::new(options)?),
+        "median" => Box::new(median::Percentile::median(options)?),
+        "percentile" => Box::new(median::Percentile::new(options)?),
+        "patience" => Box::new(patience::Patience::new(options)?),
+        other => return Err(options::no_such("early-stopping rule", "/early_stopping/rule", other, &NAMES, &PLANNED)),
+    })
 }

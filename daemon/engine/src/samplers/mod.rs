@@ -3,9 +3,17 @@
 //! A sampler is a pure function: the same [`Ask`] gives the same [`Suggestion`] on every machine. It never answers a
 //! configuration that the history knows (waiting and running ones included) while the space has another one.
 
+mod auto;
+mod grid;
+pub(crate) mod own;
+pub mod parzen;
+mod random;
+mod sobol;
+mod tpe;
+
 use metaopt_schema::{FieldError, space::Params, study::SamplerSpec};
 
-use crate::history::History;
+use crate::{history::History, options};
 
 /// Everything a suggestion depends on.
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +70,23 @@ pub trait Sampler: Send + Sync {
 /// Samplers of this version, as named in a study.
 pub const NAMES: [&str; 5] = ["auto", "tpe", "random", "sobol", "grid"];
 
+/// Samplers that the contract names and this version lacks.
+const PLANNED: [&str; 5] = ["gp", "cmaes", "evolution", "nsga2", "bore"];
+
+/// The grid sampler by itself, to check whether it fits a space.
+pub(crate) fn grid(options: &indexmap::IndexMap<String, serde_json::Value>) -> Result<grid::Grid, Vec<FieldError>> {
+    grid::Grid::new(options)
+}
+
 /// The sampler that a study names, with its options; errors point into `/sampler`.
 pub fn sampler(spec: &SamplerSpec) -> Result<Box<dyn Sampler>, Vec<FieldError>> {
-    let _ = spec;
-    Err(Vec::new())
+    let options = &spec.options;
+    Ok(match spec.name.as_str() {
+        "auto" => Box::new(auto::Auto::new(options)?),
+        "tpe" => Box::new(tpe::Tpe::new(options, "tpe")?),
+        "random" => Box::new(random::Random::new(options)?),
+        "sobol" => Box::new(sobol::Sobol::new(options)?),
+        "grid" => Box::new(grid::Grid::new(options)?),
+        other => return Err(options::no_such("sampler", "/sampler/name", other, &NAMES, &PLANNED)),
+    })
 }

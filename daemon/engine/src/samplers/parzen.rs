@@ -1,0 +1,169 @@
+//! Densities over some of a space's parameters: a mixture of products, one kernel an observation and one of the prior.
+//!
+//! Numbers: normal kernels cut off at 0 and 1 (discrete ones integrated over their cells). Choices: most of the weight on
+//! the observed one. After Watanabe 2023 (arXiv 2304.11127), with bandwidths as in ALGORITHMS §2.
+
+use crate::{
+    codec::{Axis, Cell, Codec, Config},
+    math::{mass, ppf},
+    rng::Stream,
+};
+
+/// Narrowest kernel, as a share of the range; with few kernels `(1 + K)^-2` is wider.
+const NARROWEST: f64 = 0.03;
+/// Weight that a choice's kernel spreads over all choices.
+const SPREAD: f64 = 0.2;
+const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
+
+/// One parameter's kernels; the prior's last.
+#[derive(Clone, Debug)]
+enum Kernels {
+    /// (mean, 1/σ, σ, ln of σ times the mass within the range).
+    Numbers { at: Vec<Number>, cells: bool },
+    /// Observed choices; the prior has none.
+    Choices { at: Vec<u64>, cells: u64 },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Number {
+    mean: f64,
+    sigma: f64,
+    inverse: f64,
+    /// ln σ + ½ ln 2π + ln of the mass in [0, 1].
+    norm: f64,
+    low: f64,
+    high: f64,
+}
+
+/// A mixture over the parameters `axes`.
+#[derive(Clone, Debug)]
+pub struct Parzen<'a> {
+    codec: &'a Codec,
+    axes: Vec<usize>,
+    kernels: Vec<Kernels>,
+    weights: Vec<f64>,
+    log_weights: Vec<f64>,
+}
+
+/// A point prepared for [`Parzen::log_density`]: (coordinate, edges of its cell) by axis.
+#[derive(Clone, Debug)]
+pub struct Point(Vec<(f64, f64, f64)>);
+
+impl<'a> Parzen<'a> {
+    /// Kernels at `seen` with `weights`, and the prior with `prior_weight`.
+    pub fn new(codec: &'a Codec, axes: &[usize], seen: &[&Config], weights: &[f64], prior_weight: f64) -> Self {
+        let kernels = axes.iter().map(|&i| kernels(codec, i, seen)).collect();
+        let mut weights: Vec<f64> = weights.iter().copied().chain([prior_weight]).collect();
+        let sum: f64 = weights.iter().sum();
+        weights.iter_mut().for_each(|w| *w /= sum);
+        let log_weights = weights.iter().map(|w| libm::log(*w)).collect();
+        Self { codec, axes: axes.to_vec(), kernels, weights, log_weights }
+    }
+
+    /// One value for each of the parameters.
+    pub fn draw(&self, stream: &mut Stream) -> Vec<Cell> {
+        let k = stream.weighted(&self.weights);
+        let one = |(kernels, &i): (&Kernels, &usize)| match kernels {
+            Kernels::Numbers { at, .. } => {
+                let n = at[k];
+                let share = n.low + stream.unit() * (n.high - n.low);
+                self.codec.at(i, (n.mean + n.sigma * ppf(share)).clamp(0.0, 1.0))
+            }
+            Kernels::Choices { at, cells } => {
+                let keep = k < at.len() && stream.unit() >= SPREAD;
+                Cell::Index(if keep { at[k] } else { stream.below(*cells as usize) as u64 })
+            }
+        };
+        self.kernels.iter().zip(&self.axes).map(one).collect()
+    }
+
+    /// Prepares a configuration in which all the parameters are active.
+    pub fn point(&self, config: &Config) -> Point {
+        let one = |&i: &usize| match (self.codec.axes()[i], config.cells[i]) {
+            (axis @ Axis::Grid { .. }, Cell::Index(v)) => {
+                let (low, high) = axis.edges(v);
+                (config.u[i], low, high)
+            }
+            _ => (config.u[i], 0.0, 1.0),
+        };
+        Point(self.axes.iter().map(one).collect())
+    }
+
+    /// ln of the density (of the probability, for discrete parameters).
+    pub fn log_density(&self, point: &Point) -> f64 {
+        let mut terms: Vec<f64> = self.log_weights.clone();
+        for (kernels, &(u, low, high)) in self.kernels.iter().zip(&point.0) {
+            match kernels {
+                Kernels::Numbers { at, cells: false } => {
+                    for (term, n) in terms.iter_mut().zip(at) {
+                        let z = (u - n.mean) * n.inverse;
+                        *term -= 0.5 * z * z + n.norm;
+                    }
+                }
+                Kernels::Numbers { at, cells: true } => {
+                    for (term, n) in terms.iter_mut().zip(at) {
+                        let inside = mass((low - n.mean) * n.inverse, (high - n.mean) * n.inverse);
+                        *term += libm::log(inside.max(1e-300)) - libm::log(n.high - n.low);
+                    }
+                }
+                Kernels::Choices { at, cells } => {
+                    let c = *cells as f64;
+                    let (hit, miss) = (libm::log(1.0 - SPREAD + SPREAD / c), libm::log(SPREAD / c));
+                    for (k, term) in terms.iter_mut().enumerate() {
+                        *term += match at.get(k) {
+                            Some(choice) if *choice as f64 == u => hit,
+                            Some(_) => miss,
+                            None => -libm::log(c),
+                        };
+                    }
+                }
+            }
+        }
+        let top = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        top + libm::log(terms.iter().map(|t| libm::exp(t - top)).sum())
+    }
+}
+
+fn kernels(codec: &Codec, i: usize, seen: &[&Config]) -> Kernels {
+    let axis = codec.axes()[i];
+    if let Axis::Choice { cells } = axis {
+        return Kernels::Choices { at: seen.iter().map(|c| c.u[i] as u64).collect(), cells };
+    }
+    let (mean, wide) = codec.prior(i).unwrap_or((0.5, 1.0));
+    let mut means: Vec<f64> = seen.iter().map(|c| c.u[i]).collect();
+    means.push(mean);
+    let floor = NARROWEST.max(libm::pow(1.0 + means.len() as f64, -2.0));
+    let widths = gaps(&means);
+    let number = |k: usize| {
+        let mean = means[k];
+        // Narrower than half a cell nothing could be told apart.
+        let cell = match (axis, seen.get(k).map(|c| c.cells[i])) {
+            (Axis::Grid { .. }, Some(Cell::Index(v))) => {
+                let (low, high) = axis.edges(v);
+                (high - low) / 2.0
+            }
+            _ => 0.0,
+        };
+        let sigma = if k == seen.len() { wide } else { widths[k].max(floor).max(cell).min(1.0) };
+        let (a, b) = (-mean / sigma, (1.0 - mean) / sigma);
+        let norm = libm::log(sigma) + HALF_LN_TAU + libm::log(mass(a, b));
+        Number { mean, sigma, inverse: 1.0 / sigma, norm, low: crate::math::cdf(a), high: crate::math::cdf(b) }
+    };
+    Kernels::Numbers { at: (0..means.len()).map(number).collect(), cells: matches!(axis, Axis::Grid { .. }) }
+}
+
+/// Each point's larger gap to its sorted neighbours; the outermost points have only their inner one.
+fn gaps(points: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    order.sort_by(|a, b| points[*a].total_cmp(&points[*b]).then(a.cmp(b)));
+    let mut widths = vec![1.0; points.len()];
+    if points.len() < 2 {
+        return widths;
+    }
+    for (place, &k) in order.iter().enumerate() {
+        let below = place.checked_sub(1).map(|p| points[k] - points[order[p]]);
+        let above = order.get(place + 1).map(|&n| points[n] - points[k]);
+        widths[k] = below.unwrap_or(0.0).max(above.unwrap_or(0.0));
+    }
+    widths
+}
