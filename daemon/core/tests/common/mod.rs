@@ -1,0 +1,167 @@
+//! A node without a machine: time, disk and processes are the test's.
+#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+
+use metaopt_core::{
+    Effect, Node, NodeConfig, Now,
+    commands::{Action, Completion, Report, SuggestRequest, Suggested, Told},
+    launch::{AttemptEvent, ExitReport, Launch},
+};
+use metaopt_schema::{
+    AttemptKey, DocId, NodeId,
+    docs::RawChange,
+    facts::{Hardware, SlotKind, SlotSpec},
+    study::{StudyDef, validate::parse_study},
+    view::TrialView,
+};
+use serde_json::{Value, json};
+
+/// A node, its clocks, and the disk it would be loaded from.
+pub struct Bench {
+    pub node: Node,
+    pub now: Now,
+    pub disk: BTreeMap<DocId, Vec<RawChange>>,
+    pub counter: Option<u64>,
+    pub launched: Vec<Launch>,
+    pub effects: Vec<Effect>,
+    boots: u64,
+}
+
+pub fn config(boot: u64) -> NodeConfig {
+    NodeConfig {
+        id: NodeId::new("node0000000000aa"),
+        public_key: "00".into(),
+        hardware: Hardware { name: "box".into(), version: "test".into(), ..Hardware::default() },
+        boot,
+        entropy: [boot as u8; 32],
+        grace_s: 10.0,
+        pause_grace_s: 120.0,
+    }
+}
+
+impl Bench {
+    pub fn new(slots: u32) -> Self {
+        let now = Now { mono_ms: 1, wall_ms: 1_790_000_000_000 };
+        let node = Node::load(config(1), now, Vec::new(), None).unwrap();
+        let mut bench = Self {
+            node,
+            now,
+            disk: BTreeMap::new(),
+            counter: None,
+            launched: Vec::new(),
+            effects: Vec::new(),
+            boots: 1,
+        };
+        bench.arm(slots);
+        bench
+    }
+
+    fn arm(&mut self, slots: u32) {
+        let inventory = (0..slots).map(|i| (SlotSpec { id: format!("cpu-{i}"), kind: SlotKind::Cpu }, None)).collect();
+        self.node.slots(self.now, inventory);
+        self.settle();
+    }
+
+    /// What the shell does after each batch; probes always succeed.
+    pub fn settle(&mut self) {
+        loop {
+            let output = self.node.drain().unwrap();
+            if output.is_empty() {
+                return;
+            }
+            for (id, change) in output.changes {
+                self.disk.entry(id).or_default().push(change);
+            }
+            for (_, value) in output.meta {
+                self.counter = Some(u64::from_le_bytes(value.try_into().unwrap()));
+            }
+            for effect in output.effects {
+                match &effect {
+                    Effect::Launch(launch) => self.launched.push((**launch).clone()),
+                    Effect::Probe(study, _) => self.node.probed(self.now, study, Ok(())),
+                    Effect::Forget(docs) => docs.iter().for_each(|d| drop(self.disk.remove(d))),
+                    _ => {}
+                }
+                self.effects.push(effect);
+            }
+        }
+    }
+
+    /// A crash: only what was on disk is left.
+    pub fn restart(&mut self, slots: u32) {
+        self.boots += 1;
+        let stored = self.disk.iter().map(|(id, changes)| (id.clone(), None, changes.clone())).collect();
+        self.node = Node::load(config(self.boots), self.now, stored, self.counter).unwrap();
+        self.arm(slots);
+    }
+
+    pub fn pass(&mut self, seconds: f64) {
+        self.now.mono_ms += (seconds * 1000.0) as u64;
+        self.now.wall_ms += (seconds * 1000.0) as u64;
+        self.node.tick(self.now);
+        self.settle();
+    }
+
+    pub fn study(&mut self, extra: Value) -> String {
+        let def = def(extra);
+        let name = def.name.clone();
+        self.node.create_study(self.now, def, false).unwrap();
+        self.settle();
+        name
+    }
+
+    pub fn ask(&mut self, study: &str, count: u64, client: Option<&str>) -> Suggested {
+        let request = SuggestRequest { count, client_id: client.map(str::to_owned), lease_s: 60.0 };
+        let answer = self.node.suggest(self.now, study, request).unwrap();
+        self.settle();
+        answer
+    }
+
+    pub fn report(&mut self, trial: &str, step: u64, loss: f64) -> Action {
+        let report = Report { step, values: [("loss".to_owned(), Some(loss))].into_iter().collect(), attempt: None };
+        let action = self.node.report(self.now, trial, vec![report]).unwrap();
+        self.settle();
+        action
+    }
+
+    pub fn tell(&mut self, trial: &str, attempt: Option<u32>, loss: f64) -> Result<(), String> {
+        let told = Told::Complete([("loss".to_owned(), loss)].into_iter().collect());
+        let completion = Completion { told, detail: None, attempt };
+        let result = self.node.complete(self.now, trial, completion).map(drop).map_err(|e| e.to_string());
+        self.settle();
+        result
+    }
+
+    pub fn exit(&mut self, key: &AttemptKey, report: ExitReport) {
+        self.node.attempt(self.now, key, AttemptEvent::Exited(report));
+        self.settle();
+    }
+
+    pub fn trial(&self, id: &str) -> &TrialView {
+        self.node.trial(id).unwrap().1
+    }
+}
+
+/// A definition with sensible rest.
+pub fn def(extra: Value) -> StudyDef {
+    let mut body = json!({
+        "name": "s",
+        "space": [{"name": "x", "type": "float", "low": 0.0, "high": 1.0}],
+        "objectives": [{"metric": "loss", "direction": "minimize"}],
+        "sampler": {"name": "random", "seed": 7},
+    });
+    for (key, value) in extra.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    parse_study(&body).unwrap()
+}
+
+/// Exit 0 with a result on standard output.
+pub fn good(loss: f64) -> ExitReport {
+    ExitReport {
+        exit_code: Some(0),
+        result: Some(Ok([("loss".to_owned(), loss)].into_iter().collect())),
+        ..ExitReport::default()
+    }
+}
