@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Optional
 from . import _markers
 from ._environment import given_params
 from .errors import ValidationError
-from .space import Bool, Categorical, Choice, Fidelity, Float, Int, Ordinal, Parameter
+from .space import Bool, Categorical, Choice, Fidelity, Float, Int, Ordinal, Parameter, same_value
 
 DESCRIBE_PREFIX = "metaopt-space: "
 _ATTRIBUTE = "_metaopt_space"
@@ -47,8 +47,11 @@ def add_hyperparameter(
         raise ValidationError(f"add_hyperparameter: {flag!r} is declared twice")
     if default is None:
         default = parameter.default
-    elif parameter.default is None and not isinstance(parameter, Fidelity):
-        parameter = dataclasses.replace(parameter, default=_converted(parameter, default))
+    else:
+        default = _converted(parameter, default)
+        if parameter.default is None and _searched(parameter, default):
+            # The value to try first; one outside the range (no dropout, say) is for runs outside metaopt only.
+            parameter = dataclasses.replace(parameter, default=default)
     given = given_params()
     value = _converted(parameter, given[name]) if name in given else default
     convert = _converter(parameter)
@@ -133,6 +136,17 @@ def _wanted(parameter: Parameter) -> str:
     if isinstance(parameter, Bool):
         return "true or false"
     return "one of " + ", ".join(text_of(choice) for choice in parameter.choices)
+
+
+def _searched(parameter: Parameter, value: Any) -> bool:
+    """Whether a search may try this value."""
+    if isinstance(parameter, (Categorical, Ordinal)):
+        return any(same_value(value, choice) for choice in parameter.choices)
+    if isinstance(parameter, Bool):
+        return isinstance(value, bool)
+    if isinstance(parameter, Fidelity) or isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return parameter.low <= value <= parameter.high
 
 
 def _converted(parameter: Parameter, value: Any) -> Any:

@@ -32,7 +32,7 @@ class Heartbeats:
         """Renews `trial`'s lease from now on, three times per lease."""
         every = lease_s / 3
         with self._wake:
-            self._held[trial.id] = (weakref.ref(trial), every, time.monotonic() + every)
+            self._held[trial.id] = (weakref.ref(trial, self._forgotten), every, time.monotonic() + every)
             if not self._running:
                 self._running = True
                 threading.Thread(target=self._run, name="metaopt-heartbeat", daemon=True).start()
@@ -42,6 +42,11 @@ class Heartbeats:
         """The trial is told: no more renewals."""
         with self._wake:
             self._held.pop(trial.id, None)
+            self._wake.notify()
+
+    def _forgotten(self, _: object) -> None:
+        # The condition's lock is reentrant: garbage may be collected in the midst of the lines above.
+        with self._wake:
             self._wake.notify()
 
     def _run(self) -> None:

@@ -31,6 +31,7 @@ _CONSTANTS: Dict[str, Any] = {"true": True, "false": False, "null": None}
 # Five standard deviations to either side hold all but one in a million draws of a normal prior.
 _NORMAL_REACH = 5.0
 _CLAUSE = re.compile(r"\)\s*if\b")
+_SINGLE_EQUALS = re.compile(r"(?<![=!<>])=(?!=)")
 _NAME = re.compile(r"[^\W\d][\w.-]*\Z")
 
 
@@ -63,6 +64,10 @@ class _Marker:
         try:
             tree: ast.expr = ast.parse(source, mode="eval").body
         except (SyntaxError, ValueError) as error:
+            clause = _CLAUSE.search(self.text)
+            single = _SINGLE_EQUALS.search(self.text, clause.end()) if clause else None
+            if single:
+                self.fail("a comparison is written `==`", offset=single.start())
             offset = getattr(error, "offset", None)
             usage = ", ".join(p[2] for p in _PRIORS.values())
             self.fail(f"it can't be read; write one of {usage}", offset=(offset or 1) - 1)

@@ -20,6 +20,8 @@ _log = logging.getLogger("metaopt")
 # A training loop waits at most this long for an answer, and asks an absent daemon at most this often.
 REPORT_TIMEOUT_S = 5.0
 RETRY_EVERY_S = 2.0
+# A failed try that took longer than this hung, rather than being refused: the next one waits four times as long.
+_SLOW_S = 0.2
 # Calls sent in one request when a spool is emptied.
 _BATCH = 200
 _STOPPING = ("stop", "pause")
@@ -158,8 +160,9 @@ class Outbox:
             # A refused token means that something else listens there, or that the attempt is over and its supervisor will
             # collect what is spooled: no reason for the script to fail. A daemon that hangs is asked less often.
             spent = time.monotonic() - started
+            rest = 4 * spent if spent > _SLOW_S else 0.0
             retry = getattr(error, "retry_after_s", None)
-            raise DaemonUnavailable(error.detail, error.status, max(retry or 0.0, 4 * spent)) from error
+            raise DaemonUnavailable(error.detail, error.status, max(retry or 0.0, rest)) from error
         except NotFound:
             self.over()
             if not self._lenient:
