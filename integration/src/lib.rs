@@ -1,1 +1,144 @@
-//! placeholder
+//! A real daemon for tests: its own data directory, a free port, ended by its own process id.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that can't set up its machine should stop")]
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// A program that `cargo build --bins` made, beside this test.
+pub fn program(name: &str) -> PathBuf {
+    let exe = std::env::current_exe().expect("a test knows its own file");
+    let dir = exe.parent().and_then(Path::parent).expect("target/PROFILE/deps/test");
+    let path = dir.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(path.exists(), "{} is missing: run `cargo build --workspace --bins` first", path.display());
+    path
+}
+
+/// One running `metaoptd`; killed when dropped, its jobs ended first.
+pub struct Daemon {
+    /// Its data directory.
+    pub dir: tempfile::TempDir,
+    child: Child,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    /// The node's bearer token.
+    pub token: String,
+    args: Vec<String>,
+}
+
+impl Daemon {
+    /// Starts one with two CPU slots.
+    pub fn start() -> Self {
+        Self::with(&["--slots", "2"])
+    }
+
+    /// Starts one with more options.
+    pub fn with(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
+        let (child, url, token) = boot(dir.path(), &args);
+        Self { dir, child, url, token, args }
+    }
+
+    /// `kill -9`, then a new one on the same directory.
+    pub fn crash_and_restart(&mut self) {
+        self.child.kill().expect("the daemon is ours to kill");
+        self.child.wait().expect("and to wait for");
+        (self.child, self.url, self.token) = boot(self.dir.path(), &self.args);
+    }
+
+    /// A call to `/api/v1PATH`; the status and the JSON (or text) that came back.
+    pub fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        self.call_raw(method, path, body.map(|b| b.to_string()), &self.token)
+    }
+
+    /// The same with a body of any kind and another token.
+    pub fn call_raw(&self, method: &str, path: &str, body: Option<String>, token: &str) -> (u16, Value) {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .build()
+            .into();
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}/api/v1{path}", self.url))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json");
+        let mut answer = agent.run(request.body(body.unwrap_or_default()).expect("a request")).expect("an answer");
+        let text = answer.body_mut().read_to_string().expect("a body");
+        (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// A call that must succeed.
+    pub fn ok(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let (status, answer) = self.call(method, path, body);
+        assert!(status < 300, "{method} {path}: {status} {answer:#}");
+        answer
+    }
+
+    /// `metaopt ARGS` in `dir`.
+    pub fn metaopt(&self, dir: &Path, args: &[&str]) -> Output {
+        self.metaopt_command(dir, args).output().expect("metaopt runs")
+    }
+
+    /// The same, not yet started.
+    pub fn metaopt_command(&self, dir: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program("metaopt"));
+        command.args(args).current_dir(dir).env("METAOPT_DATA_DIR", self.dir.path());
+        command.env_remove("METAOPT_URL").env_remove("METAOPT_TOKEN").stdin(Stdio::null());
+        command
+    }
+
+    /// Looks until `done` answers something, for at most half a minute.
+    pub fn wait<T>(&self, what: &str, done: impl FnMut() -> Option<T>) -> T {
+        wait(what, done)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Its jobs would outlive it by design; a test leaves none behind.
+        let studies = self.call("GET", "/studies?limit=1000", None).1;
+        for study in studies["items"].as_array().into_iter().flatten() {
+            let _ = self.call("POST", &format!("/studies/{}/cancel", study["id"].as_str().unwrap_or_default()), None);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn boot(dir: &Path, args: &[String]) -> (Child, String, String) {
+    let mut child = Command::new(program("metaoptd"))
+        .arg("--data-dir")
+        .arg(dir)
+        .args(["--listen", "127.0.0.1:0", "--no-mdns", "--allow-root", "--grace", "2s"])
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("metaoptd starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    assert!(line.starts_with("metaoptd ready url="), "got {line:?}");
+    let api: Value = serde_json::from_slice(&std::fs::read(dir.join("api.json")).expect("api.json")).expect("JSON");
+    let text = |key: &str| api[key].as_str().expect("text").to_owned();
+    (child, text("url"), text("token"))
+}
+
+/// Looks every 50 ms, for at most half a minute.
+pub fn wait<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(found) = done() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

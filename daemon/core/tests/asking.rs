@@ -168,7 +168,7 @@ fn a_pause_reaches_the_client_at_its_next_report_and_a_resume_offers_it_again() 
     bench.tell(id.as_str(), None, 0.05).unwrap();
     assert_eq!(bench.trial(id.as_str()).state, TrialState::Paused, "a result after the pause is only a report");
     bench.node.trial_action(bench.now, id.as_str(), TrialAction::Resume).unwrap();
-    assert_eq!(bench.ask(&study, 1, None).trials, [id.clone()]);
+    assert_eq!(bench.ask(&study, 1, None).trials[0], id);
     assert_eq!(bench.trial(id.as_str()).attempts.len(), 2);
 }
 

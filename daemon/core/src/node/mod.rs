@@ -190,7 +190,7 @@ impl Node {
     }
 
     fn boot(&mut self, now: Now) {
-        if !self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.record.is_some()) {
+        if self.world.cluster.nodes.get(&self.config.id).is_none_or(|n| n.record.is_none()) {
             let record = NodeRecord {
                 node: self.config.id.clone(),
                 public_key: self.config.public_key.clone(),
@@ -383,7 +383,7 @@ impl Node {
             ..Output::default()
         };
         for (id, facts) in by_doc {
-            if self.docs.get(&id).is_none() {
+            if !self.docs.contains_key(&id) {
                 self.docs.insert(id.clone(), Doc::new(id.clone(), &self.actor));
             }
             let Some(doc) = self.docs.get_mut(&id) else { continue };

@@ -1,0 +1,37 @@
+# metaopt's tasks. `just` is brought by the README's commands where it is missing.
+
+venv := justfile_directory() / ".venv"
+python := venv / "bin/python"
+
+# What can be done
+default:
+    @just --list
+
+# The virtual environment that tests and the demo use (never the system's Python)
+venv extras="":
+    @test -x {{python}} || python3 -m venv {{venv}}
+    @{{python}} -m pip install --quiet --disable-pip-version-check {{extras}}
+
+# Builds everything, tunes a real training script on this machine, and prints the best trial
+demo: (venv "scikit-learn")
+    cargo build --release --locked --bins
+    @python-client/examples/demo.sh target/release {{python}}
+
+# Installs what tests need and runs them all
+test: (venv "-r python-client/requirements-test.txt")
+    just check
+    cargo build --locked --workspace --bins
+    METAOPT_PYTHON={{python}} cargo test --locked --workspace
+    cd python-client && {{python}} -m pytest -q
+
+# Format, lints, types, licences: what can be told without running anything
+check: (venv "-r python-client/requirements-test.txt")
+    cargo fmt --all --check
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+    {{python}} integration/licences.py
+    cd python-client && {{python}} -m ruff check . && {{python}} -m ruff format --check . && {{python}} -m mypy
+
+# Rewrites everything in the house format
+format: (venv "ruff")
+    cargo fmt --all
+    cd python-client && {{python}} -m ruff format .
