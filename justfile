@@ -13,7 +13,7 @@ venv extras="":
     @{{python}} -m pip install --quiet --disable-pip-version-check {{extras}}
 
 # Builds everything, tunes a real training script on this machine, and prints the best trial
-demo: (venv "scikit-learn")
+demo: (venv "./python-client scikit-learn")
     cargo build --release --locked --bins
     @python-client/examples/demo.sh target/release {{python}}
 
