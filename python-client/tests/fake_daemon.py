@@ -191,6 +191,8 @@ class FakeDaemon:
             if rest == ["complete"]:
                 return self._complete(trial, body)
             if rest == ["heartbeat"]:
+                if body.get("attempt", trial["attempt"]) < trial["attempt"]:
+                    raise Problem(409, "a newer attempt runs")
                 if trial["state"] in TERMINAL:
                     raise Problem(409, "the trial has ended")
                 trial["beats"] += 1
@@ -345,6 +347,8 @@ class FakeDaemon:
                 return 200, trial
             raise Problem(409, f"the trial is {trial['state']} already")
         if "values" in body:
+            if None in body["values"].values():
+                raise Problem(422, "the body does not fit", (("/values", "must be finite numbers"),))
             wanted = [o["metric"] for o in self.studies[trial["study_id"]]["objectives"]]
             missing = [m for m in wanted if body["values"].get(m) is None]
             if missing:

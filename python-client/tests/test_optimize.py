@@ -262,7 +262,7 @@ def test_ctrl_c_with_threads_stops_them_and_cancels_what_they_held(here: FakeDae
         import metaopt, time
         study = metaopt.create_study("c", [metaopt.Float("x", 0.0, 1.0)])
         def objective(trial):
-            print("begun", flush=True)
+            print("begun\\n", end="", flush=True)
             while not trial.should_stop():
                 time.sleep(0.02)
         study.optimize(objective, n_jobs=2)
@@ -276,10 +276,13 @@ def test_ctrl_c_with_threads_stops_them_and_cancels_what_they_held(here: FakeDae
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    assert [process.stdout.readline() for _ in range(2)] == ["begun\n"] * 2
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    try:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)] == ["begun\n"] * 2
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert "KeyboardInterrupt" in err
     assert states(here) == ["cancelled", "cancelled"]
 

@@ -194,6 +194,19 @@ def test_a_diverged_loss_is_reported_as_null(inside: Inside, here: FakeDaemon) -
     assert here.reports["node.0"][1] == {"loss": None, "acc": 0.1}
 
 
+@pytest.mark.parametrize("values", [{"loss": math.nan}, {"loss": math.inf, "acc": 0.1}])
+def test_a_diverged_result_fails_the_trial_and_not_the_script(inside: Inside, values: Dict[str, float]) -> None:
+    record = inside()
+    metaopt.current_trial().complete(values)
+    assert (record["state"], record["detail"]) == ("fail", "not finite: loss")
+
+
+def test_a_metric_beside_the_objectives_may_diverge(inside: Inside) -> None:
+    record = inside()
+    metaopt.current_trial().complete(loss=0.3, auc=math.nan)
+    assert (record["state"], record["values"]) == ("complete", {"loss": 0.3})
+
+
 def test_reports_are_spooled_while_away_and_delivered_in_order(
     inside: Inside, here: FakeDaemon, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -146,7 +146,7 @@ def _searched(parameter: Parameter, value: Any) -> bool:
         return isinstance(value, bool)
     if isinstance(parameter, Fidelity) or isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    return parameter.low <= value <= parameter.high
+    return bool(parameter.low <= value <= parameter.high)
 
 
 def _converted(parameter: Parameter, value: Any) -> Any:

@@ -129,8 +129,7 @@ class Trial:
 
     def complete(self, values: Optional[Values] = None, **metrics: float) -> None:
         """Tells the final values: `complete(loss=0.39)`. Fine after a stop: what counts then is what was reported."""
-        named = self._named(values, metrics, "complete")
-        self._send_complete({"values": self._numbers(named)})
+        self._send_complete(self._numbers(self._named(values, metrics, "complete")))
 
     def should_stop(self) -> bool:
         """Whether to leave now: pruned, frozen or cancelled. False while the daemon is away."""
@@ -205,7 +204,7 @@ class Trial:
     def _send_report(self, step: int, values: Mapping[str, Optional[float]]) -> None:
         raise NotImplementedError
 
-    def _send_complete(self, body: Dict[str, Any]) -> None:
+    def _send_complete(self, values: Mapping[str, Optional[float]]) -> None:
         raise NotImplementedError
 
     def _action(self) -> str:
@@ -357,9 +356,22 @@ class ProcessTrial(Trial):
         if self._attrs and not self._outbox.waiting():
             self._send_attrs()
 
-    def _send_complete(self, body: Dict[str, Any]) -> None:
+    def _send_complete(self, values: Mapping[str, Optional[float]]) -> None:
         if self._attrs:
             self._send_attrs()
+        finite = {metric: value for metric, value in values.items() if value is not None}
+        odd = [metric for metric, value in values.items() if value is None]
+        # A run that diverged has failed, and says so; its script need not fail on top.
+        failed = {"state": "fail", "detail": f"not finite: {', '.join(odd)}"}
+        try:
+            self._tell({"values": finite} if finite else failed)
+        except ValidationError:
+            if not odd or not finite:
+                raise
+            _log.warning("metaopt: no result, because %s is not finite", ", ".join(odd))
+            self._tell(failed)
+
+    def _tell(self, body: Dict[str, Any]) -> None:
         self._outbox.complete({**body, "attempt": self._here.attempt}, _RESULT_PATIENCE_S)
 
     def _action(self) -> str:
@@ -410,7 +422,7 @@ class StandInTrial(Trial):
     def _send_report(self, step: int, values: Mapping[str, Optional[float]]) -> None:
         pass
 
-    def _send_complete(self, body: Dict[str, Any]) -> None:
+    def _send_complete(self, values: Mapping[str, Optional[float]]) -> None:
         pass
 
     def _single_metric(self, call: str) -> str:
@@ -493,7 +505,7 @@ class AskedTrial(Trial):
     def renew(self) -> None:
         """Renews the lease; raises `Conflict` or `NotFound` where the attempt is over, which it then is here too."""
         try:
-            answer = self._outbox.act("POST", "/heartbeat")
+            answer = self._outbox.act("POST", "/heartbeat", {"attempt": self.attempt})
         except (Conflict, NotFound):
             self._outbox.over()
             raise
@@ -525,8 +537,8 @@ class AskedTrial(Trial):
     def _send_report(self, step: int, values: Mapping[str, Optional[float]]) -> None:
         self._outbox.report({"step": step, "values": dict(values), "attempt": self.attempt})
 
-    def _send_complete(self, body: Dict[str, Any]) -> None:
-        self.tell(body)
+    def _send_complete(self, values: Mapping[str, Optional[float]]) -> None:
+        self.tell({"values": dict(values)})
 
     def _action(self) -> str:
         return "stop" if self._interrupted and not self._outbox.stopping else self._outbox.action
