@@ -27,14 +27,16 @@ pub fn importance(space: &Space, history: &History) -> Vec<(String, f64)> {
     if total < MIN_TRIALS || codec.space() != space {
         return scores;
     }
+    let top = |n: usize| (libm::ceil(TOP.0 * n as f64) as usize).max(TOP.1);
+    let everyone = history.split(top, usize::MAX >> 1, false, None);
     for (i, param) in space.params.iter().enumerate() {
         let axis = codec.axes()[i];
         if param.domain.is_fidelity() {
             continue;
         }
         let active = |config: &Config| !config.u[i].is_nan();
-        let top = |n: usize| (libm::ceil(TOP.0 * n as f64) as usize).max(TOP.1);
-        let split = history.split(top, usize::MAX >> 1, false, Some(&active));
+        let own = (!codec.conditions()[i].is_empty()).then(|| history.split(top, usize::MAX >> 1, false, Some(&active)));
+        let split = own.as_ref().unwrap_or(&everyone);
         let best: Vec<f64> = split.good.iter().map(|s| s.config.u[i]).collect();
         let all: Vec<f64> = split.good.iter().chain(&split.bad).map(|s| s.config.u[i]).collect();
         let score = if axis == Axis::Fixed || all.len() < MIN_TRIALS {

@@ -131,9 +131,10 @@ fn kernels(codec: &Codec, i: usize, seen: &[&Config]) -> Kernels {
     }
     let (mean, wide) = codec.prior(i).unwrap_or((0.5, 1.0));
     let mut means: Vec<f64> = seen.iter().map(|c| c.u[i]).collect();
+    // The prior's own mean is no neighbour: it would pull the widths of what lies near the middle.
+    let widths = gaps(&means);
     means.push(mean);
     let floor = NARROWEST.max(libm::pow(1.0 + means.len() as f64, -2.0));
-    let widths = gaps(&means);
     let number = |k: usize| {
         let mean = means[k];
         // Narrower than half a cell nothing could be told apart.
@@ -152,14 +153,15 @@ fn kernels(codec: &Codec, i: usize, seen: &[&Config]) -> Kernels {
     Kernels::Numbers { at: (0..means.len()).map(number).collect(), cells: matches!(axis, Axis::Grid { .. }) }
 }
 
-/// Each point's larger gap to its sorted neighbours; the outermost points have only their inner one.
+/// Each point's larger gap to its sorted neighbours; the outermost points have only their inner one, a single point the
+/// range's ends.
 fn gaps(points: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_by(|a, b| points[*a].total_cmp(&points[*b]).then(a.cmp(b)));
-    let mut widths = vec![1.0; points.len()];
-    if points.len() < 2 {
-        return widths;
+    if let [only] = points {
+        return vec![only.max(1.0 - only)];
     }
+    let mut widths = vec![0.0; points.len()];
     for (place, &k) in order.iter().enumerate() {
         let below = place.checked_sub(1).map(|p| points[k] - points[order[p]]);
         let above = order.get(place + 1).map(|&n| points[n] - points[k]);
@@ -167,3 +169,7 @@ fn gaps(points: &[f64]) -> Vec<f64> {
     }
     widths
 }
+
+#[cfg(test)]
+#[path = "parzen_tests.rs"]
+mod tests;
