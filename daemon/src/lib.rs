@@ -7,6 +7,9 @@ pub mod data_dir;
 pub mod driver;
 pub mod events;
 pub mod exec;
+pub mod gpu;
+pub mod inventory;
+
 pub mod platform;
 pub mod secrets;
 pub mod snapshot;

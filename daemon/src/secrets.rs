@@ -147,9 +147,7 @@ impl Secrets {
 fn good_name(name: &str) -> bool {
     let mut chars = name.chars();
     let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    first
-        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !name.to_ascii_uppercase().starts_with("METAOPT_")
+    first && chars.all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.to_ascii_uppercase().starts_with("METAOPT_")
 }
 
 #[cfg(test)]

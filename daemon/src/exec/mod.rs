@@ -4,13 +4,41 @@
 //! Owns: everything beneath `DATA/attempts`, `DATA/prepared`, `DATA/trials` and `DATA/logs`.
 //! Must not: decide what runs where or what an end means; it reports [`AttemptEvent`]s and the node decides.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+mod adopt;
+mod environment;
+mod launch;
+mod log_file;
+pub mod logs;
+mod output;
+pub mod outputs;
+mod prepare;
+mod probe;
+mod record;
+mod redact;
+mod results;
+pub mod supervisor;
+mod tree;
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use metaopt_core::launch::{AttemptEvent, Launch, StopWhy};
 use metaopt_schema::{AttemptKey, study::RunSpec};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
-use crate::secrets::Secrets;
+use crate::{
+    gpu::Ledger,
+    platform::{Process, Signal},
+    secrets::Secrets,
+    snapshot::SnapshotStore,
+};
+use record::{Layout, StopRecord, VERSION};
 
 /// Mints the token that one attempt's process gets; good for its trial only.
 pub type MintToken = Arc<dyn Fn(&AttemptKey) -> String + Send + Sync>;
@@ -36,56 +64,231 @@ pub struct ExecConfig {
     pub secrets: Arc<Secrets>,
 }
 
-/// Runs attempts as processes.
+/// Runs attempts as processes. Dropping it lets go of them: they run on under their supervisors.
 pub struct Executor {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     config: ExecConfig,
+    layout: Layout,
+    snapshots: Arc<SnapshotStore>,
     events: mpsc::Sender<(AttemptKey, AttemptEvent)>,
+    attempts: Mutex<BTreeMap<AttemptKey, Entry>>,
+    preparing: prepare::Preparing,
+    gpu_ledger: PathBuf,
+    log_limit: u64,
+    cancel: CancellationToken,
+}
+
+/// An attempt whose end was not told yet.
+struct Entry {
+    /// Why it is asked to stop; a launch that is still being prepared watches this.
+    stop: watch::Sender<Option<StopWhy>>,
+    grace_s: f64,
+    /// Known once it was started.
+    supervisor: Option<Process>,
+    /// The node is done with it already: clean up as soon as it is over.
+    finish: bool,
 }
 
 impl Executor {
     /// Creates its directories; starts nothing. Call [`Executor::adopt`] once afterwards, inside a tokio runtime.
-    pub fn new(config: ExecConfig, events: mpsc::Sender<(AttemptKey, AttemptEvent)>) -> std::io::Result<Self> {
-        Ok(Self { config, events })
+    pub fn new(config: ExecConfig, events: mpsc::Sender<(AttemptKey, AttemptEvent)>) -> io::Result<Self> {
+        let layout = Layout::new(&config.data_dir);
+        for dir in [layout.attempts(), layout.prepared(), layout.trials(), layout.logs()] {
+            fs::create_dir_all(dir)?;
+        }
+        let snapshots = Arc::new(SnapshotStore::open(&layout.snapshots()).map_err(io::Error::other)?);
+        let inner = Inner {
+            config,
+            layout,
+            snapshots,
+            events,
+            attempts: Mutex::default(),
+            preparing: prepare::Preparing::default(),
+            gpu_ledger: Ledger::default_dir(),
+            log_limit: log_file::DEFAULT_LIMIT,
+            cancel: CancellationToken::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Another directory for the ledger of GPU shares than the machine's own: for tests. Before the first launch.
+    #[must_use]
+    pub fn with_gpu_ledger(mut self, dir: &Path) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            dir.clone_into(&mut inner.gpu_ledger);
+        }
+        self
+    }
+
+    /// Another limit for a log's head and, again, its tail (bytes). Before the first launch.
+    #[must_use]
+    pub fn with_log_limit(mut self, bytes: u64) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.log_limit = bytes;
+        }
+        self
+    }
+
+    /// The snapshots of this node.
+    pub fn snapshots(&self) -> &Arc<SnapshotStore> {
+        &self.inner.snapshots
     }
 
     /// Whether this node can run it at all; the text names what is missing and what to do. Spends no attempt; does
     /// file system look-ups only, so it may be called often.
     pub fn probe(&self, run: &RunSpec) -> Result<(), String> {
-        let _ = (run, &self.config);
-        Ok(())
+        probe::probe(&self.inner, run)
     }
 
-    /// Prepares and starts an attempt in a task of its own; what becomes of it is told by events.
+    /// Prepares and starts an attempt in a task of its own; what becomes of it is told by events. Needs a runtime.
     pub fn launch(&self, launch: Launch) {
-        let _ = (launch, &self.events);
+        let key = launch.key.clone();
+        let Some(stop) = self.inner.enter(&launch, None) else {
+            tracing::warn!(trial = %key.trial, attempt = key.attempt, "launched twice; the first launch goes on");
+            return;
+        };
+        let inner = Arc::clone(&self.inner);
+        tokio::spawn(self.inner.cancel.clone().run_until_cancelled_owned(launch::run(inner, launch, stop)));
     }
 
     /// Asks an attempt to end: SIGTERM to its group, SIGKILL after the grace. Repeating it may only hasten the end.
     pub fn stop(&self, key: &AttemptKey, why: StopWhy) {
-        let _ = (key, why);
+        self.inner.stop(key, why);
     }
 
     /// Finds the attempts of an earlier daemon in `DATA/attempts`; their `Started`, `Exited` or `Vanished` follows as
     /// an event. Returns every attempt found, so that the node can compare with what it believes.
     pub fn adopt(&self) -> Vec<Launch> {
-        Vec::new()
+        adopt::adopt(&self.inner)
     }
 
-    /// The node has recorded the attempt's end durably: its private copy goes, its log stays in `DATA/logs`.
+    /// The node has recorded the attempt's end durably: its private copy goes, its log stays in `DATA/logs`. Of an
+    /// attempt that still runs (its result came before its process's end) this happens when it is over.
     pub fn finish(&self, key: &AttemptKey) {
-        let _ = key;
+        if let Some(entry) = self.inner.lock().get_mut(key) {
+            entry.finish = true;
+            return;
+        }
+        let (inner, key) = (Arc::clone(&self.inner), key.clone());
+        tokio::task::spawn_blocking(move || inner.clean(&key));
     }
 
     /// Attempts that were launched or adopted and whose end was not yet told.
     pub fn running(&self) -> Vec<AttemptKey> {
-        Vec::new()
+        self.inner.lock().keys().cloned().collect()
     }
 
     /// The supervisors' process ids, for telling our GPU processes from others'.
     pub fn supervisor_pids(&self) -> Vec<u32> {
-        Vec::new()
+        self.inner.lock().values().filter_map(|entry| entry.supervisor.as_ref()).map(|process| process.pid).collect()
     }
 
     /// `--stop-jobs`: stops every attempt and waits until all are over.
-    pub async fn stop_all(&self) {}
+    pub async fn stop_all(&self) {
+        let mut longest: f64 = 0.0;
+        for key in self.running() {
+            self.stop(&key, StopWhy::Preempted);
+        }
+        for entry in self.inner.lock().values() {
+            longest = longest.max(entry.grace_s);
+        }
+        // A process that the kernel can't kill must not keep the daemon for ever.
+        let until = Instant::now() + Duration::try_from_secs_f64(longest).unwrap_or_default() + Duration::from_secs(30);
+        while !self.inner.lock().is_empty() && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.inner.cancel.cancel();
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AttemptKey, Entry>> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes an attempt; `None` when it is there already.
+    fn enter(&self, launch: &Launch, supervisor: Option<Process>) -> Option<watch::Receiver<Option<StopWhy>>> {
+        let mut attempts = self.lock();
+        if attempts.contains_key(&launch.key) {
+            return None;
+        }
+        let (stop, receiver) = watch::channel(None);
+        attempts.insert(launch.key.clone(), Entry { stop, grace_s: launch.grace_s, supervisor, finish: false });
+        Some(receiver)
+    }
+
+    fn stop(&self, key: &AttemptKey, why: StopWhy) {
+        let attempts = self.lock();
+        let Some(entry) = attempts.get(key) else { return };
+        entry.stop.send_replace(Some(why));
+        self.signal(key, entry, why);
+    }
+
+    /// Tells the supervisor, if there is one yet.
+    fn signal(&self, key: &AttemptKey, entry: &Entry, why: StopWhy) {
+        let Some(supervisor) = &entry.supervisor else { return };
+        let grace_s = if why == StopWhy::Paused { self.config.pause_grace.as_secs_f64() } else { entry.grace_s };
+        let request = StopRecord { version: VERSION, why, grace_s };
+        if let Err(error) = record::write(&self.layout.attempt(key).stop(), &request, false) {
+            // it ends all the same, as preempted
+            tracing::warn!(trial = %key.trial, %error, "could not write down why the attempt is stopped");
+        }
+        supervisor.signal(Signal::Term);
+    }
+
+    /// The supervisor runs: a stop asked for meanwhile reaches it now.
+    fn supervised(&self, key: &AttemptKey, supervisor: Process) {
+        let mut attempts = self.lock();
+        let Some(entry) = attempts.get_mut(key) else { return };
+        entry.supervisor = Some(supervisor);
+        let asked = *entry.stop.borrow();
+        if let Some(why) = asked {
+            self.signal(key, entry, why);
+        }
+    }
+
+    /// The attempt is over: forgets it and tells.
+    async fn tell_end(&self, key: &AttemptKey, event: AttemptEvent) {
+        let finish = self.lock().remove(key).is_some_and(|entry| entry.finish);
+        self.tell(key, event).await;
+        if finish {
+            self.clean(key);
+        }
+    }
+
+    async fn tell(&self, key: &AttemptKey, event: AttemptEvent) {
+        // fails only when the daemon is stopping
+        let _ = self.events.send((key.clone(), event)).await;
+    }
+
+    /// Keeps the log, removes the rest.
+    fn clean(&self, key: &AttemptKey) {
+        let dir = self.layout.attempt(key);
+        let (log, tail) = self.layout.kept_log(key);
+        for (from, to) in [(dir.log_tail(), tail), (dir.log(), log)] {
+            match fs::rename(&from, &to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, path = %from.display(), "could not keep the log");
+                }
+                _ => (),
+            }
+        }
+        // Renamed first: what a crash leaves half removed is not mistaken for an attempt.
+        let done = self.layout.done(key);
+        let removed = fs::rename(&dir.0, &done).and_then(|()| fs::remove_dir_all(&done));
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path = %dir.0.display(), "could not remove a finished attempt's files");
+            }
+            _ => (),
+        }
+    }
 }

@@ -1,0 +1,200 @@
+//! The output directory of a trial: what `metaopt pull` fetches and what clients put there.
+//!
+//! Owns: `DATA/trials/<trial>/output`, seen from outside. Must not: follow a link, or leave the directory.
+//!
+//! A script may make directories, so names that are listed and read are relative paths with `/` (as one component of
+//! a URL they are percent-encoded). What a client puts has one plain component.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Component, Path, PathBuf},
+};
+
+use metaopt_schema::TrialId;
+
+use super::record::Layout;
+
+/// More files than this are not listed.
+pub const MOST: usize = 10_000;
+
+const INCOMING: &str = ".incoming-";
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Artifact {
+    /// Relative path, with `/`.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// Milliseconds since 1970.
+    pub modified_at: u64,
+}
+
+/// The output directories of one data directory.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    layout: Layout,
+}
+
+impl Outputs {
+    /// Those beneath this data directory.
+    pub fn new(data_dir: &Path) -> Self {
+        Self { layout: Layout::new(data_dir) }
+    }
+
+    /// A trial's files in order of name; none for a trial that never ran here. Blocking.
+    pub fn list(&self, trial: &TrialId) -> io::Result<Vec<Artifact>> {
+        let mut out = Vec::new();
+        collect(&self.layout.output(trial), "", &mut out)?;
+        out.sort();
+        Ok(out)
+    }
+
+    /// Opens a file for reading and tells its size; not found also where a link would have to be followed. Blocking.
+    pub fn open(&self, trial: &TrialId, name: &str) -> io::Result<(File, u64)> {
+        let parts = plain(name)?;
+        let file = open_beneath(&self.layout.output(trial), &parts)?;
+        let meta = file.metadata()?;
+        if meta.is_file() { Ok((file, meta.len())) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    /// A file to write an artifact's body to; then [`Outputs::keep`] it.
+    pub fn temp(&self, trial: &TrialId) -> io::Result<tempfile::NamedTempFile> {
+        let dir = self.layout.output(trial);
+        fs::create_dir_all(&dir)?;
+        tempfile::Builder::new().prefix(INCOMING).tempfile_in(dir)
+    }
+
+    /// Gives a written body its name, replacing an earlier file of that name. Blocking.
+    pub fn keep(&self, trial: &TrialId, name: &str, temp: tempfile::NamedTempFile) -> io::Result<()> {
+        if plain(name)?.len() != 1 || name.starts_with(INCOMING) {
+            return Err(bad_name(name));
+        }
+        temp.as_file().sync_all()?;
+        temp.persist(self.layout.output(trial).join(name)).map(drop).map_err(|error| error.error)
+    }
+}
+
+fn bad_name(name: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("`{name}` is no artifact's name: one plain file name is wanted"),
+    )
+}
+
+/// The components of a relative path without `.`, `..` and the like.
+fn plain(name: &str) -> io::Result<Vec<&str>> {
+    let parts: Vec<&str> = name.split('/').collect();
+    let good = parts.iter().all(|part| {
+        let mut components = Path::new(part).components();
+        matches!(components.next(), Some(Component::Normal(one)) if one == *part)
+            && components.next().is_none()
+            && !part.contains(['\\', '\0'])
+            && part.len() <= 255
+    });
+    if good { Ok(parts) } else { Err(bad_name(name)) }
+}
+
+#[cfg(unix)]
+fn open_beneath(root: &Path, parts: &[&str]) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags, openat};
+    // Each step from the directory before it, so that nobody can slip a link in between a look and an open.
+    let mut at: std::os::fd::OwnedFd = File::open(root)?.into();
+    for (index, part) in parts.iter().enumerate() {
+        let kind = if index + 1 < parts.len() { OFlags::DIRECTORY } else { OFlags::NONBLOCK };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | kind;
+        at = openat(&at, *part, flags, Mode::empty()).map_err(|error| match error {
+            rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR | rustix::io::Errno::NXIO => {
+                io::Error::from(io::ErrorKind::NotFound)
+            }
+            other => other.into(),
+        })?;
+    }
+    Ok(at.into())
+}
+
+#[cfg(not(unix))]
+fn open_beneath(root: &Path, parts: &[&str]) -> io::Result<File> {
+    let mut at = root.to_owned();
+    for part in parts {
+        at.push(part);
+        if fs::symlink_metadata(&at)?.file_type().is_symlink() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+    }
+    File::open(at)
+}
+
+fn collect(dir: &PathBuf, prefix: &str, out: &mut Vec<Artifact>) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        // what can't be named over HTTP is not offered
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if out.len() >= MOST || name.starts_with(INCOMING) {
+            continue;
+        }
+        // does not follow links, which are neither below
+        let Ok(meta) = entry.metadata() else { continue };
+        if meta.is_dir() {
+            collect(&entry.path(), &format!("{prefix}{name}/"), out)?;
+        } else if meta.is_file() {
+            let modified = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+            let modified_at = modified.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+            out.push(Artifact { name: format!("{prefix}{name}"), size: meta.len(), modified_at });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn files_are_listed_by_relative_path_and_read_by_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outputs, trial) = (Outputs::new(dir.path()), TrialId::new("n.1"));
+        assert_eq!(outputs.list(&trial).unwrap(), []);
+        let root = Layout::new(dir.path()).output(&trial);
+        fs::create_dir_all(root.join("plots")).unwrap();
+        fs::write(root.join("plots/a b.png"), "png").unwrap();
+        let mut temp = outputs.temp(&trial).unwrap();
+        temp.write_all(b"model").unwrap();
+        outputs.keep(&trial, "model.pt", temp).unwrap();
+        let _half = outputs.temp(&trial).unwrap();
+        let names: Vec<_> = outputs.list(&trial).unwrap().into_iter().map(|one| (one.name, one.size)).collect();
+        assert_eq!(names, [("model.pt".to_owned(), 5), ("plots/a b.png".to_owned(), 3)]);
+        let (mut file, size) = outputs.open(&trial, "plots/a b.png").unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), size), ("png", 3));
+    }
+
+    #[test]
+    fn nothing_outside_is_reached() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outputs, trial) = (Outputs::new(dir.path()), TrialId::new("n.1"));
+        let root = Layout::new(dir.path()).output(&trial);
+        fs::create_dir_all(&root).unwrap();
+        fs::write(dir.path().join("token"), "secret").unwrap();
+        std::os::unix::fs::symlink(dir.path(), root.join("up")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("token"), root.join("token")).unwrap();
+        assert_eq!(outputs.list(&trial).unwrap(), [], "links are not listed");
+        for name in ["token", "up/token", "../../../token", "up/../token", "/etc/passwd", "", ".", "a//b", "a\0b"] {
+            assert!(outputs.open(&trial, name).is_err(), "{name}");
+        }
+        for name in ["../x", "a/b", "..", ".incoming-x", "a\\b"] {
+            let temp = outputs.temp(&trial).unwrap();
+            assert_eq!(outputs.keep(&trial, name, temp).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
+        }
+    }
+}
