@@ -26,7 +26,7 @@ pub struct Options {
     /// This node's name [default: the host's]
     #[arg(long, env = "METAOPT_NAME")]
     pub name: Option<String>,
-    /// CPU slots [default: one a CPU where there is no GPU]
+    /// CPU slots [default: one a CPU]
     #[arg(long, env = "METAOPT_SLOTS", value_name = "N")]
     pub slots: Option<u32>,
     /// GPUs to use: all, none, or numbers such as 0,1 [default: all]
@@ -103,7 +103,7 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// This node's name.
     pub name: String,
-    /// CPU slots; none: one a CPU where there is no GPU.
+    /// CPU slots; none: one a CPU.
     pub slots: Option<u32>,
     /// `all`, `none` or numbers.
     pub gpus: String,
