@@ -1,2 +1,3 @@
-//! placeholder
+//! The daemon.
+
 fn main() {}

@@ -1,0 +1,78 @@
+//! Before the token is sent anywhere, the listener proves that it knows it: `GET /healthz?challenge=HEX` answers
+//! `{"proof": hex(HMAC-SHA256(token, "metaopt-challenge:" + HEX))}`. A stranger on a port that the daemon has left
+//! learns nothing.
+
+use ring::hmac;
+
+use crate::failure::Failure;
+
+/// What became of a challenge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It knows the token.
+    Proven,
+    /// Somebody listens there who doesn't know the token.
+    Stranger,
+    /// Nobody answers; the text says why.
+    Nobody(String),
+}
+
+/// 16 random bytes in hexadecimal.
+pub fn fresh() -> Result<String, Failure> {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::failed("the system gives no random numbers").cause(error))?;
+    Ok(hex(&bytes))
+}
+
+/// Whether `proof` answers `challenge`.
+pub fn is_proof(token: &str, challenge: &str, proof: &str) -> bool {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes());
+    unhex(proof).is_some_and(|tag| hmac::verify(&key, message(challenge).as_bytes(), &tag).is_ok())
+}
+
+/// The proof that a daemon gives.
+pub fn proof(token: &str, challenge: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes());
+    hex(hmac::sign(&key, message(challenge).as_bytes()).as_ref())
+}
+
+fn message(challenge: &str) -> String {
+    format!("metaopt-challenge:{challenge}")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_tokens_holder_proves() {
+        let challenge = fresh().unwrap();
+        assert_eq!(challenge.len(), 32);
+        assert_ne!(challenge, fresh().unwrap());
+        let right = proof("secret", &challenge);
+        assert!(is_proof("secret", &challenge, &right));
+        assert!(!is_proof("other", &challenge, &right));
+        assert!(!is_proof("secret", &fresh().unwrap(), &right), "an old proof is worth nothing");
+        assert!(!is_proof("secret", &challenge, "") && !is_proof("secret", &challenge, "zz"));
+    }
+
+    #[test]
+    fn the_proof_is_plain_hmac_sha256() {
+        // Computed with Python's hmac module, so that both sides can't share one mistake.
+        assert_eq!(
+            proof("token", "00112233445566778899aabbccddeeff"),
+            "1569a7b5b47a58f0ee79bb9d7e8f352a3300962d0b33fec76abeb457bb91e7ec"
+        );
+    }
+}

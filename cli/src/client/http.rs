@@ -1,0 +1,274 @@
+//! One daemon's REST API: JSON in, JSON out, problems as failures.
+
+use std::{io::Read, time::Duration};
+
+use serde_json::Value;
+use ureq::{
+    Agent, AsSendBody, Body,
+    http::{Request, Response},
+};
+
+use super::challenge::{self, Answer};
+use crate::failure::{FAILED, Failure, NO_DAEMON, NOT_FOUND, USAGE};
+
+/// Answers of the largest kind: a page of trials.
+const MAX_ANSWER: u64 = 256 << 20;
+
+/// Calls one daemon.
+#[derive(Clone, Debug)]
+pub struct Client {
+    agent: Agent,
+    base: String,
+    token: String,
+}
+
+/// A daemon's answer, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body; null when it was empty.
+    pub body: Value,
+}
+
+impl Client {
+    /// A client for the daemon at `url`; asks nothing yet.
+    pub fn new(url: &str, token: &str) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            // A proxy from the environment has no business with a local daemon's token.
+            .proxy(None)
+            .timeout_connect(Some(Duration::from_secs(3)))
+            .user_agent(concat!("metaopt/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self { agent: config.into(), base: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
+    }
+
+    /// Where the daemon is.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// Asks the listener to prove that it knows the token; sends it nothing else.
+    pub fn challenge(&self) -> Result<Answer, Failure> {
+        let challenge = challenge::fresh()?;
+        let request = Request::get(format!("{}/healthz?challenge={challenge}", self.base)).body(());
+        let request = request.map_err(|error| bad_url(&self.base, &error))?;
+        let request = self.agent.configure_request(request).timeout_global(Some(Duration::from_secs(5))).build();
+        let mut response = match self.agent.run(request) {
+            Ok(response) => response,
+            Err(error) => return Ok(unanswered(&error)),
+        };
+        let text = response.body_mut().with_config().limit(64 << 10).read_to_string().unwrap_or_default();
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        let proof = body.get("proof").and_then(Value::as_str).unwrap_or_default();
+        Ok(if challenge::is_proof(&self.token, &challenge, proof) { Answer::Proven } else { Answer::Stranger })
+    }
+
+    /// GET of a path below `/api/v1`.
+    pub fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.call("GET", path, None)
+    }
+
+    /// POST of a JSON body.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call("POST", path, Some(body))
+    }
+
+    /// Any verb; refusals are failures.
+    pub fn call(&self, verb: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let reply = self.reply(verb, path, body)?;
+        if reply.status < 400 { Ok(reply.body) } else { Err(refusal(&reply)) }
+    }
+
+    /// Any verb; the answer as it is.
+    pub fn reply(&self, verb: &str, path: &str, body: Option<&Value>) -> Result<Reply, Failure> {
+        let timeout = Some(Duration::from_secs(60));
+        match body {
+            None => self.read(self.run(verb, path, None, (), timeout)?),
+            Some(body) => self.read(self.run(verb, path, Some("application/json"), body.to_string(), timeout)?),
+        }
+    }
+
+    /// Sends bytes, however many; a refusal is a failure.
+    pub fn send(&self, verb: &str, path: &str, kind: &str, body: impl AsSendBody) -> Result<Value, Failure> {
+        let reply = self.read(self.run(verb, path, Some(kind), body, None)?)?;
+        if reply.status < 400 { Ok(reply.body) } else { Err(refusal(&reply)) }
+    }
+
+    /// Opens an answer to be read as it comes, with its content type.
+    pub fn stream(&self, path: &str) -> Result<(String, impl Read + use<>), Failure> {
+        let response = self.run("GET", path, None, (), None)?;
+        if response.status().as_u16() >= 400 {
+            return Err(refusal(&self.read(response)?));
+        }
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.to_owned();
+        Ok((kind, response.into_body().into_reader()))
+    }
+
+    /// All items of a list, page by page, until `limit`.
+    pub fn list(&self, path: &str, limit: usize) -> Result<Vec<Value>, Failure> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = (limit - items.len()).min(1000);
+            let mark = if path.contains('?') { '&' } else { '?' };
+            let mut url = format!("{path}{mark}limit={page}");
+            if let Some(cursor) = &cursor {
+                url.push_str(&format!("&cursor={}", segment(cursor)));
+            }
+            let mut body = self.get(&url)?;
+            if let Some(Value::Array(more)) = body.get_mut("items").map(Value::take) {
+                items.extend(more);
+            }
+            cursor = body.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
+            if cursor.is_none() || items.len() >= limit {
+                items.truncate(limit);
+                return Ok(items);
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        verb: &str,
+        path: &str,
+        kind: Option<&str>,
+        body: impl AsSendBody,
+        timeout: Option<Duration>,
+    ) -> Result<Response<Body>, Failure> {
+        let mut request = Request::builder()
+            .method(verb)
+            .uri(format!("{}/api/v1{path}", self.base))
+            .header("authorization", format!("Bearer {}", self.token));
+        if let Some(kind) = kind {
+            request = request.header("content-type", kind);
+        }
+        let request = request.body(body).map_err(|error| bad_url(&self.base, &error))?;
+        let request =
+            self.agent.configure_request(request).allow_non_standard_methods(true).timeout_global(timeout).build();
+        self.agent.run(request).map_err(|error| {
+            Failure { code: NO_DAEMON, ..Failure::failed(format!("the daemon at {} does not answer", self.base)) }
+                .cause(error)
+        })
+    }
+
+    fn read(&self, mut response: Response<Body>) -> Result<Reply, Failure> {
+        let status = response.status().as_u16();
+        let text = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string().map_err(|error| {
+            Failure { code: NO_DAEMON, ..Failure::failed("the daemon's answer broke off") }.cause(error)
+        })?;
+        let body = match serde_json::from_str(&text) {
+            Ok(body) => body,
+            Err(_) if text.is_empty() => Value::Null,
+            Err(_) => Value::String(text),
+        };
+        Ok(Reply { status, body })
+    }
+}
+
+fn unanswered(error: &ureq::Error) -> Answer {
+    match error {
+        // It accepted and spoke, but not HTTP: somebody is there, and isn't ours.
+        ureq::Error::Protocol(_) => Answer::Stranger,
+        other => Answer::Nobody(other.to_string()),
+    }
+}
+
+fn bad_url(url: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure::usage(format!("`{url}` is no address of a daemon"))
+        .cause(error)
+        .hint("METAOPT_URL looks like http://127.0.0.1:7878")
+}
+
+/// A problem document as a failure: its detail, the fields that are wrong, and what an exit code says of it.
+pub fn refusal(reply: &Reply) -> Failure {
+    let text = |key: &str| reply.body.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let message = match (text("detail").or_else(|| text("title")), &reply.body) {
+        (Some(text), _) => text.to_owned(),
+        (None, Value::String(text)) if !text.trim().is_empty() => text.trim().to_owned(),
+        _ => format!("the daemon answered {}", reply.status),
+    };
+    let code = match reply.status {
+        404 => NOT_FOUND,
+        422 => USAGE,
+        _ => FAILED,
+    };
+    let mut failure = Failure { code, ..Failure::failed(message) };
+    for error in reply.body.get("errors").and_then(Value::as_array).into_iter().flatten() {
+        let get = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
+        let pointer = field(get("pointer"));
+        failure = failure.cause(if pointer.is_empty() {
+            get("detail").into()
+        } else {
+            format!("{pointer}: {}", get("detail"))
+        });
+    }
+    failure = match reply.status {
+        401 => failure.hint("the token is wrong: check METAOPT_TOKEN, or unset METAOPT_URL to use the local daemon's"),
+        429 => failure.hint("too many calls at once: try again in a moment"),
+        _ => failure,
+    };
+    failure.status = Some(reply.status);
+    failure.problem = Some(reply.body.clone());
+    failure
+}
+
+/// `/space/0/low` as people write it: `space[0].low`.
+fn field(pointer: &str) -> String {
+    let mut out = String::new();
+    for token in pointer.split('/').skip(1) {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit()) {
+            out.push_str(&format!("[{token}]"));
+        } else {
+            if !out.is_empty() {
+                out.push('.');
+            }
+            out.push_str(&token);
+        }
+    }
+    out
+}
+
+/// One path segment or query value, percent-encoded.
+pub fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn problems_name_their_fields() {
+        let body = json!({"title": "Unprocessable", "status": 422, "detail": "the study does not fit",
+            "errors": [{"pointer": "/space/0/low", "detail": "must be below high"}, {"pointer": "", "detail": "whole"}]});
+        let failure = refusal(&Reply { status: 422, body });
+        assert_eq!((failure.code, failure.message.as_str()), (USAGE, "the study does not fit"));
+        assert_eq!(failure.causes, ["space[0].low: must be below high", "whole"]);
+    }
+
+    #[test]
+    fn exit_codes_follow_the_status() {
+        let code = |status| refusal(&Reply { status, body: Value::Null }).code;
+        assert_eq!([code(404), code(422), code(409), code(503)], [4, 2, 1, 1]);
+    }
+
+    #[test]
+    fn segments_are_encoded() {
+        assert_eq!(segment("a b/ü-1"), "a%20b%2F%C3%BC-1");
+    }
+}

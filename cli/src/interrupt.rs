@@ -1,0 +1,38 @@
+//! Ctrl-C as a flag, for commands that have something to say before they go.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// From now on Ctrl-C sets the flag once; the second one ends the process.
+pub fn watch() {
+    FLAG.get_or_init(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            // In this order, so that the first signal only sets the flag.
+            let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag));
+            let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
+        }
+        flag
+    });
+}
+
+/// Whether Ctrl-C was pressed.
+pub fn pressed() -> bool {
+    FLAG.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
+/// Sleeps, but not past Ctrl-C.
+pub fn sleep(time: std::time::Duration) {
+    let until = std::time::Instant::now() + time;
+    while !pressed() {
+        let left = until.saturating_duration_since(std::time::Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::sleep(left.min(std::time::Duration::from_millis(50)));
+    }
+}

@@ -1,0 +1,97 @@
+//! Takes terminal escapes out of text that came from elsewhere: a log must not move the cursor, retitle the window
+//! or answer the terminal's questions.
+
+/// Removes escape sequences and control characters over any number of chunks.
+#[derive(Clone, Debug, Default)]
+pub struct Stripper {
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum State {
+    #[default]
+    Text,
+    Escape,
+    /// After `ESC [`, until a final byte.
+    Control,
+    /// After `ESC ]`, `P`, `X`, `^` or `_`, until BEL or `ESC \`.
+    Words,
+    WordsEscape,
+    /// After `ESC (` and the like: one more character.
+    Charset,
+}
+
+impl Stripper {
+    /// `text` without escapes. Line feeds and tabs stay; a carriage return becomes a line feed unless one follows.
+    pub fn strip(&mut self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            self.state = match (self.state, c) {
+                (State::Text, '\x1b') => State::Escape,
+                (State::Text, '\u{9b}') => State::Control,
+                (State::Text, '\u{9d}' | '\u{90}') => State::Words,
+                (State::Text, '\n' | '\t') => {
+                    out.push(c);
+                    State::Text
+                }
+                (State::Text, '\r') => {
+                    if chars.peek() != Some(&'\n') {
+                        out.push('\n');
+                    }
+                    State::Text
+                }
+                (State::Text, c) if c.is_control() => State::Text,
+                (State::Text, c) => {
+                    out.push(c);
+                    State::Text
+                }
+                (State::Escape, '[') => State::Control,
+                (State::Escape, ']' | 'P' | 'X' | '^' | '_') => State::Words,
+                (State::Escape, '(' | ')' | '*' | '+' | '#' | '%' | ' ') => State::Charset,
+                (State::Escape, '\x1b') => State::Escape,
+                (State::Escape | State::Charset, _) => State::Text,
+                (State::Control, c) if ('@'..='~').contains(&c) => State::Text,
+                (State::Control, '\x1b') => State::Escape,
+                (State::Control, _) => State::Control,
+                (State::Words, '\x07' | '\u{9c}') => State::Text,
+                (State::Words, '\x1b') => State::WordsEscape,
+                (State::WordsEscape, '\\') => State::Text,
+                // A line's end closes a title that never ended, so that a broken log can't swallow the rest of itself.
+                (State::Words, '\n') => {
+                    out.push('\n');
+                    State::Text
+                }
+                (State::Words | State::WordsEscape, _) => State::Words,
+            };
+        }
+        out
+    }
+}
+
+/// One text, whole.
+pub fn strip(text: &str) -> String {
+    Stripper::default().strip(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_vanish_and_text_stays() {
+        assert_eq!(strip("\x1b[31mred\x1b[0m größe\n"), "red größe\n");
+        assert_eq!(strip("a\x1b]0;title\x07b\x1b]8;;u\x1b\\c"), "abc");
+        assert_eq!(strip("\x1b(Bx\x07y\x1bcz"), "xyz");
+        assert_eq!(strip("1%\r2%\r\nend"), "1%\n2%\nend");
+        assert_eq!(strip("\u{9b}31mx"), "x");
+        assert_eq!(strip("\x1b]0;never\nnext"), "\nnext");
+    }
+
+    #[test]
+    fn a_sequence_cut_by_a_chunks_border_vanishes_too() {
+        let mut stripper = Stripper::default();
+        assert_eq!(stripper.strip("a\x1b[3"), "a");
+        assert_eq!(stripper.strip("1mb"), "b");
+    }
+}

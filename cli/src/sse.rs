@@ -1,0 +1,89 @@
+//! Server-sent events: the few rules of the format that a client needs.
+
+use std::io::BufRead;
+
+use serde_json::Value;
+
+/// One event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// `event:`, `message` when it had none.
+    pub name: String,
+    /// `data:`, lines joined by line feeds.
+    pub data: String,
+}
+
+/// Reads events from a stream.
+#[derive(Debug)]
+pub struct Events<R> {
+    reader: R,
+}
+
+impl<R: BufRead> Events<R> {
+    /// Reads from `reader`.
+    pub fn new(reader: R) -> Self {
+        Self { reader }
+    }
+
+    /// The next event with data; `None` at the stream's end.
+    pub fn next_event(&mut self) -> std::io::Result<Option<Event>> {
+        let mut event = Event::default();
+        let mut lines: Vec<String> = Vec::new();
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if self.reader.read_until(b'\n', &mut line)? == 0 {
+                return Ok(None);
+            }
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim_end_matches(['\n', '\r']);
+            if text.is_empty() {
+                if lines.is_empty() && event.name.is_empty() {
+                    continue;
+                }
+                event.data = lines.join("\n");
+                if event.name.is_empty() {
+                    event.name = "message".into();
+                }
+                return Ok(Some(event));
+            }
+            let (field, value) = text.split_once(':').unwrap_or((text, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "event" => event.name = value.to_owned(),
+                "data" => lines.push(value.to_owned()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The piece of a log that an event carries: `{"text": …}`, a JSON string, or plain lines.
+pub fn log_text(event: &Event) -> String {
+    match serde_json::from_str::<Value>(&event.data) {
+        Ok(Value::String(text)) => text,
+        Ok(Value::Object(map)) => match map.get("text") {
+            Some(Value::String(text)) => text.clone(),
+            _ => format!("{}\n", event.data),
+        },
+        _ => format!("{}\n", event.data),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_have_names_data_and_comments_between() {
+        let stream =
+            ": hello\n\nevent: log\ndata: a\ndata: b\n\ndata: \"x\\n\"\r\n\r\nid: 7\nevent: end\ndata:\n\ndata: cut";
+        let mut events = Events::new(stream.as_bytes());
+        let first = events.next_event().unwrap().unwrap();
+        assert_eq!((first.name.as_str(), first.data.as_str()), ("log", "a\nb"));
+        assert_eq!(log_text(&first), "a\nb\n");
+        assert_eq!(log_text(&events.next_event().unwrap().unwrap()), "x\n");
+        assert_eq!(events.next_event().unwrap().unwrap().name, "end");
+        assert_eq!(events.next_event().unwrap(), None, "half an event at the end is none");
+    }
+}

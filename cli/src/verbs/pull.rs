@@ -1,0 +1,97 @@
+//! `metaopt pull TRIAL|STUDY [-o DIR]`
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::{
+    client::{Client, segment},
+    context::{Context, study_path, trial_path},
+    failure::{Doing, Failure, NOT_FOUND},
+    json::{list, text},
+    render::value,
+};
+
+/// Fetch the output files of a trial, or of a study's complete trials
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// A trial's label or ID, or a study's name or ID
+    #[arg(value_name = "TRIAL|STUDY")]
+    pub target: String,
+    /// Where to; each trial has a folder in it
+    #[arg(long, short, value_name = "DIR", default_value = ".", value_hint = clap::ValueHint::DirPath)]
+    pub output: PathBuf,
+}
+
+/// Fetches them.
+pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let client = context.client()?;
+    let trials = match client.get(&trial_path(&args.target, "")) {
+        Ok(trial) => vec![trial],
+        Err(failure) if failure.code == NOT_FOUND => {
+            let study = context.study(&args.target).map_err(|failure| match failure.code {
+                NOT_FOUND => Failure { message: format!("there is no trial or study `{}`", args.target), ..failure },
+                _ => failure,
+            })?;
+            client.list(&study_path(text(&study, "id"), "/trials?state=complete"), usize::MAX)?
+        }
+        Err(failure) => return Err(failure),
+    };
+    let mut files = 0;
+    for trial in &trials {
+        files += fetch(client, trial, &args.output, context)?;
+    }
+    if files == 0 {
+        context.out.say("there are no output files");
+        context.out.hint("scripts leave them in $METAOPT_OUTPUT_DIR");
+    }
+    Ok(())
+}
+
+fn fetch(client: &Client, trial: &Value, output: &Path, context: &Context) -> Result<usize, Failure> {
+    let base = trial_path(text(trial, "id"), "/artifacts");
+    let artifacts = client.get(&base)?;
+    let folder = output.join(plain(text(trial, "label"))?);
+    let items = list(&artifacts, "items");
+    for item in items {
+        let name = plain(text(item, "name"))?;
+        let (_, mut reader) = client.stream(&format!("{base}/{}", segment(name)))?;
+        std::fs::create_dir_all(&folder).doing(|| format!("cannot create {}", folder.display()))?;
+        let path = folder.join(name);
+        let mut draft =
+            tempfile::NamedTempFile::new_in(&folder).doing(|| format!("cannot write in {}", folder.display()))?;
+        let size = std::io::copy(&mut reader, &mut draft).doing(|| format!("`{name}` broke off"))?;
+        draft.flush().doing(|| format!("cannot write {}", path.display()))?;
+        draft.persist(&path).map_err(|error| error.error).doing(|| format!("cannot write {}", path.display()))?;
+        context.out.line(path.display().to_string())?;
+        context.out.say(format!("  {}", value::bytes(size)));
+    }
+    Ok(items.len())
+}
+
+/// A name from elsewhere that is to become a file here: one plain component, nothing else.
+fn plain(name: &str) -> Result<&str, Failure> {
+    let mut components = Path::new(name).components();
+    match (components.next(), components.next()) {
+        (Some(std::path::Component::Normal(only)), None) if only == name && !name.contains(['/', '\\', '\0']) => {
+            Ok(name)
+        }
+        _ => Err(Failure::failed(format!("refusing to write a file called {name:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn names_from_elsewhere_stay_in_their_folder() {
+        assert!(plain("model.pt").is_ok() && plain("..data").is_ok());
+        for name in ["", ".", "..", "../x", "a/b", "/etc/passwd", "a\\b", "a/"] {
+            assert!(plain(name).is_err(), "{name}");
+        }
+    }
+}

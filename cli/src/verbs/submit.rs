@@ -1,0 +1,233 @@
+//! `metaopt submit …`, and 2017's shorthand without the word: creates a study, and follows it where asked.
+
+use std::path::PathBuf;
+
+use clap::ValueHint;
+use serde_json::{Map, Value, json};
+
+use super::{best, follow};
+use crate::{
+    cli::seconds,
+    client::{Client, http::refusal},
+    context::Context,
+    failure::{FAILED, Failure},
+    json::{list, some, text, trials_in},
+    submit::{body, dry_run, files, interpreter::Surroundings},
+};
+
+/// Create a study that runs a command
+///
+/// Mark what may vary in the command: --lr~'loguniform(1e-5, 1)'. These options stand before the script or before `--`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    override_usage = "metaopt submit [OPTIONS] SCRIPT [--flag~'prior(…)']…\n       metaopt submit [OPTIONS] -- PROGRAM [ARGS]…"
+)]
+pub struct Args {
+    /// What the study is called [default: the script's name]
+    #[arg(short, long, help_heading = "Study")]
+    pub name: Option<String>,
+    /// A study in YAML or JSON; options given here win over it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Study")]
+    pub config: Option<PathBuf>,
+    /// Parameters in JSON or YAML (- for standard input), beside those marked
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Study")]
+    pub space: Option<PathBuf>,
+    /// A text file whose markers are filled in for each trial
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Study")]
+    pub template: Vec<String>,
+    /// Words for people
+    #[arg(long, value_name = "TEXT", help_heading = "Study")]
+    pub note: Option<String>,
+
+    /// A metric to make small [default: loss]
+    #[arg(long, value_name = "METRIC", help_heading = "Search")]
+    pub minimize: Vec<String>,
+    /// A metric to make large
+    #[arg(long, value_name = "METRIC", help_heading = "Search")]
+    pub maximize: Vec<String>,
+    /// How configurations are proposed: auto, tpe, gp, cmaes, evolution, nsga2, bore, sobol, random, grid
+    #[arg(long, value_name = "NAME[:k=v,…]", help_heading = "Search")]
+    pub sampler: Option<String>,
+    /// Makes the proposals of one machine reproducible
+    #[arg(long, value_name = "N", help_heading = "Search")]
+    pub seed: Option<u64>,
+    /// When trials are ended early: none, median, percentile, asha, hyperband, patience, freeze-thaw
+    #[arg(long, value_name = "RULE[:k=v,…]", help_heading = "Search")]
+    pub early_stopping: Option<String>,
+
+    /// Trials in all [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Budget")]
+    pub max_trials: Option<u64>,
+    /// Trials at once, over all machines
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Budget")]
+    pub max_parallel: Option<u64>,
+    /// Start nothing new after this time (30m, 12h)
+    #[arg(long, value_name = "TIME", value_parser = seconds, help_heading = "Budget")]
+    pub max_time: Option<f64>,
+    /// Never above --max-trials, even while machines can't see one another
+    #[arg(long, help_heading = "Budget")]
+    pub strict: bool,
+    /// Larger goes first
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Budget")]
+    pub priority: Option<i64>,
+
+    /// GPUs per trial; a share below 1, or 0 for none
+    #[arg(long, value_name = "N", help_heading = "Each trial")]
+    pub gpus: Option<f64>,
+    /// CPU slots per trial
+    #[arg(long, value_name = "N", help_heading = "Each trial")]
+    pub cpus: Option<u64>,
+    /// Time that one attempt may take (30s, 5m, 2h)
+    #[arg(long, value_name = "TIME", value_parser = seconds, help_heading = "Each trial")]
+    pub timeout: Option<f64>,
+    /// Attempts per trial, failures of machines not counted [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Each trial")]
+    pub max_attempts: Option<u64>,
+    /// Try again after failures of the script too
+    #[arg(long, help_heading = "Each trial")]
+    pub retry_failed: bool,
+    /// A variable of its environment; for passwords and keys use --secret
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Each trial")]
+    pub env: Vec<String>,
+    /// A secret that it is given, by name (metaopt secret set NAME)
+    #[arg(long, value_name = "NAME", help_heading = "Each trial")]
+    pub secret: Vec<String>,
+    /// A command to run once per machine before the first trial there
+    #[arg(long, value_name = "CMD", help_heading = "Each trial")]
+    pub setup: Option<String>,
+
+    /// Run in this directory itself rather than in copies of it (shared file systems)
+    #[arg(long, help_heading = "Where")]
+    pub in_place: bool,
+    /// A path that isn't submitted but must be there (big data)
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Where")]
+    pub link: Vec<String>,
+    /// Only on this machine; repeat for several
+    #[arg(long, value_name = "NODE", help_heading = "Where")]
+    pub node: Vec<String>,
+    /// Only on the machine you are at
+    #[arg(long, help_heading = "Where")]
+    pub here: bool,
+    /// Only on machines with this label
+    #[arg(long, value_name = "KEY=VALUE", visible_alias = "label", help_heading = "Where")]
+    pub requires: Vec<String>,
+
+    /// Show what would happen, and create nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Follow it; Ctrl-C ends the watching only
+    #[arg(long, short)]
+    pub watch: bool,
+
+    /// The script and its arguments
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<String>,
+}
+
+/// Creates the study.
+pub fn run(args: Args, context: &Context, shorthand: bool) -> Result<(), Failure> {
+    let around = Surroundings::here()?;
+    let draft = body::draft(&args, &around, || this_node(context))?;
+    for note in &draft.notes {
+        context.out.say(format!("note: {note}"));
+    }
+    if draft.with_snapshot {
+        files::check_directory(&around.cwd)?;
+    }
+    if args.dry_run {
+        return dry_run::run(context, &draft, &around);
+    }
+    let client = context.client()?;
+    let mut body = draft.body;
+    if draft.with_snapshot {
+        files::list(&around.cwd, draft.script.as_deref(), &draft.templates)?;
+        let hash = files::send(client, &around.cwd, &draft.templates)?;
+        if let Some(run) = body.get_mut("run").and_then(Value::as_object_mut) {
+            run.insert("snapshot".into(), hash.into());
+        }
+    }
+    let study = create(client, body, draft.name_is_default)?;
+    let (name, id) = (text(&study, "name").to_owned(), text(&study, "id").to_owned());
+    let follow_it = shorthand || args.watch;
+    if !follow_it {
+        return told(context, &study);
+    }
+    context.out.say(format!("study {} ({id})", context.out.talk.strong(&name)));
+    let study = follow::follow(context, &id)?;
+    finish(context, &study)
+}
+
+fn told(context: &Context, study: &Value) -> Result<(), Failure> {
+    if context.out.json {
+        return context.out.body(study);
+    }
+    let (name, id) = (text(study, "name"), text(study, "id"));
+    context.out.line(if context.out.terminal {
+        format!("{}  {id}", context.out.style.strong(name))
+    } else {
+        format!("{name}\t{id}")
+    })?;
+    if some(study, "run").is_none() {
+        context
+            .out
+            .hint(format!("ask and tell: POST /api/v1/studies/{name}/trials/suggest, or metaopt.load_study({name:?})"));
+        return Ok(());
+    }
+    let nodes = context.client()?.get("/nodes")?;
+    if list(&nodes, "items").len() < 2 {
+        context.out.say("only on this machine");
+    }
+    context.out.hint(format!("metaopt status {name} --watch follows it"));
+    Ok(())
+}
+
+fn finish(context: &Context, study: &Value) -> Result<(), Failure> {
+    let name = text(study, "name");
+    if trials_in(study, "complete") == 0 {
+        let mut failure = Failure::failed(format!("no trial of `{name}` completed"));
+        if let Some(last) = follow::last_failure(context.client()?, text(study, "id")) {
+            let label = last.split(':').next().unwrap_or_default().to_owned();
+            failure = failure.cause(last).hint(format!("metaopt logs {label} shows what it printed"));
+        }
+        return Err(failure);
+    }
+    if list(study, "objectives").len() > 1 {
+        return best::run(best::Args { study: text(study, "id").to_owned(), as_args: false }, context);
+    }
+    let Some(trial) = some(study, "best") else {
+        return Err(Failure { code: FAILED, ..Failure::failed(format!("no trial of `{name}` is feasible")) }
+            .hint(format!("metaopt trials {name} lists them")));
+    };
+    if context.out.json {
+        return context.out.body(trial);
+    }
+    context.out.print(&best::page(study, trial, context.out.style))
+}
+
+/// Posts the study; a default name that is taken gives way to `name-2`, `name-3`, ….
+fn create(client: &Client, mut body: Map<String, Value>, name_is_default: bool) -> Result<Value, Failure> {
+    let stem = body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    for n in 2u32.. {
+        let reply = client.reply("POST", "/studies", Some(&json!(body)))?;
+        match reply.status {
+            409 if name_is_default && n < 10_000 => {
+                body.insert("name".into(), format!("{stem}-{n}").into());
+            }
+            409 => {
+                return Err(refusal(&reply).hint(format!("choose another name with -n, or `metaopt delete {stem}`")));
+            }
+            status if status >= 400 => return Err(refusal(&reply)),
+            _ => return Ok(reply.body),
+        }
+    }
+    Err(Failure::failed("every name is taken"))
+}
+
+/// The name of the node whose daemon this is.
+fn this_node(context: &Context) -> Result<String, Failure> {
+    let cluster = context.client()?.get("/cluster")?;
+    match text(&cluster, "name") {
+        "" => Err(Failure::failed("the daemon does not say which node it is").hint("name it with --node")),
+        name => Ok(name.to_owned()),
+    }
+}
