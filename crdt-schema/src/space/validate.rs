@@ -171,11 +171,9 @@ pub(crate) fn check(params: &[Option<Param>], raw: &[Option<String>], at: &str, 
         let before = errors.0.len();
         domain(&param.domain, &here, errors);
         if errors.0.len() == before
-            && let Some(default) = &param.default
+            && let Some(Err(detail)) = param.default.as_ref().map(|default| param.domain.canonical(default))
         {
-            if let Err(detail) = param.domain.canonical(default) {
-                errors.add(format!("{here}/default"), format!("the default {detail}"));
-            }
+            errors.add(format!("{here}/default"), format!("the default {detail}"));
         }
         if param.domain.is_fidelity() {
             match fidelity {

@@ -35,7 +35,8 @@ pub fn importance(space: &Space, history: &History) -> Vec<(String, f64)> {
             continue;
         }
         let active = |config: &Config| !config.u[i].is_nan();
-        let own = (!codec.conditions()[i].is_empty()).then(|| history.split(top, usize::MAX >> 1, false, Some(&active)));
+        let own =
+            (!codec.conditions()[i].is_empty()).then(|| history.split(top, usize::MAX >> 1, false, Some(&active)));
         let split = own.as_ref().unwrap_or(&everyone);
         let best: Vec<f64> = split.good.iter().map(|s| s.config.u[i]).collect();
         let all: Vec<f64> = split.good.iter().chain(&split.bad).map(|s| s.config.u[i]).collect();

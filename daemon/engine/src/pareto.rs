@@ -26,17 +26,20 @@ pub fn order(costs: &[&[f64]]) -> Vec<usize> {
 
 fn by_crowding(front: Vec<usize>, costs: &[&[f64]]) -> Vec<usize> {
     let mut distance = vec![0.0; front.len()];
-    for k in 0..costs.first().map_or(0, |c| c.len()) {
+    let objectives = costs.first().map_or(0, |c| c.len());
+    // (By number: each objective sorts the front anew.)
+    (0..objectives).for_each(|objective| {
+        let cost = |i: usize| costs[front[i]][objective];
         let mut line: Vec<usize> = (0..front.len()).collect();
-        line.sort_by_key(|i| (sortable(costs[front[*i]][k]), front[*i]));
-        let value = |at: usize| costs[front[line[at]]][k];
+        line.sort_by_key(|i| (sortable(cost(*i)), front[*i]));
+        let value = |at: usize| cost(line[at]);
         let (first, last) = (0, line.len() - 1);
         let range = value(last) - value(first);
         for at in first..=last {
             let gap = if at == first || at == last { f64::INFINITY } else { (value(at + 1) - value(at - 1)) / range };
             distance[line[at]] += if gap.is_nan() { 0.0 } else { gap };
         }
-    }
+    });
     let mut places: Vec<usize> = (0..front.len()).collect();
     places.sort_by_key(|i| (!sortable(distance[*i]), front[*i]));
     places.into_iter().map(|i| front[i]).collect()
@@ -59,7 +62,7 @@ mod tests {
 
     #[test]
     fn infinite_and_equal_costs_are_ranked_without_trouble() {
-        let points = vec![vec![f64::INFINITY, 1.0], vec![f64::NEG_INFINITY, 1.0], vec![0.0, 1.0], vec![0.0, 1.0]];
+        let points = [vec![f64::INFINITY, 1.0], vec![f64::NEG_INFINITY, 1.0], vec![0.0, 1.0], vec![0.0, 1.0]];
         let costs: Vec<&[f64]> = points.iter().map(Vec::as_slice).collect();
         assert_eq!(order(&costs), [1, 2, 3, 0]);
     }

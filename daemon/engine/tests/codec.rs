@@ -57,7 +57,9 @@ fn suggestions_and_ids_are_pinned() {
         {"name": "n", "type": "int", "low": 1, "high": 100}
     ]));
     let history = History::new(&space, 1);
-    let one = |name: &str| serde_json::to_string(&build(name, json!({})).suggest(&ask(&history, 7, 3)).unwrap().params).unwrap();
+    let one = |name: &str| {
+        serde_json::to_string(&build(name, json!({})).suggest(&ask(&history, 7, 3)).unwrap().params).unwrap()
+    };
     let params = serde_json::from_value(json!({"lr": 0.1, "n": 5})).unwrap();
     let id = format!("{:032x}", Codec::new(&space).encode(&params).unwrap().id);
     assert_eq!([one("random"), one("sobol"), id], PINNED);
@@ -79,7 +81,9 @@ fn a_trial_from_before_a_parameter_was_added_counts_with_its_default() {
 
 #[test]
 fn a_fidelity_is_no_part_of_an_id() {
-    let codec = Codec::new(&space(json!([{"name": "a", "type": "bool"}, {"name": "t", "type": "fidelity", "low": 1, "high": 9}])));
+    let codec = Codec::new(&space(
+        json!([{"name": "a", "type": "bool"}, {"name": "t", "type": "fidelity", "low": 1, "high": 9}]),
+    ));
     let of = |params: Value| codec.encode(&serde_json::from_value(params).unwrap()).unwrap().id;
     assert_eq!(of(json!({"a": true, "t": 3})), of(json!({"a": true})));
     assert_ne!(of(json!({"a": true})), of(json!({"a": false})));
@@ -94,20 +98,34 @@ fn studies_that_do_not_fit_their_sampler_or_rule_are_refused() {
         errors.into_iter().map(|e| format!("{}: {}", e.pointer, e.detail)).collect::<Vec<_>>().join("\n")
     };
     assert_eq!(check(json!({})), "");
-    assert!(check(json!({"sampler": {"name": "gp"}})).starts_with("/sampler/name: the sampler `gp` is not in this version; use one of auto, tpe"));
+    assert!(
+        check(json!({"sampler": {"name": "gp"}}))
+            .starts_with("/sampler/name: the sampler `gp` is not in this version; use one of auto, tpe")
+    );
     assert!(check(json!({"sampler": {"name": "tpee"}})).contains("did you mean `tpe`?"));
-    assert!(check(json!({"sampler": {"name": "tpe", "n_startup": 3}})).contains("/sampler/n_startup: unknown option of `tpe`"));
-    assert!(check(json!({"sampler": {"name": "tpe", "gamma": 1.5}})).contains("/sampler/gamma: `gamma` must be a number above 0 and below 1"));
+    assert!(
+        check(json!({"sampler": {"name": "tpe", "n_startup": 3}}))
+            .contains("/sampler/n_startup: unknown option of `tpe`")
+    );
+    assert!(
+        check(json!({"sampler": {"name": "tpe", "gamma": 1.5}}))
+            .contains("/sampler/gamma: `gamma` must be a number above 0 and below 1")
+    );
     assert!(check(json!({"sampler": {"name": "grid"}})).starts_with("/space/0: `x` is continuous"));
     assert_eq!(check(json!({"sampler": {"name": "grid", "levels": 4}})), "");
     let two = json!([{"metric": "a", "direction": "minimize"}, {"metric": "b", "direction": "maximize"}]);
-    assert!(check(json!({"objectives": two, "early_stopping": {"rule": "median"}})).starts_with("/early_stopping/rule: a rule compares"));
+    assert!(
+        check(json!({"objectives": two, "early_stopping": {"rule": "median"}}))
+            .starts_with("/early_stopping/rule: a rule compares")
+    );
     assert_eq!(check(json!({"objectives": two})), "");
 }
 
 #[test]
 fn a_sobol_sequence_fills_every_quarter_and_goes_on_past_its_period() {
-    let space = space(json!([{"name": "x", "type": "float", "low": 0, "high": 1}, {"name": "y", "type": "float", "low": 0, "high": 1}]));
+    let space = space(
+        json!([{"name": "x", "type": "float", "low": 0, "high": 1}, {"name": "y", "type": "float", "low": 0, "high": 1}]),
+    );
     let sobol = build("sobol", json!({}));
     let history = History::new(&space, 1);
     let mut quarters = [0; 16];
@@ -123,7 +141,9 @@ fn a_sobol_sequence_fills_every_quarter_and_goes_on_past_its_period() {
 
 #[test]
 fn a_grid_may_cut_floats_into_levels() {
-    let space = space(json!([{"name": "x", "type": "float", "low": 0.001, "high": 10, "log": true}, {"name": "b", "type": "bool"}]));
+    let space = space(
+        json!([{"name": "x", "type": "float", "low": 0.001, "high": 10, "log": true}, {"name": "b", "type": "bool"}]),
+    );
     let mut history = History::new(&space, 1);
     let (drawn, stop) = drain(build("grid", json!({"levels": 5})).as_ref(), &mut history, 3, 50);
     let mut levels: Vec<f64> = drawn.iter().map(|p| number(p, "x")).collect();

@@ -42,7 +42,11 @@ fn verdict(rule: &dyn Rule, mut history: History, own: Record, step: u64) -> Ver
 fn no_rule_stops_a_lone_trial_at_its_first_report_or_one_that_it_does_not_know() {
     for name in NAMES {
         let rule = build_rule(json!({"rule": name}));
-        assert_eq!(verdict(rule.as_ref(), history(), trial(50, RecordState::Pending, 1, |_| 9.0), 1), Verdict::Continue, "{name}");
+        assert_eq!(
+            verdict(rule.as_ref(), history(), trial(50, RecordState::Pending, 1, |_| 9.0), 1),
+            Verdict::Continue,
+            "{name}"
+        );
         assert_eq!(rule.decide(&peers(), 12345, 3), Verdict::Continue, "{name}");
         let silent = trial(50, RecordState::Pending, 0, |_| 0.0);
         assert_eq!(verdict(rule.as_ref(), peers(), silent, 5), Verdict::Continue, "{name}");
@@ -76,7 +80,11 @@ fn rules_decide_alike_whatever_the_order_of_records_and_survive_odd_numbers() {
             let mut one = history();
             records.iter().for_each(|r| one.upsert(r.clone()));
             records.iter().rev().for_each(|r| backwards.upsert(r.clone()));
-            assert_eq!(verdict(rule.as_ref(), one, own.clone(), 15), verdict(rule.as_ref(), backwards, own, 15), "{name} {cost}");
+            assert_eq!(
+                verdict(rule.as_ref(), one, own.clone(), 15),
+                verdict(rule.as_ref(), backwards, own, 15),
+                "{name} {cost}"
+            );
         }
     }
 }

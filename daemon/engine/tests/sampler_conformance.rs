@@ -13,12 +13,19 @@ use serde_json::json;
 
 /// Samplers that search this space; grids need their floats cut.
 fn searching() -> Vec<(&'static str, Box<dyn metaopt_engine::Sampler>)> {
-    NAMES.iter().map(|name| (*name, build(name, if *name == "grid" { json!({"levels": 5}) } else { json!({}) }))).collect()
+    NAMES
+        .iter()
+        .map(|name| (*name, build(name, if *name == "grid" { json!({"levels": 5}) } else { json!({}) })))
+        .collect()
 }
 
 fn assert_valid(space: &Space, params: &Params, who: &str) {
     let checked = space.check_params(params).unwrap_or_else(|errors| panic!("{who} suggested {params:?}: {errors:?}"));
-    assert_eq!(serde_json::to_string(&checked).unwrap(), serde_json::to_string(params).unwrap(), "{who}: not canonical");
+    assert_eq!(
+        serde_json::to_string(&checked).unwrap(),
+        serde_json::to_string(params).unwrap(),
+        "{who}: not canonical"
+    );
 }
 
 /// Twenty-five trials over `space`, their results by `outcome`, then a suggestion.
@@ -96,7 +103,10 @@ fn a_finite_space_is_walked_exactly_once() {
             let mut history = History::new(&space, 1);
             let mut seen = BTreeSet::new();
             for draw in 0..23 {
-                let params = sampler.suggest(&ask(&history, 2, draw)).unwrap_or_else(|s| panic!("{name} ended at {draw}: {s:?}")).params;
+                let params = sampler
+                    .suggest(&ask(&history, 2, draw))
+                    .unwrap_or_else(|s| panic!("{name} ended at {draw}: {s:?}"))
+                    .params;
                 assert_valid(&space, &params, name);
                 assert!(seen.insert(serde_json::to_string(&params).unwrap()), "{name} repeats {params:?}");
                 history.upsert(if results {
@@ -142,7 +152,8 @@ fn a_space_with_one_configuration_gives_it_once() {
 #[test]
 fn nodes_that_agree_on_the_members_never_repeat_each_other_blindly() {
     let space = space(json!([{"name": "a", "type": "int", "low": 1, "high": 60}, {"name": "b", "type": "bool"}]));
-    let members: Vec<Member> = (0..4).map(|i| Member { id: hash64(&format!("node {i}")), weight: 1.0 + i as f64 }).collect();
+    let members: Vec<Member> =
+        (0..4).map(|i| Member { id: hash64(&format!("node {i}")), weight: 1.0 + i as f64 }).collect();
     for name in NAMES {
         let sampler = build(name, json!({}));
         // A shared history, then one round in which no node sees what the others propose.

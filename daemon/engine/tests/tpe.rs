@@ -9,7 +9,8 @@ use metaopt_schema::space::{Params, Space};
 use serde_json::json;
 
 fn cube(d: usize, low: f64, high: f64) -> Space {
-    let params: Vec<_> = (0..d).map(|i| json!({"name": format!("x{i}"), "type": "float", "low": low, "high": high})).collect();
+    let params: Vec<_> =
+        (0..d).map(|i| json!({"name": format!("x{i}"), "type": "float", "low": low, "high": high})).collect();
     space(json!(params))
 }
 
@@ -19,7 +20,12 @@ fn x(params: &Params) -> Vec<f64> {
 
 fn hartmann(x: &[f64]) -> f64 {
     let a = [1.0, 1.2, 3.0, 3.2];
-    let w = [[10., 3., 17., 3.5, 1.7, 8.], [0.05, 10., 17., 0.1, 8., 14.], [3., 3.5, 1.7, 10., 17., 8.], [17., 8., 0.05, 10., 0.1, 14.]];
+    let w = [
+        [10., 3., 17., 3.5, 1.7, 8.],
+        [0.05, 10., 17., 0.1, 8., 14.],
+        [3., 3.5, 1.7, 10., 17., 8.],
+        [17., 8., 0.05, 10., 0.1, 14.],
+    ];
     let p = [
         [0.1312, 0.1696, 0.5569, 0.0124, 0.8283, 0.5886],
         [0.2329, 0.4135, 0.8307, 0.3736, 0.1004, 0.9991],
@@ -33,14 +39,18 @@ fn hartmann(x: &[f64]) -> f64 {
 fn branin(x: &[f64]) -> f64 {
     let pi = std::f64::consts::PI;
     let (a, b) = (15.0 * x[0] - 5.0, 15.0 * x[1]);
-    (b - 5.1 / (4.0 * pi * pi) * a * a + 5.0 / pi * a - 6.0).powi(2) + 10.0 * (1.0 - 1.0 / (8.0 * pi)) * a.cos() + 10.0 - 0.397_887
+    (b - 5.1 / (4.0 * pi * pi) * a * a + 5.0 / pi * a - 6.0).powi(2) + 10.0 * (1.0 - 1.0 / (8.0 * pi)) * a.cos() + 10.0
+        - 0.397_887
 }
 
 /// Ackley's function with its minimum away from the middle.
 fn ackley(x: &[f64]) -> f64 {
     let n = x.len() as f64;
     let moved = |v: &f64| 60.0 * (v - 0.73);
-    let (squares, waves) = (x.iter().map(|v| moved(v).powi(2)).sum::<f64>() / n, x.iter().map(|v| (std::f64::consts::TAU * moved(v)).cos()).sum::<f64>() / n);
+    let (squares, waves) = (
+        x.iter().map(|v| moved(v).powi(2)).sum::<f64>() / n,
+        x.iter().map(|v| (std::f64::consts::TAU * moved(v)).cos()).sum::<f64>() / n,
+    );
     -20.0 * (-0.2 * squares.sqrt()).exp() - waves.exp() + 20.0 + 1f64.exp()
 }
 
@@ -123,7 +133,8 @@ fn pending_trials_push_the_next_suggestion_away() {
     }
     let distance = |liar: bool| {
         let tpe = build("tpe", json!({"constant_liar": liar}));
-        (0..30).map(|draw| (x(&tpe.suggest(&ask(&history, 1, draw)).unwrap().params)[0] - 0.3).abs()).sum::<f64>() / 30.0
+        (0..30).map(|draw| (x(&tpe.suggest(&ask(&history, 1, draw)).unwrap().params)[0] - 0.3).abs()).sum::<f64>()
+            / 30.0
     };
     assert!(distance(true) > 2.0 * distance(false), "{} {}", distance(true), distance(false));
 }
@@ -144,7 +155,8 @@ fn infeasible_and_failed_regions_are_left() {
                 complete(draw, &params, at)
             });
         }
-        let late: Vec<f64> = (0..20).map(|draw| x(&tpe.suggest(&ask(&history, 3, 100 + draw)).unwrap().params)[0]).collect();
+        let late: Vec<f64> =
+            (0..20).map(|draw| x(&tpe.suggest(&ask(&history, 3, 100 + draw)).unwrap().params)[0]).collect();
         // The optimum lies on the border of what is allowed, so some fall just short of it.
         let there = late.iter().filter(|at| (0.45..0.65).contains(*at)).count();
         assert!(there >= 16, "{state:?}: {there} of 20, {late:?}");
@@ -163,19 +175,30 @@ fn several_objectives_approach_the_front() {
             let params = sampler.suggest(&ask(&history, seed, draw)).unwrap().params;
             let at = x(&params);
             let rest = at[1] + at[2];
-            history.upsert(record(draw, &params, RecordState::Complete, &[(at[0] - 0.2).abs() + rest, (at[0] - 0.8).abs() + rest]));
+            history.upsert(record(
+                draw,
+                &params,
+                RecordState::Complete,
+                &[(at[0] - 0.2).abs() + rest, (at[0] - 0.8).abs() + rest],
+            ));
             off.push(rest);
         }
         off[50..].iter().sum::<f64>() / 30.0
     };
     for seed in 0..5 {
-        assert!(run("tpe", seed) < 0.6 * run("random", seed), "seed {seed}: {} {}", run("tpe", seed), run("random", seed));
+        assert!(
+            run("tpe", seed) < 0.6 * run("random", seed),
+            "seed {seed}: {} {}",
+            run("tpe", seed),
+            run("random", seed)
+        );
     }
 }
 
 #[test]
 fn a_normal_prior_steers_first_trials() {
-    let space = space(json!([{"name": "x", "type": "float", "low": 0.0, "high": 1.0, "prior": {"normal": [0.1, 0.02]}}]));
+    let space =
+        space(json!([{"name": "x", "type": "float", "low": 0.0, "high": 1.0, "prior": {"normal": [0.1, 0.02]}}]));
     for name in ["random", "sobol", "tpe"] {
         let mut history = History::new(&space, 1);
         let (drawn, _) = drain(build(name, json!({})).as_ref(), &mut history, 5, 40);
@@ -195,7 +218,9 @@ fn defaults_come_first() {
 
 #[test]
 fn auto_lets_the_model_order_a_space_that_fits_the_budget() {
-    let space = space(json!([{"name": "a", "type": "int", "low": 1, "high": 40}, {"name": "b", "type": "int", "low": 1, "high": 5}]));
+    let space = space(
+        json!([{"name": "a", "type": "int", "low": 1, "high": 40}, {"name": "b", "type": "int", "low": 1, "high": 5}]),
+    );
     // How many of 200 configurations it takes to meet the best.
     let met = |name: &str, seed: u64| {
         let sampler = build(name, json!({}));
@@ -211,7 +236,8 @@ fn auto_lets_the_model_order_a_space_that_fits_the_budget() {
         }
         200
     };
-    let (auto, grid): (u64, u64) = (0..10).map(|seed| (met("auto", seed), met("grid", seed))).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let (auto, grid): (u64, u64) =
+        (0..10).map(|seed| (met("auto", seed), met("grid", seed))).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     assert!(2 * auto < grid, "{auto} {grid}");
 }
 
@@ -228,7 +254,9 @@ fn importances_find_the_parameter_that_matters() {
     let random = build("random", json!({}));
     for draw in 0..200 {
         let params = random.suggest(&ask(&history, 6, draw)).unwrap().params;
-        let cost = (number(&params, "sharp") - 0.4).abs() + 0.1 * f64::from(params["kind"] == json!("b")) + 0.01 * number(&params, "dull");
+        let cost = (number(&params, "sharp") - 0.4).abs()
+            + 0.1 * f64::from(params["kind"] == json!("b"))
+            + 0.01 * number(&params, "dull");
         history.upsert(complete(draw, &params, cost));
     }
     let found = importance(&space, &history);

@@ -11,8 +11,9 @@ use crate::{
 
 /// Narrowest kernel, as a share of the range; with few kernels `(1 + K)^-2` is wider.
 const NARROWEST: f64 = 0.03;
-/// Weight that a choice's kernel spreads over all choices.
-const SPREAD: f64 = 0.2;
+/// Weight that a choice's kernel spreads over all choices. With less of it a study could stay with the choice of its first
+/// good trial for ever (docs/samplers.md has the figures).
+const SPREAD: f64 = 0.45;
 const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
 
 /// One parameter's kernels; the prior's last.

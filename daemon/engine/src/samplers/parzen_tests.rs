@@ -33,7 +33,9 @@ fn points() -> impl Strategy<Value = Vec<[f64; 5]>> {
 /// The density of one axis, integrated or summed.
 fn total(codec: &Codec, i: usize, parzen: &Parzen) -> f64 {
     match codec.axes()[i] {
-        Axis::Choice { cells } => (0..cells).map(|c| libm::exp(parzen.log_density(&Point(vec![(c as f64, 0.0, 1.0)])))).sum(),
+        Axis::Choice { cells } => {
+            (0..cells).map(|c| libm::exp(parzen.log_density(&Point(vec![(c as f64, 0.0, 1.0)])))).sum()
+        }
         axis @ Axis::Grid { cells, .. } => (0..cells)
             .map(|c| {
                 let (low, high) = axis.edges(c);
@@ -43,7 +45,15 @@ fn total(codec: &Codec, i: usize, parzen: &Parzen) -> f64 {
         _ => {
             // Simpson's rule.
             const N: usize = 4000;
-            let weight = |k: usize| if k == 0 || k == N { 1.0 } else if k % 2 == 1 { 4.0 } else { 2.0 };
+            let weight = |k: usize| {
+                if k == 0 || k == N {
+                    1.0
+                } else if k % 2 == 1 {
+                    4.0
+                } else {
+                    2.0
+                }
+            };
             let at = |k: usize| libm::exp(parzen.log_density(&Point(vec![(k as f64 / N as f64, 0.0, 1.0)])));
             (0..=N).map(|k| weight(k) * at(k)).sum::<f64>() / 3.0 / N as f64
         }
@@ -114,7 +124,8 @@ fn draws_follow_the_density() {
                 }
                 _ => {
                     let fine = |k: usize| (b as f64 + (k as f64 + 0.5) / 400.0) / bins as f64;
-                    let sum: f64 = (0..400).map(|k| libm::exp(parzen.log_density(&Point(vec![(fine(k), 0.0, 1.0)])))).sum();
+                    let sum: f64 =
+                        (0..400).map(|k| libm::exp(parzen.log_density(&Point(vec![(fine(k), 0.0, 1.0)])))).sum();
                     sum / 400.0 / bins as f64
                 }
             })

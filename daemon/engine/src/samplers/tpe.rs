@@ -89,7 +89,7 @@ impl Tpe {
     fn draw(&self, ask: &Ask, groups: &[Group], count: usize, stream: &mut Stream) -> Option<Config> {
         let codec = ask.history.codec();
         let blank = || codec.config(vec![Cell::Off; codec.axes().len()]);
-        let Some((root, children)) = groups.split_first() else { return None };
+        let (root, children) = groups.split_first()?;
         for mut config in ranked(codec, root, &blank(), count, stream) {
             for group in children {
                 if group.axes.first().is_some_and(|i| codec.is_active(*i, &config.cells)) {
