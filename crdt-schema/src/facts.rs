@@ -195,8 +195,8 @@ pub struct MetricChunk {
     pub trial: TrialId,
     /// The attempt.
     pub attempt: AttemptNo,
-    /// Position among this attempt's chunks, from 0 up.
-    pub chunk: u32,
+    /// The step of its first point: each step is written once, so this names the chunk within its attempt.
+    pub chunk: u64,
     /// The points.
     pub points: Vec<Point>,
 }

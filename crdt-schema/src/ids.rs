@@ -137,7 +137,11 @@ impl FromStr for DocId {
             [kind @ ("trials" | "metrics"), study, node, segment] => {
                 let (study, node) = (StudyId::new(study), NodeId::new(node));
                 let segment = segment.parse().map_err(|_| bad())?;
-                Ok(if *kind == "trials" { Self::Trials { study, node, segment } } else { Self::Metrics { study, node, segment } })
+                Ok(if *kind == "trials" {
+                    Self::Trials { study, node, segment }
+                } else {
+                    Self::Metrics { study, node, segment }
+                })
             }
             _ => Err(bad()),
         }

@@ -33,8 +33,16 @@ pub enum TrialState {
 
 impl TrialState {
     /// All, in the order in which counts are shown.
-    pub const ALL: [Self; 8] =
-        [Self::Waiting, Self::Running, Self::Paused, Self::Complete, Self::Pruned, Self::Fail, Self::Infeasible, Self::Cancelled];
+    pub const ALL: [Self; 8] = [
+        Self::Waiting,
+        Self::Running,
+        Self::Paused,
+        Self::Complete,
+        Self::Pruned,
+        Self::Fail,
+        Self::Infeasible,
+        Self::Cancelled,
+    ];
 
     /// No further attempt follows by itself.
     pub fn is_terminal(self) -> bool {
