@@ -35,3 +35,8 @@ check: (venv "-r python-client/requirements-test.txt")
 format: (venv "ruff")
     cargo fmt --all
     cd python-client && {{python}} -m ruff format .
+
+# Measures start, idle cost, first trial and overhead (docs/performance.md)
+bench: (venv "pip")
+    cargo build --release --locked --bins
+    {{python}} integration/bench.py target/release
