@@ -2,6 +2,8 @@
 //!
 //! Owns: the command line, its exit codes, everything people read there. Must not: know how trials are stored or run.
 
+#![allow(clippy::result_large_err, reason = "a failure ends the command: its size costs nothing")]
+
 pub mod cli;
 pub mod client;
 pub mod context;

@@ -87,7 +87,8 @@ pub fn describe(command: &[String], cwd: &Path, patience: Duration) -> Result<Ve
     Err(failure.hint("add markers, as in --lr~'loguniform(1e-5, 1)', or call metaopt.add_hyperparameter in the script"))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

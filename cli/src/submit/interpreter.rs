@@ -130,7 +130,8 @@ fn is_executable(path: &Path) -> bool {
     meta.is_file() && runs
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

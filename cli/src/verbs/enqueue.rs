@@ -64,7 +64,10 @@ fn typed(param: &Value, text_value: &str) -> Option<Value> {
         // The choice `"1"` is typed like the choice `1`; the first of the list wins.
         return choices
             .iter()
-            .find(|choice| value::exact(choice) == text_value || choice.to_string() == text_value)
+            .find(|choice| {
+                value::exact(choice) == text_value
+                    || serde_json::from_str(text_value).is_ok_and(|given: Value| given == **choice)
+            })
             .cloned();
     }
     match text(param, "type") {
