@@ -666,3 +666,43 @@ async fn a_probe_names_what_is_missing() {
         Err(why) => assert!(why.contains("--allow-root"), "{why}"),
     }
 }
+
+#[tokio::test]
+async fn a_trial_costs_little_beyond_its_own_time() {
+    let bench = Bench::new();
+    let (executor, mut events) = bench.executor();
+    let project = project(&[("train.py", "pass", 0o644), ("conf/a.json", "{}", 0o644)]);
+    let snapshot = Some(submit(&executor, project.path()));
+    let mut times = Vec::new();
+    for attempt in 1..=15 {
+        let mut one =
+            launch(RunSpec { command: vec!["true".into()], snapshot: snapshot.clone(), ..RunSpec::default() });
+        one.key.attempt = attempt;
+        let key = one.key.clone();
+        let began = Instant::now();
+        executor.launch(one);
+        report(&mut events).await;
+        times.push(began.elapsed());
+        executor.finish(&key);
+    }
+    times.sort();
+    let median = times[times.len() / 2];
+    println!("median overhead of a trial: {median:?} (unoptimized build)");
+    // The aim is 50 ms on an idle machine with an optimized build; this only notices an added sleep or poll.
+    assert!(median < Duration::from_millis(250), "{times:?}");
+}
+
+/// Needs a control group with a memory limit well below 400 MiB to run in, such as (as root, control groups v2)
+/// `systemd-run --scope -p MemoryMax=200M -p MemorySwapMax=0 env METAOPT_TEST_OOM=1 cargo test … out_of_memory`.
+#[tokio::test]
+async fn being_out_of_memory_is_told_from_being_killed() {
+    if std::env::var_os("METAOPT_TEST_OOM").is_none() {
+        return;
+    }
+    let (_bench, _executor, report) = run("exec python3 -c 'x = bytearray(b\"x\") * (400 << 20)'").await;
+    assert_eq!((report.signal, report.oom), (Some(9), true));
+    let (_bench, _executor, report) = run("python3 -c 'x = bytearray(b\"x\") * (400 << 20)'; exit $?").await;
+    assert_eq!((report.exit_code, report.oom), (Some(137), true), "seen through a shell");
+    let (_bench, _executor, report) = run("kill -9 $$").await;
+    assert_eq!((report.signal, report.oom), (Some(9), false));
+}

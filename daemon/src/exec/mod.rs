@@ -95,7 +95,8 @@ struct Entry {
 impl Executor {
     /// Creates its directories; starts nothing. Call [`Executor::adopt`] once afterwards, inside a tokio runtime.
     pub fn new(config: ExecConfig, events: mpsc::Sender<(AttemptKey, AttemptEvent)>) -> io::Result<Self> {
-        let layout = Layout::new(&config.data_dir);
+        // supervisors and scripts run elsewhere: a relative path would mean another place to them
+        let layout = Layout::new(&std::path::absolute(&config.data_dir)?);
         for dir in [layout.attempts(), layout.prepared(), layout.trials(), layout.logs()] {
             fs::create_dir_all(dir)?;
         }

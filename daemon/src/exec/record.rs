@@ -309,5 +309,14 @@ mod tests {
         fs::write(&path, include_str!("golden/supervisor-v1.json")).unwrap();
         let record: SupervisorRecord = read(&path).unwrap().unwrap();
         assert_eq!((record.supervisor.pid, record.child.unwrap().start_time), (4711, 99));
+        fs::write(&path, include_str!("golden/launch-v1.json")).unwrap();
+        let record: LaunchRecord = read(&path).unwrap().unwrap();
+        assert_eq!((record.launch.key.attempt, record.launch.params["lr"].as_f64()), (2, Some(0.01)));
+        assert_eq!(record.launch.run.setup.as_deref(), Some("make"));
+        fs::write(&path, include_str!("golden/plan-v1.json")).unwrap();
+        let record: Plan = read(&path).unwrap().unwrap();
+        assert_eq!((record.argv[0].as_str(), record.timeout_s, record.gpu_share), ("sh", Some(5.0), 0.5));
+        fs::write(&path, include_str!("golden/stop-v1.json")).unwrap();
+        assert_eq!(read::<StopRecord>(&path).unwrap().unwrap().why, StopWhy::Superseded);
     }
 }

@@ -108,7 +108,7 @@ async fn supervise(dir: &AttemptDir) -> Result<(), String> {
         kill_at: None,
         killed: false,
     };
-    let report = run.to_the_end(who.child.as_ref()).await?;
+    let report = run.until_over(who.child.as_ref()).await?;
     if let Some(broken) = run.output.broken() {
         use std::io::Write;
         let _ = writeln!(io::stderr(), "the log is not whole: {broken}");
@@ -193,7 +193,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn to_the_end(&mut self, process: Option<&Process>) -> Result<ExitReport, String> {
+    async fn until_over(&mut self, process: Option<&Process>) -> Result<ExitReport, String> {
         let started = Instant::now();
         let ooms = platform::oom_kills();
         // none: it is over already (a zombie has no start time)
@@ -207,7 +207,7 @@ impl Run<'_> {
         // a request that came between the look at stop.json and now has also come as a signal
         loop {
             tokio::select! {
-                () = async { match &exited { Some(exited) => exited.wait().await, None => () } } => break,
+                () = over(exited.as_ref()) => break,
                 bytes = out.read() => self.output.push(Stream::Out, bytes),
                 bytes = err.read() => self.output.push(Stream::Err, bytes),
                 () = self.stop.recv() => self.asked_to_stop(),
@@ -305,6 +305,12 @@ fn signal_of(status: std::process::ExitStatus) -> Option<i32> {
 #[cfg(not(unix))]
 fn signal_of(_status: std::process::ExitStatus) -> Option<i32> {
     None
+}
+
+async fn over(exited: Option<&Exited>) {
+    if let Some(exited) = exited {
+        exited.wait().await;
+    }
 }
 
 async fn until(instant: Option<Instant>) {

@@ -247,6 +247,13 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_version_1_is_still_read() {
+        let stored: Stored = serde_json::from_str(include_str!("golden/shares-v1.json")).unwrap();
+        let process = Process { boot_id: "b".into(), pid: 4711, start_time: 98 };
+        assert_eq!(stored.shares, [Share { owner: "/d/attempts/n.1-1".into(), share: 0.5, process }]);
+    }
+
+    #[test]
     fn a_symlink_in_the_directory_s_place_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(dir.path(), dir.path().join("link")).unwrap();

@@ -131,7 +131,7 @@ pub fn list(dir: &Path, options: &PackOptions) -> Result<Listing, SnapshotError>
             *size = content.len() as u64;
         }
     }
-    listing.entries.sort_by(|a, b| archive_name(&a.path).cmp(&archive_name(&b.path)));
+    listing.entries.sort_by_key(|entry| archive_name(&entry.path));
     listing.bytes = listing.files().map(|(_, size)| size).sum();
     listing.left_out = std::mem::take(&mut *left_out.lock().unwrap_or_else(PoisonError::into_inner));
     note_ignored(&root, &seen, &mut listing)?;
