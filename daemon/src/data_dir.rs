@@ -63,15 +63,23 @@ pub fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// Where a daemon that is told to use `wanted` keeps its data: there, or on a local disk when that is on a network file
+/// system. Makes nothing; commands look for `api.json` here.
+pub fn located(wanted: &Path) -> PathBuf {
+    if network_file_system(wanted).is_none() {
+        return wanted.to_owned();
+    }
+    let name = blake3::hash(wanted.as_os_str().as_encoded_bytes()).to_hex();
+    PathBuf::from("/var/tmp").join(format!("metaopt-{}-{}", machine_id(), &name[..8]))
+}
+
 /// Makes the directory, for its owner alone. On a network file system another, local one is used instead, and said.
 ///
 /// # Errors
 /// When it can't be made, or belongs to somebody else.
 pub fn prepare(wanted: &Path) -> Result<PathBuf> {
-    let mut dir = wanted.to_owned();
+    let dir = located(wanted);
     if let Some(kind) = network_file_system(wanted) {
-        let name = blake3::hash(wanted.as_os_str().as_encoded_bytes()).to_hex();
-        dir = PathBuf::from("/var/tmp").join(format!("metaopt-{}-{}", machine_id(), &name[..8]));
         eprintln!("metaoptd: {} is on a network file system ({kind}); using {} instead", wanted.display(), dir.display());
     }
     fs::create_dir_all(&dir).with_context(|| format!("cannot create the data directory {}", dir.display()))?;

@@ -50,8 +50,8 @@ impl Place {
         }
     }
 
-    /// The data directory in use.
-    pub fn dir(&self) -> Result<PathBuf, Failure> {
+    /// The data directory that was asked for, or the default one.
+    pub fn wanted(&self) -> Result<PathBuf, Failure> {
         match &self.data_dir {
             Some(dir) => std::path::absolute(dir)
                 .map_err(|error| Failure::usage(format!("cannot use --data-dir {}", dir.display())).cause(error)),
@@ -59,6 +59,11 @@ impl Place {
                 Failure::failed("no data directory").cause(error).hint("name one with --data-dir or METAOPT_DATA_DIR")
             }),
         }
+    }
+
+    /// The data directory in use: on a network file system the daemon keeps its data elsewhere.
+    pub fn dir(&self) -> Result<PathBuf, Failure> {
+        Ok(metaopt_daemon::data_dir::located(&self.wanted()?))
     }
 
     /// A client for the daemon, which is started when there is none.
@@ -84,6 +89,7 @@ impl Place {
                     .hint("is it another user's? Choose your own with --data-dir or METAOPT_DATA_DIR"));
             }
         };
+        ours(&path)?;
         // Half a file is a daemon that is just starting (or died in it).
         let Ok(api) = serde_json::from_slice::<ApiFile>(&file) else { return Ok(None) };
         let client = Client::new(&api.url, &api.token);
@@ -110,6 +116,21 @@ impl Place {
                 .hint("it was not sent the token; check METAOPT_URL and METAOPT_TOKEN, or unset them to use the local daemon")),
         }
     }
+}
+
+/// Refuses an `api.json` that another user wrote: in a directory that many can write to, theirs would name a daemon of
+/// theirs, with a token that they know, and be sent our commands and files.
+fn ours(path: &std::path::Path) -> Result<(), Failure> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let owner = std::fs::metadata(path).map(|meta| meta.uid());
+        if owner.is_ok_and(|owner| owner != rustix::process::geteuid().as_raw()) {
+            return Err(Failure::no_daemon(format!("{} belongs to another user", path.display()))
+                .hint("choose your own directory with --data-dir or METAOPT_DATA_DIR, or be that user"));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -221,5 +242,19 @@ mod tests {
         std::fs::write(dir.path().join("api.json"), "{\"url\": \"http").unwrap();
         let place = Place { data_dir: Some(dir.path().into()), ..Place::default() };
         assert!(place.running().unwrap().is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_api_file_of_another_user_is_not_believed() {
+        let dir = data_dir("http://127.0.0.1:1");
+        let mine = dir.path().join("api.json");
+        assert_eq!(ours(&mine), Ok(()));
+        // Root can give a file away; anybody else finds one of root's.
+        let theirs = match std::os::unix::fs::chown(&mine, Some(12345), None) {
+            Ok(()) => mine,
+            Err(_) => "/etc/passwd".into(),
+        };
+        assert_eq!(ours(&theirs).unwrap_err().code, crate::failure::NO_DAEMON);
     }
 }

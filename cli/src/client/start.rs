@@ -18,10 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Starts `metaoptd` on the place's data directory and waits until it serves.
 pub fn start(place: &Place) -> Result<Client, Failure> {
-    let dir = place.dir()?;
+    let wanted = place.wanted()?;
     let exe = daemon_exe();
     let no = |what: String| Failure::no_daemon("there is no daemon, and none could be started").cause(what);
-    std::fs::create_dir_all(&dir).map_err(|error| no(format!("cannot create {}: {error}", dir.display())))?;
+    // The daemon does this again; here it keeps its log out of a directory that others could read or have laid out.
+    let dir = metaopt_daemon::data_dir::prepare(&wanted).map_err(|error| no(format!("{error:#}")))?;
     let log_path = dir.join("metaoptd.log");
     let log = open_log(&log_path).map_err(|error| no(format!("cannot write {}: {error}", log_path.display())))?;
     let from = log.metadata().map(|meta| meta.len()).unwrap_or(0);
@@ -32,7 +33,7 @@ pub fn start(place: &Place) -> Result<Client, Failure> {
     for name in ["METAOPT_URL", "METAOPT_TOKEN", "METAOPT_TRIAL_ID"] {
         command.env_remove(name);
     }
-    command.arg("--data-dir").arg(&dir).current_dir(&dir);
+    command.arg("--data-dir").arg(&wanted).current_dir(&dir);
     command.stdin(Stdio::null()).stdout(log).stderr(also);
     let mut child = CommandWrap::from(command).wrap(ProcessSession).spawn().map_err(|error| {
         no(format!("{}: {error}", exe.display())).hint("install metaoptd beside metaopt, or start one yourself")
