@@ -264,12 +264,13 @@ impl StudyView {
                 StudyEdit::UserAttr(key, value) => {
                     self.user_attrs.insert(key.clone(), value.clone());
                 }
-                StudyEdit::Space(edit) => match self.space.extend(edit) {
-                    Ok(space) => self.space = space,
-                    Err(errors) => {
-                        self.space_conflict = errors.first().map(|e| format!("{}: {}", e.pointer, e.detail));
+                StudyEdit::Space(edit) => {
+                    let (space, errors) = self.space.merge(edit);
+                    self.space = space;
+                    if let Some(e) = errors.first() {
+                        self.space_conflict = Some(format!("{}: {}", e.pointer, e.detail));
                     }
-                },
+                }
                 StudyEdit::Deleted => self.deleted = true,
             }
         }

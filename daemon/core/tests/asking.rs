@@ -210,3 +210,41 @@ fn a_drawn_trial_is_explained_by_drawing_it_again() {
         assert_eq!(explained["reproduced"], json!(true), "{explained:#}");
     }
 }
+
+#[test]
+fn a_fork_starts_from_the_finished_trials_and_may_grow_the_space() {
+    use metaopt_schema::space::Space;
+    let mut bench = Bench::new(0);
+    let study = bench.study(json!({"budget": {"max_trials": 2}}));
+    for id in bench.ask(&study, 2, None).trials {
+        bench.tell(id.as_str(), None, 0.5).unwrap();
+    }
+    let add = Space::parse_edit(&json!([{"name": "y", "type": "bool", "default": true}])).unwrap();
+    let id = bench.node.fork_study(bench.now, &study, "t".into(), Some(add)).unwrap();
+    bench.settle();
+    let fork = bench.node.study(id.as_str()).unwrap();
+    assert_eq!((fork.trials().len(), fork.imported()), (2, 2));
+    assert!(fork.trials().iter().all(|t| t.spec.params["y"] == json!(true)));
+    assert_eq!(bench.ask("t", 2, None).trials.len(), 2, "the budget is the fork's own");
+    assert!(bench.node.fork_study(bench.now, &study, "t".into(), None).is_err(), "the name is taken");
+}
+
+#[test]
+fn a_finite_space_ends_exhausted_and_goes_on_when_it_is_widened() {
+    use metaopt_core::commands::StudyPatch;
+    use metaopt_schema::space::Space;
+    let mut bench = Bench::new(0);
+    let study =
+        bench.study(json!({"space": [{"name": "n", "type": "int", "low": 1, "high": 3}], "sampler": {"name": "tpe"}}));
+    let asked = bench.ask(&study, 9, None);
+    assert_eq!((asked.trials.len(), asked.reason), (3, Some(IdleReason::Wait)), "a lease may still run out");
+    for id in &asked.trials {
+        bench.tell(id.as_str(), None, 0.5).unwrap();
+    }
+    assert_eq!(bench.ask(&study, 1, None).reason, Some(IdleReason::Exhausted));
+    assert_eq!(bench.node.state_of(bench.node.study(&study).unwrap(), bench.now), StudyState::Complete);
+    let space = Space::parse_edit(&json!([{"name": "n", "type": "int", "low": 1, "high": 4}])).unwrap();
+    bench.node.patch_study(bench.now, &study, StudyPatch { space: Some(space), ..StudyPatch::default() }).unwrap();
+    let id = bench.ask(&study, 1, None).trials.remove(0);
+    assert_eq!(bench.trial(id.as_str()).spec.params["n"], json!(4));
+}

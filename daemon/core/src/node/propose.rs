@@ -125,10 +125,17 @@ fn record_at(study: &StudyView, trial: &TrialView, cut: Option<&Stamp>) -> Recor
             .collect(),
         None => Vec::new(),
     };
+    // Trials from before a parameter was added had its default.
+    let params = match study.space.params.len() == def.space.params.len() {
+        true => trial.spec.params.clone(),
+        false => {
+            study.space.check_params_with_defaults(&trial.spec.params).unwrap_or_else(|_| trial.spec.params.clone())
+        }
+    };
     Record {
         order: order(&trial.spec.at),
         key: hash64(trial.place.id.as_str()),
-        params: trial.spec.params.clone(),
+        params,
         state,
         costs,
         violation,

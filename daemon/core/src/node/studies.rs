@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use indexmap::IndexMap;
 use metaopt_engine::{History, check_study, hash64, rule, sampler};
 use metaopt_schema::{
     FieldError, StudyId,
@@ -214,7 +213,7 @@ impl Node {
     /// Unknown study, a name that is taken, parameters that contradict.
     pub fn fork_study(&mut self, now: Now, study: &str, name: String, add: Option<Space>) -> Result<StudyId, Refusal> {
         let view = self.study(study)?;
-        let (origin, old_space) = (view.id.clone(), view.space.clone());
+        let origin = view.id.clone();
         let mut def = view.record.def.clone();
         def.space = match &add {
             Some(add) => view.space.extend(add).map_err(Refusal::invalid)?,
@@ -233,23 +232,11 @@ impl Node {
         }
         let finished: Vec<_> = view.trials().iter().filter_map(super::trials::as_import).collect();
         let id = StudyId::new(format!("s{}", self.mint()));
-        let defaults: IndexMap<_, _> = def
-            .space
-            .params
-            .iter()
-            .filter(|p| old_space.params.iter().all(|old| old.name != p.name))
-            .filter_map(|p| Some((p.name.clone(), p.default.clone()?)))
-            .collect();
         self.define(now, id.clone(), def, Some(origin));
         for mut trial in finished {
-            for (key, value) in &defaults {
-                trial.params.entry(key.clone()).or_insert_with(|| value.clone());
-            }
-            // Trials that the grown space no longer admits (a new parameter inactive under their parents) are left behind.
-            let Some(view) = self.world.study(&id) else { continue };
-            let active: BTreeSet<String> = view.space.active(&trial.params).into_iter().map(str::to_owned).collect();
-            trial.params.retain(|key, _| active.contains(key) || !defaults.contains_key(key));
-            if let Ok(params) = view.space.check_params(&trial.params) {
+            // A trial that the grown space doesn't admit (its edit was refused meanwhile, say) is left behind.
+            let Some(space) = self.world.study(&id).map(|s| &s.space) else { continue };
+            if let Ok(params) = space.check_params_with_defaults(&trial.params) {
                 trial.params = params;
                 self.import_one(now, &id, trial);
             }
