@@ -242,6 +242,7 @@ fn a_finite_space_ends_exhausted_and_goes_on_when_it_is_widened() {
         bench.tell(id.as_str(), None, 0.5).unwrap();
     }
     assert_eq!(bench.ask(&study, 1, None).reason, Some(IdleReason::Exhausted));
+    bench.pass(1.0);
     assert_eq!(bench.node.state_of(bench.node.study(&study).unwrap(), bench.now), StudyState::Complete);
     let space = Space::parse_edit(&json!([{"name": "n", "type": "int", "low": 1, "high": 4}])).unwrap();
     bench.node.patch_study(bench.now, &study, StudyPatch { space: Some(space), ..StudyPatch::default() }).unwrap();

@@ -101,11 +101,12 @@ impl Node {
             return Err(IdleReason::Budget);
         }
         if self.studies.get(id).is_some_and(|r| r.exhausted) {
+            self.close_exhausted(id);
             return Err(if running > 0 { IdleReason::Wait } else { IdleReason::Exhausted });
         }
         self.propose(now, id).map_err(|dry| match dry {
             Dry::Exhausted if running == 0 => {
-                self.mark_exhausted(id);
+                self.close_exhausted(id);
                 IdleReason::Exhausted
             }
             Dry::Exhausted | Dry::Wait => IdleReason::Wait,

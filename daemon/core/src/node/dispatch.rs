@@ -64,6 +64,7 @@ impl Node {
         let ids: Vec<StudyId> = self.studies.keys().cloned().collect();
         for id in ids {
             self.probe_if_due(&id, now);
+            self.close_exhausted(&id);
         }
         self.dispatch(now);
     }

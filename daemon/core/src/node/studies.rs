@@ -144,9 +144,10 @@ impl Node {
         }
     }
 
-    /// A finite space has nothing left and nothing runs: the study is complete.
-    pub(super) fn mark_exhausted(&mut self, id: &StudyId) {
-        if self.world.study(id).is_some_and(|s| s.wanted == StudyState::Running) {
+    /// Once a finite space has nothing left and nothing is open, the study is complete.
+    pub(super) fn close_exhausted(&mut self, id: &StudyId) {
+        let exhausted = self.studies.get(id).is_some_and(|r| r.exhausted);
+        if exhausted && !self.is_open(id) && self.world.study(id).is_some_and(|s| s.wanted == StudyState::Running) {
             self.edit_study(id, StudyEdit::State(StudyState::Complete));
         }
     }
