@@ -1,5 +1,7 @@
 //! The slots of this machine as they are now: its GPUs, and who else is on them; and its CPUs.
 
+use std::path::Path;
+
 use metaopt_schema::facts::{SlotKind, SlotSpec};
 
 use crate::{
@@ -10,12 +12,12 @@ use crate::{
 /// A slot, and why it can't be used if somebody else has it.
 pub type Seen = (SlotSpec, Option<String>);
 
-/// Looks at the machine. `supervisors` are those of this daemon. A driver that fails is told and counts as no GPUs.
-pub fn sample(config: &Config, gpus: &dyn Inventory, supervisors: &[u32]) -> Vec<Seen> {
+/// Looks at the machine. `supervisors` are those of this daemon, whose data directory is `dir`. A driver that fails is told and counts as no GPUs.
+pub fn sample(config: &Config, gpus: &dyn Inventory, supervisors: &[u32], dir: &Path) -> Vec<Seen> {
     let mut slots = Vec::new();
     if config.gpus != "none" {
         match gpus.sample() {
-            Ok(found) => slots.extend(chosen(&config.gpus, found).iter().map(|info| gpu_slot(info, supervisors))),
+            Ok(found) => slots.extend(chosen(&config.gpus, found).iter().map(|info| gpu_slot(info, supervisors, dir))),
             Err(error) => tracing::warn!(%error, "the GPUs can't be looked at"),
         }
     }
@@ -34,13 +36,14 @@ fn chosen(gpus: &str, found: Vec<GpuInfo>) -> Vec<GpuInfo> {
     found.into_iter().enumerate().filter(|(i, _)| wanted.contains(i)).map(|(_, info)| info).collect()
 }
 
-fn gpu_slot(info: &GpuInfo, supervisors: &[u32]) -> Seen {
+fn gpu_slot(info: &GpuInfo, supervisors: &[u32], dir: &Path) -> Seen {
     let spec = SlotSpec { id: info.uuid.clone(), kind: SlotKind::Gpu };
     let why = match Ledger::open(&Ledger::default_dir()) {
         Err(error) => Some(format!("the ledger of GPU shares can't be read: {error}")),
         Ok(ledger) => {
             let others = ledger.shares(&info.uuid).unwrap_or_default();
-            let others: f64 = others.iter().filter(|s| !supervisors.contains(&s.process.pid)).map(|s| s.share).sum();
+            // A share's owner is its attempt's directory.
+            let others: f64 = others.iter().filter(|s| !Path::new(&s.owner).starts_with(dir)).map(|s| s.share).sum();
             if gpu::foreign(info, &gpu::our_pids(info, supervisors, &ledger)) {
                 Some(format!("GPU {} ({}) is used by others than metaopt", info.uuid, info.name))
             } else if others > 0.0 {
@@ -70,7 +73,7 @@ mod tests {
         };
         let fake = gpu::Fake(std::sync::Mutex::new(vec![info(0, 0), info(1, 50)]));
         let seen = |gpus: &str| {
-            sample(&config(gpus), &fake, &[]).into_iter().map(|(s, why)| (s.id, why.is_some())).collect::<Vec<_>>()
+            sample(&config(gpus), &fake, &[], dir.path()).into_iter().map(|(s, why)| (s.id, why.is_some())).collect::<Vec<_>>()
         };
         let slot = |id: &str, taken| (id.to_owned(), taken);
         assert_eq!(seen("all"), [slot("GPU-test-0", false), slot("GPU-test-1", true), slot("cpu-0", false)]);
