@@ -22,8 +22,8 @@ pub struct Frame<'a> {
     pub running: &'a [Value],
     /// What a trial said of its failure, as a line.
     pub trouble: Option<&'a str>,
-    /// Since the command began to watch.
-    pub elapsed: Duration,
+    /// Since the command began to watch, if it does.
+    pub elapsed: Option<Duration>,
 }
 
 /// The frame's lines, none longer than `width` columns.
@@ -85,12 +85,12 @@ pub fn tally(study: &Value) -> String {
     parts.join(", ")
 }
 
-fn head(study: &Value, width: usize, elapsed: Duration, style: Style) -> String {
+fn head(study: &Value, width: usize, elapsed: Option<Duration>, style: Style) -> String {
     let (name, state) = (text(study, "name"), text(study, "state"));
     let tally = tally(study);
     let time = match some(study, "eta_s").and_then(value::seconds) {
         Some(eta) if state == "running" => format!("{eta} left"),
-        _ => value::duration(elapsed),
+        _ => elapsed.map(value::duration).unwrap_or_default(),
     };
     let fixed = [name, state, &tally, &time].iter().map(|part| part.chars().count() + 2).sum::<usize>();
     let bar = match study.pointer("/budget/max_trials").and_then(Value::as_u64) {
@@ -100,7 +100,9 @@ fn head(study: &Value, width: usize, elapsed: Duration, style: Style) -> String 
         }
         _ => String::new(),
     };
-    let line = format!("{}  {}  {bar}{tally}  {}", style.strong(name), style.state(state), style.faint(&time));
+    let line = format!("{}  {}  {bar}{tally}  {}", style.strong(name), style.state(state), style.faint(&time))
+        .trim_end()
+        .to_owned();
     if fixed > width + 2 { cut(&format!("{name}  {state}  {tally}"), width) } else { line }
 }
 
@@ -226,7 +228,7 @@ mod tests {
     }
 
     fn text_of(study: &Value, running: &[Value], width: usize) -> String {
-        let frame = Frame { study, running, trouble: None, elapsed: Duration::from_secs(61) };
+        let frame = Frame { study, running, trouble: None, elapsed: Some(Duration::from_secs(61)) };
         lines(&frame, width, Style::plain()).join("\n")
     }
 

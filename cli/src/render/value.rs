@@ -19,7 +19,7 @@ pub fn number(x: f64) -> String {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,
     };
-    if (-5..9).contains(&exponent) {
+    if (-4..9).contains(&exponent) {
         let decimals = (5 - exponent).max(0) as usize;
         return trim(format!("{x:.decimals$}"));
     }
@@ -110,6 +110,11 @@ pub fn bytes(n: u64) -> String {
     format!("{size:.1} {}", UNITS[unit])
 }
 
+/// `1 file`, `2 files`
+pub fn counted(n: usize, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
 /// One argument as a POSIX shell would need it.
 pub fn shell(arg: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);
@@ -165,7 +170,8 @@ mod tests {
             (1.0, "1"),
             (0.031, "0.031"),
             (0.123_456_78, "0.123457"),
-            (1e-5, "0.00001"),
+            (1e-5, "1e-5"),
+            (0.000_12, "0.00012"),
             (1.5e-7, "1.5e-7"),
             (-1234.5, "-1234.5"),
             (123_456_789.0, "123456789"),

@@ -108,7 +108,7 @@ fn program(command: &[String], around: &Surroundings) -> String {
 
 fn snapshot(listing: &Listing) -> String {
     let files: Vec<_> = listing.files().collect();
-    let mut out = format!("  {} files, {}\n", files.len(), value::bytes(listing.bytes));
+    let mut out = format!("  {}, {}\n", value::counted(files.len(), "file"), value::bytes(listing.bytes));
     for (path, size) in files.iter().take(SHOWN) {
         out.push_str(&format!("  {}  {}\n", path.display(), value::bytes(*size)));
     }
@@ -152,7 +152,7 @@ fn slots(nodes: &Value, run: &Value) -> String {
         } else if fitting.is_empty() {
             format!("has no {kind} slot")
         } else {
-            format!("{} {kind} slots, {free} free", fitting.len())
+            format!("{}, {free} free", value::counted(fitting.len(), &format!("{kind} slot")))
         };
         out.push_str(&format!("  {name}  {verdict}\n"));
     }

@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::OsStr,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use crate::failure::Failure;
@@ -40,7 +41,7 @@ impl Surroundings {
             self.environment.as_ref().map(|dir| if cfg!(windows) { dir.join("Scripts") } else { dir.join("bin") });
         let names = ["python3", "python"].map(|name| format!("{name}{}", env::consts::EXE_SUFFIX));
         let inside = bin.and_then(|bin| names.iter().map(|name| bin.join(name)).find(|path| is_executable(path)));
-        inside.or_else(|| self.which("python3")).or_else(|| self.which("python"))
+        inside.or_else(|| self.which("python3")).or_else(|| self.which("python")).map(behind_shim)
     }
 
     /// The command as trials will run it: an interpreter in front of a script, `./` before a program of this folder,
@@ -121,6 +122,16 @@ pub fn python() -> Option<PathBuf> {
     Surroundings::here().ok()?.python()
 }
 
+/// The Python behind a version manager's shim: a shim chooses by variables that the daemon doesn't have.
+fn behind_shim(python: PathBuf) -> PathBuf {
+    if !python.components().any(|part| part.as_os_str() == "shims") {
+        return python;
+    }
+    let said = Command::new(&python).args(["-c", "import sys; print(sys.executable)"]).stdin(Stdio::null()).output();
+    let real = said.ok().filter(|out| out.status.success()).and_then(|out| String::from_utf8(out.stdout).ok());
+    real.map(|path| PathBuf::from(path.trim())).filter(|path| is_executable(path)).unwrap_or(python)
+}
+
 fn is_executable(path: &Path) -> bool {
     let Ok(meta) = std::fs::metadata(path) else { return false };
     #[cfg(unix)]
@@ -169,6 +180,16 @@ mod tests {
         assert_eq!(resolve(&around, &["train.py", "--lr", "{lr}"]), [python.as_str(), "train.py", "--lr", "{lr}"]);
         around.environment = Some(dir.path().join("venv"));
         assert_eq!(resolve(&around, &["sub/t.py"])[0], dir.path().join("venv/bin/python3").display().to_string());
+    }
+
+    #[test]
+    fn a_shim_is_asked_for_the_python_behind_it() {
+        let (dir, mut around) = here();
+        let shim = dir.path().join("shims/python3");
+        file(&shim, 0o755);
+        std::fs::write(&shim, format!("#!/bin/sh\necho {}\n", dir.path().join("usr/python3").display())).unwrap();
+        around.path = vec![dir.path().join("shims")];
+        assert_eq!(around.python(), Some(dir.path().join("usr/python3")));
     }
 
     #[test]

@@ -85,8 +85,12 @@ pub fn follow(context: &Context, id: &str) -> Result<Value, Failure> {
             Some(live) => {
                 let running = curves.running(&client, id);
                 let trouble = curves.trouble(&client, &study);
-                let frame =
-                    Frame { study: &study, running: &running, trouble: trouble.as_deref(), elapsed: begun.elapsed() };
+                let frame = Frame {
+                    study: &study,
+                    running: &running,
+                    trouble: trouble.as_deref(),
+                    elapsed: Some(begun.elapsed()),
+                };
                 live.draw(lines(&frame, terminal_width().saturating_sub(1), context.out.talk));
             }
             None => {

@@ -64,7 +64,7 @@ fn page(trial: &Value, points: &[Value], style: Style) -> String {
         ("id", text(trial, "id").to_owned()),
     ];
     for (name, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty() && fact != "0") {
-        out.push_str(&format!("{}  {fact}\n", style.faint(name)));
+        out.push_str(&format!("{}  {fact}\n", style.faint(&format!("{name:<9}"))));
     }
     out
 }

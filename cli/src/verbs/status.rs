@@ -63,7 +63,7 @@ fn one(context: &Context, study: &Value) -> Result<(), Failure> {
     let running = Curves::default().running(client, text(study, "id"));
     let trouble = (trials_in(study, "fail") > 0).then(|| last_failure(client, text(study, "id"))).flatten();
     let age = some(study, "created_at").and_then(|at| value::between(at, &Value::Null));
-    let frame = Frame { study, running: &running, trouble: None, elapsed: Duration::ZERO };
+    let frame = Frame { study, running: &running, trouble: None, elapsed: None };
     let mut out = lines(&frame, terminal_width(), context.out.style);
     let style = context.out.style;
     let command = list(study.get("run").unwrap_or(&Value::Null), "command");
@@ -82,7 +82,11 @@ fn one(context: &Context, study: &Value) -> Result<(), Failure> {
         ("last failure", trouble),
     ] {
         if !fact.is_empty() && fact != "none" {
-            out.push(format!("{}  {}", style.faint(name), crate::render::strip::strip(&fact).replace('\n', " ")));
+            out.push(format!(
+                "{}  {}",
+                style.faint(&format!("{name:<12}")),
+                crate::render::strip::strip(&fact).replace('\n', " ")
+            ));
         }
     }
     context.out.print(&(out.join("\n") + "\n"))?;
