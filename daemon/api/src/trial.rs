@@ -199,6 +199,12 @@ pub struct TrialPatch {
 
 /// Seconds of a lease when none are given.
 pub const DEFAULT_LEASE_S: f64 = 3600.0;
+/// Longest lease, in seconds.
+pub const MAX_LEASE_S: f64 = 604_800.0;
+/// Most trials asked for at once.
+pub const MAX_COUNT: u64 = 1000;
+/// Most reports sent at once.
+pub const MAX_REPORTS: usize = 10_000;
 
 /// `POST …/suggest`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

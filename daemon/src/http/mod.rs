@@ -1,0 +1,149 @@
+//! The REST API: what CONTRACT's table of paths promises, for one node.
+//!
+//! Owns: routes, limits, tokens, and the translation between bodies and the node's commands; one file per resource.
+//! Must not: decide anything about studies or trials; the node does.
+
+mod ask;
+pub mod auth;
+mod body;
+mod events;
+mod export;
+mod files;
+mod guard;
+mod health;
+mod import;
+mod metrics;
+mod nodes;
+mod plots;
+pub mod problem;
+mod query;
+mod render;
+mod results;
+mod snapshots;
+mod studies;
+#[cfg(test)]
+mod tests;
+mod trials;
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use axum::{
+    Router, middleware,
+    routing::{delete, get, head, post},
+};
+use metaopt_schema::NodeId;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    data_dir::Identity,
+    driver::Shell,
+    exec::{Executor, outputs::Outputs},
+};
+
+/// Everything that handlers need.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    shell: Shell,
+    executor: Arc<Executor>,
+    outputs: Outputs,
+    node: NodeId,
+    token: String,
+    secret: [u8; 32],
+    hosts: Vec<String>,
+    stopping: CancellationToken,
+    gates: guard::Gates,
+    counters: metrics::Counters,
+    started: Instant,
+}
+
+impl App {
+    /// For the daemon of `identity`, whose files lie in `dir`.
+    pub fn new(shell: Shell, executor: Arc<Executor>, dir: PathBuf, identity: &Identity) -> Self {
+        Self(Arc::new(Inner {
+            shell,
+            executor,
+            outputs: Outputs::new(&dir),
+            node: identity.node.clone(),
+            token: identity.token.clone(),
+            secret: identity.secret,
+            hosts: Vec::new(),
+            stopping: CancellationToken::new(),
+            gates: guard::Gates::default(),
+            counters: metrics::Counters::default(),
+            started: Instant::now(),
+        }))
+    }
+
+    /// Further names by which this daemon may be called (`Host`), besides those of the loopback interface.
+    #[must_use]
+    pub fn with_hosts(mut self, hosts: Vec<String>) -> Self {
+        // Called before the router has a copy; later there is nothing to change.
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.hosts = hosts;
+        }
+        self
+    }
+
+    /// Cancel it to end event streams and refuse what is new.
+    pub fn stopping(&self) -> CancellationToken {
+        self.0.stopping.clone()
+    }
+
+    fn shell(&self) -> &Shell {
+        &self.0.shell
+    }
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let v1 = Router::new()
+        .route("/studies", get(studies::list).post(studies::create))
+        .route("/studies/{study}", get(studies::get).patch(studies::patch).delete(studies::delete))
+        .route("/studies/{study}/pause", post(studies::pause))
+        .route("/studies/{study}/resume", post(studies::resume))
+        .route("/studies/{study}/cancel", post(studies::cancel))
+        .route("/studies/{study}/archive", post(studies::archive))
+        .route("/studies/{study}/fork", post(studies::fork))
+        .route("/studies/{study}/best", get(results::best))
+        .route("/studies/{study}/pareto", get(results::pareto))
+        .route("/studies/{study}/importances", get(results::importances))
+        .route("/studies/{study}/plots/{kind}", get(plots::get))
+        .route("/studies/{study}/export", get(export::get))
+        .route("/studies/{study}/import", post(import::post))
+        .route("/studies/{study}/trials", get(trials::list).post(trials::enqueue))
+        .route("/studies/{study}/trials/suggest", post(ask::suggest))
+        .route("/trials/{trial}", get(trials::get).patch(trials::patch))
+        .route("/trials/{trial}/reports", get(trials::reports).post(ask::report))
+        .route("/trials/{trial}/complete", post(ask::complete))
+        .route("/trials/{trial}/heartbeat", post(ask::heartbeat))
+        .route("/trials/{trial}/cancel", post(trials::cancel))
+        .route("/trials/{trial}/stop", post(trials::cancel))
+        .route("/trials/{trial}/retry", post(trials::retry))
+        .route("/trials/{trial}/pause", post(trials::pause))
+        .route("/trials/{trial}/resume", post(trials::resume))
+        .route("/trials/{trial}/explain", get(trials::explain))
+        .route("/trials/{trial}/logs", get(files::logs))
+        .route("/trials/{trial}/artifacts", get(files::list))
+        .route("/trials/{trial}/artifacts/{name}", get(files::get).put(files::put))
+        .route("/snapshots/{hash}", head(snapshots::head).put(snapshots::put))
+        .route("/nodes", get(nodes::list))
+        .route("/nodes/{node}", get(nodes::get).merge(delete(nodes::remove)))
+        .route("/nodes/{node}/drain", post(nodes::drain))
+        .route("/nodes/{node}/resume", post(nodes::resume))
+        .route("/nodes/{node}/lost", post(nodes::lost))
+        .route("/cluster", get(nodes::cluster))
+        .route("/events", get(events::follow));
+    Router::new()
+        .nest("/api/v1", v1)
+        .route("/api/openapi.json", get(health::openapi))
+        .route("/healthz", get(health::health))
+        .route("/metrics", get(metrics::metrics))
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_verb)
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
+        .with_state(app)
+}

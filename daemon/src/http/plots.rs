@@ -1,0 +1,227 @@
+//! `/studies/{study}/plots/{kind}`: data of plots, at most [`MAX_POINTS`] points whatever the study's size.
+//!
+//! Owns: what is left out of a large study, so that a plot still says the same. Must not: draw.
+
+use axum::extract::State;
+use metaopt_api::plot::{
+    Curve, Curves, Head, History, HistoryPoint, MAX_POINTS, Parallel, ParallelLine, ParamSlice, Plot, Slice, SlicePoint,
+};
+use metaopt_schema::{
+    shape,
+    study::Direction,
+    trial::TrialState,
+    view::{StudyView, TrialView},
+};
+use serde_json::Value;
+
+use super::{
+    App,
+    problem::{Answer, ApiError},
+    query::{In, Query},
+};
+
+const KINDS: [&str; 4] = ["history", "curves", "parallel", "slice"];
+/// Most curves of one plot.
+const CURVES: usize = 40;
+
+/// GET one plot's data.
+pub async fn get(
+    State(app): State<App>,
+    In((study, kind)): In<(String, String)>,
+    query: Query,
+) -> Answer<axum::Json<Plot>> {
+    query.only(&["metric"])?;
+    if !KINDS.contains(&kind.as_str()) {
+        return Err(ApiError::not_found(format!(
+            "{}; plots are {}",
+            shape::unknown("plot", &kind, &KINDS),
+            KINDS.join(", ")
+        )));
+    }
+    let shell = app.shell().clone();
+    let work = move || {
+        shell.read(|node, _| {
+            let study = node.study(&study)?;
+            let first = study.record.def.objectives.first().map_or("", |o| o.metric.as_str());
+            let metric = query.get("metric").unwrap_or(first);
+            let direction = study.record.def.objectives.iter().find(|o| o.metric == metric).map(|o| o.direction);
+            let head = Head {
+                study: study.name.clone(),
+                metric: metric.to_owned(),
+                direction: direction.map(|d| if d == Direction::Minimize { "minimize" } else { "maximize" }.to_owned()),
+                total: 0,
+            };
+            Ok::<_, ApiError>(match kind.as_str() {
+                "history" => Plot::History(history(study, head, direction)),
+                "curves" => Plot::Curves(curves(study, head, direction)),
+                "parallel" => Plot::Parallel(parallel(study, head, direction)),
+                _ => Plot::Slice(slice(study, head, direction)),
+            })
+        })
+    };
+    Ok(axum::Json(tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)??))
+}
+
+/// Complete trials with a value of the metric, in canonical order.
+fn valued<'a>(study: &'a StudyView, metric: &str) -> Vec<(&'a TrialView, f64)> {
+    let done = study.trials().iter().filter(|t| t.state == TrialState::Complete);
+    done.filter_map(|t| Some((t, *t.values().get(metric)?))).collect()
+}
+
+fn cost(direction: Option<Direction>, value: f64) -> f64 {
+    direction.unwrap_or(Direction::Minimize).cost(value)
+}
+
+/// Positions to keep out of `n`: those that must be, and of the others evenly many, `most` in all.
+fn thinned(n: usize, must: &[usize], most: usize) -> Vec<usize> {
+    if n <= most {
+        return (0..n).collect();
+    }
+    let mut keep: Vec<usize> = even(must, most);
+    let kept: std::collections::HashSet<usize> = keep.iter().copied().collect();
+    let others: Vec<usize> = (0..n).filter(|i| !kept.contains(i)).collect();
+    keep.extend(even(&others, most - keep.len()));
+    keep.sort_unstable();
+    keep
+}
+
+/// At most `most` of `all`, evenly spread, the first and last among them.
+fn even(all: &[usize], most: usize) -> Vec<usize> {
+    match (all.len(), most) {
+        (n, most) if n <= most => all.to_vec(),
+        (_, 0) => Vec::new(),
+        (n, 1) => vec![all[n - 1]],
+        (n, most) => (0..most).map(|i| all[i * (n - 1) / (most - 1)]).collect(),
+    }
+}
+
+fn history(study: &StudyView, mut head: Head, direction: Option<Direction>) -> History {
+    let all = valued(study, &head.metric);
+    head.total = all.len() as u64;
+    let mut best: Option<f64> = None;
+    let mut bests = Vec::with_capacity(all.len());
+    let mut improvements = Vec::new();
+    for (i, (trial, value)) in all.iter().enumerate() {
+        let better = best.is_none_or(|b| cost(direction, *value) < cost(direction, b));
+        if direction.is_some() && better && study.violation(trial) <= 0.0 {
+            best = Some(*value);
+            improvements.push(i);
+        }
+        bests.push(best);
+    }
+    let point = |i: usize| {
+        let (trial, value) = &all[i];
+        HistoryPoint { number: trial.number, trial: trial.place.id.to_string(), value: *value, best: bests[i] }
+    };
+    let points = thinned(all.len(), &improvements, MAX_POINTS).into_iter().map(point).collect();
+    History { head, points }
+}
+
+/// The trials that a bounded plot should show: half the best, half the latest; running ones first where asked for.
+fn chosen<'a>(all: Vec<(&'a TrialView, f64)>, direction: Option<Direction>, most: usize) -> Vec<(&'a TrialView, f64)> {
+    if all.len() <= most {
+        return all;
+    }
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by(|&a, &b| cost(direction, all[a].1).total_cmp(&cost(direction, all[b].1)));
+    order.truncate(most / 2);
+    let must = order;
+    thinned(all.len(), &must, most).into_iter().map(|i| all[i]).collect()
+}
+
+fn curves(study: &StudyView, mut head: Head, direction: Option<Direction>) -> Curves {
+    let mut with: Vec<(&TrialView, Vec<(f64, f64)>)> = Vec::new();
+    for trial in study.trials() {
+        let point = |p: &&metaopt_schema::trial::Point| Some((p.step as f64, p.values.get(&head.metric).copied()??));
+        let points: Vec<(f64, f64)> = trial.curve().iter().filter_map(point).collect();
+        if !points.is_empty() {
+            head.total += points.len() as u64;
+            with.push((trial, points));
+        }
+    }
+    if with.len() > CURVES {
+        let end = |points: &[(f64, f64)]| points.last().map_or(f64::INFINITY, |p| cost(direction, p.1));
+        let mut order: Vec<usize> = (0..with.len()).collect();
+        order.sort_by(|&a, &b| {
+            let rank = |i: usize| (with[i].0.state != TrialState::Running, end(&with[i].1));
+            let (a, b) = (rank(a), rank(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
+        order.truncate(CURVES / 2);
+        let keep: std::collections::HashSet<usize> = thinned(with.len(), &order, CURVES).into_iter().collect();
+        let mut i = 0;
+        with.retain(|_| {
+            i += 1;
+            keep.contains(&(i - 1))
+        });
+    }
+    let each = MAX_POINTS / with.len().max(1);
+    let curve = |(trial, points): (&TrialView, Vec<(f64, f64)>)| Curve {
+        number: trial.number,
+        trial: trial.place.id.to_string(),
+        state: trial.state.as_str().to_owned(),
+        points: thinned(points.len(), &extremes(&points), each).into_iter().map(|i| points[i]).collect(),
+    };
+    Curves { head, curves: with.into_iter().map(curve).collect() }
+}
+
+/// Smallest, largest, first and last.
+fn extremes(points: &[(f64, f64)]) -> Vec<usize> {
+    let by_value = |a: &usize, b: &usize| points[*a].1.total_cmp(&points[*b].1);
+    let (low, high) = ((0..points.len()).min_by(by_value), (0..points.len()).max_by(by_value));
+    let mut all: Vec<usize> = low.into_iter().chain(high).chain([0, points.len().saturating_sub(1)]).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn parallel(study: &StudyView, mut head: Head, direction: Option<Direction>) -> Parallel {
+    let params: Vec<String> = study.space.params.iter().map(|p| p.name.clone()).collect();
+    let all = valued(study, &head.metric);
+    head.total = all.len() as u64;
+    let most = (MAX_POINTS / params.len().max(1)).max(1);
+    let line = |(trial, value): (&TrialView, f64)| ParallelLine {
+        number: trial.number,
+        trial: trial.place.id.to_string(),
+        params: params.iter().map(|name| trial.spec.params.get(name).cloned().unwrap_or(Value::Null)).collect(),
+        value,
+    };
+    let lines = chosen(all, direction, most).into_iter().map(line).collect();
+    Parallel { head, params, lines }
+}
+
+fn slice(study: &StudyView, mut head: Head, direction: Option<Direction>) -> Slice {
+    let all = valued(study, &head.metric);
+    head.total = all.len() as u64;
+    let most = (MAX_POINTS / study.space.params.len().max(1)).max(1);
+    let one = |name: &str| {
+        let with = all.iter().filter(|(t, _)| t.spec.params.contains_key(name)).copied().collect();
+        let point = |(trial, y): (&TrialView, f64)| {
+            Some(SlicePoint { number: trial.number, x: trial.spec.params.get(name)?.clone(), y })
+        };
+        ParamSlice {
+            param: name.to_owned(),
+            points: chosen(with, direction, most).into_iter().filter_map(point).collect(),
+        }
+    };
+    // A study may have more parameters than a plot has points.
+    let slices = study.space.params.iter().take(MAX_POINTS).map(|p| one(&p.name)).collect();
+    Slice { head, slices }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_keeps_what_must_be_kept_and_stays_within_its_bound() {
+        assert_eq!(thinned(3, &[1], 5), [0, 1, 2]);
+        let kept = thinned(10_000, &[17, 4321], 100);
+        assert!(kept.len() == 100 && kept.contains(&17) && kept.contains(&4321), "{kept:?}");
+        assert!(kept.windows(2).all(|w| w[0] < w[1]));
+        assert!(kept.contains(&0) && kept.contains(&9999));
+        let many: Vec<usize> = (0..5000).collect();
+        assert_eq!(thinned(10_000, &many, 100).len(), 100);
+        assert_eq!(even(&[1, 2, 3], 1), [3]);
+    }
+}

@@ -1,0 +1,233 @@
+//! `/studies/{study}/trials` and `/trials/{trial}`: reading, annotating, acting on them.
+
+use std::cmp::Ordering;
+
+use axum::{Extension, extract::State, http::StatusCode};
+use metaopt_api::{Page, ProblemKind, trial as dto};
+use metaopt_core::{Node, Refusal, commands::TrialAction};
+use metaopt_schema::{
+    Stamp, TrialId,
+    shape::{Field, Kind, may, need},
+    trial::TrialState,
+    view::{StudyView, TrialView},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    App,
+    auth::Scope,
+    body::{Json, Shape},
+    problem::{Answer, ApiError},
+    query::{In, Query, bad_cursor, page, seal},
+    render,
+};
+
+/// What lists may be ordered by.
+const SORTS: [&str; 12] = [
+    "number",
+    "-number",
+    "created_at",
+    "-created_at",
+    "started_at",
+    "-started_at",
+    "finished_at",
+    "-finished_at",
+    "last_step",
+    "-last_step",
+    "value",
+    "-value",
+];
+
+/// A trial's place in an ordered list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Spot {
+    /// The order it belongs to.
+    sort: String,
+    /// What is compared first; trials without it come last.
+    by: Option<f64>,
+    at: Stamp,
+    id: TrialId,
+}
+
+impl Spot {
+    fn of(study: &StudyView, trial: &TrialView, sort: &str) -> Self {
+        let ms = |t: Option<u64>| t.map(|t| t as f64);
+        let by = match sort.trim_start_matches('-') {
+            "started_at" => ms(trial.started_at()),
+            "finished_at" => ms(trial.finished_at()),
+            "last_step" => Some(trial.last_step() as f64),
+            "value" => study.record.def.objectives.first().and_then(|o| trial.values().get(&o.metric).copied()),
+            _ => None, // the canonical order itself
+        };
+        Self { sort: sort.to_owned(), by, at: trial.spec.at.clone(), id: trial.place.id.clone() }
+    }
+
+    fn cmp(&self, other: &Self) -> Ordering {
+        let turned = |order: Ordering| if self.sort.starts_with('-') { order.reverse() } else { order };
+        let by = match (self.by, other.by) {
+            (Some(a), Some(b)) => turned(a.total_cmp(&b)),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        };
+        let canonical = (&self.at, &self.id).cmp(&(&other.at, &other.id));
+        let by_number = matches!(self.sort.trim_start_matches('-'), "number" | "created_at");
+        by.then(if by_number { turned(canonical) } else { canonical })
+    }
+}
+
+/// GET: a study's trials.
+pub async fn list(State(app): State<App>, In(study): In<String>, query: Query) -> Answer<axum::Json<Page<Value>>> {
+    query.only(&["limit", "cursor", "state", "node", "sort", "fields"])?;
+    let limit = query.limit()?;
+    let states = query.words("state", &TrialState::ALL.map(TrialState::as_str))?;
+    let fields = query.words("fields", &dto::TRIAL_FIELDS[..dto::TRIAL_FIELDS.len() - 1])?;
+    let sort = query.word("sort", &SORTS)?.unwrap_or("number");
+    let after: Option<Spot> = query.cursor()?;
+    if after.as_ref().is_some_and(|a| a.sort != sort) {
+        return Err(bad_cursor());
+    }
+    let page = app.shell().read(|node, _| {
+        let study = node.study(&study)?;
+        let wanted = |t: &&TrialView| {
+            states.as_ref().is_none_or(|s| s.contains(&t.state.as_str()))
+                && query.get("node").is_none_or(|wanted| {
+                    t.shown().is_some_and(|a| a.node.as_str() == wanted || render::node_name(node, &a.node) == wanted)
+                })
+        };
+        let mut found: Vec<(Spot, &TrialView)> =
+            study.trials().iter().filter(wanted).map(|t| (Spot::of(study, t, sort), t)).collect();
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let from = after.map_or(0, |after| found.partition_point(|(spot, _)| spot.cmp(&after) != Ordering::Greater));
+        let rest = &found[from..];
+        let items = rest.iter().take(limit).map(|(_, t)| projected(node, study, t, fields.as_deref())).collect();
+        let next_cursor = (rest.len() > limit).then(|| seal(&rest[limit - 1].0));
+        Ok::<_, ApiError>(Page { items, next_cursor })
+    })?;
+    Ok(axum::Json(page))
+}
+
+fn projected(node: &Node, study: &StudyView, trial: &TrialView, fields: Option<&[&str]>) -> Value {
+    let mut value = serde_json::to_value(render::trial(node, study, trial)).unwrap_or_default();
+    if let (Some(fields), Some(map)) = (fields, value.as_object_mut()) {
+        map.retain(|key, _| fields.contains(&key.as_str()));
+    }
+    value
+}
+
+impl Shape for dto::Enqueue {
+    const WHAT: &'static str = "a trial to enqueue";
+    const FIELDS: &'static [Field] = &[need("params", Kind::Object), may("user_attrs", Kind::Object)];
+}
+
+/// POST: enqueue.
+pub async fn enqueue(
+    State(app): State<App>,
+    In(study): In<String>,
+    Json(body): Json<dto::Enqueue>,
+) -> Answer<(StatusCode, axum::Json<dto::Trial>)> {
+    let answer = app
+        .shell()
+        .call(move |node, now| {
+            let id = node.enqueue(now, &study, body.params, body.user_attrs)?;
+            rendered(node, id.as_str())
+        })
+        .await?;
+    Ok((StatusCode::CREATED, axum::Json(answer)))
+}
+
+/// The trial as it is now.
+pub(super) fn rendered(node: &Node, trial: &str) -> Result<dto::Trial, Refusal> {
+    let (study, trial) = node.trial(trial)?;
+    Ok(render::trial(node, study, trial))
+}
+
+/// GET one.
+pub async fn get(State(app): State<App>, In(trial): In<String>, query: Query) -> Answer<axum::Json<dto::Trial>> {
+    query.only(&[])?;
+    Ok(axum::Json(app.shell().read(|node, _| rendered(node, &trial))?))
+}
+
+impl Shape for dto::TrialPatch {
+    const WHAT: &'static str = "an edit of a trial";
+    const FIELDS: &'static [Field] = &[may("note", Kind::Text), may("user_attrs", Kind::Object)];
+}
+
+/// PATCH: note and attributes.
+pub async fn patch(
+    State(app): State<App>,
+    Extension(scope): Extension<Scope>,
+    In(trial): In<String>,
+    Json(body): Json<dto::TrialPatch>,
+) -> Answer<axum::Json<dto::Trial>> {
+    if scope.is_process() && body.note.is_some() {
+        return Err(ApiError::new(ProblemKind::Forbidden, "a trial's own token may set `user_attrs`, not `note`"));
+    }
+    let answer = app
+        .shell()
+        .call(move |node, now| {
+            let id = node.patch_trial(now, &trial, body.note, body.user_attrs)?;
+            rendered(node, id.as_str())
+        })
+        .await?;
+    Ok(axum::Json(answer))
+}
+
+/// GET reports.
+pub async fn reports(
+    State(app): State<App>,
+    In(trial): In<String>,
+    query: Query,
+) -> Answer<axum::Json<Page<dto::Report>>> {
+    query.only(&["limit", "cursor", "after_step"])?;
+    let after = query.whole("after_step", 0, u64::MAX)?.unwrap_or(0);
+    let page = app.shell().read(|node, _| {
+        let (_, trial) = node.trial(&trial)?;
+        let points = trial.curve().into_iter().filter(|p| p.step > after);
+        let found = page(&query, points, |p| p.step)?;
+        let items = found.items.into_iter().map(render::report).collect();
+        Ok::<_, ApiError>(Page { items, next_cursor: found.next_cursor })
+    })?;
+    Ok(axum::Json(page))
+}
+
+/// GET explain.
+pub async fn explain(State(app): State<App>, In(trial): In<String>, query: Query) -> Answer<axum::Json<Value>> {
+    query.only(&[])?;
+    // Drawing again may take a while: not on a thread that serves others.
+    let shell = app.shell().clone();
+    let answer = tokio::task::spawn_blocking(move || shell.read(|node, _| node.explain(&trial)));
+    Ok(axum::Json(answer.await.map_err(ApiError::internal)??))
+}
+
+async fn act(app: App, trial: String, action: TrialAction) -> Answer<axum::Json<dto::Trial>> {
+    let answer = app
+        .shell()
+        .call(move |node, now| {
+            let id = node.trial_action(now, &trial, action)?;
+            rendered(node, id.as_str())
+        })
+        .await?;
+    Ok(axum::Json(answer))
+}
+
+/// POST cancel, or stop.
+pub async fn cancel(State(app): State<App>, In(trial): In<String>) -> Answer<axum::Json<dto::Trial>> {
+    act(app, trial, TrialAction::Cancel).await
+}
+
+/// POST retry.
+pub async fn retry(State(app): State<App>, In(trial): In<String>) -> Answer<axum::Json<dto::Trial>> {
+    act(app, trial, TrialAction::Retry).await
+}
+
+/// POST pause.
+pub async fn pause(State(app): State<App>, In(trial): In<String>) -> Answer<axum::Json<dto::Trial>> {
+    act(app, trial, TrialAction::Pause).await
+}
+
+/// POST resume.
+pub async fn resume(State(app): State<App>, In(trial): In<String>) -> Answer<axum::Json<dto::Trial>> {
+    act(app, trial, TrialAction::Resume).await
+}
