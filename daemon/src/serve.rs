@@ -1,0 +1,238 @@
+//! From start to stop: opens the store, adopts what runs, serves the API, and leaves in order.
+
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use metaopt_core::{Node, NodeConfig, node::META_COUNTER};
+use metaopt_schema::facts::Hardware;
+use tokio::{net::TcpListener, sync::{mpsc, watch}};
+
+use crate::{
+    config::{Config, LogFormat, Options},
+    data_dir::{self, Identity},
+    driver::{Clock, Shell},
+    events::EventHub,
+    exec::{ExecConfig, Executor},
+    gpu::Nvml,
+    http, inventory,
+    platform::files,
+    secrets::Secrets,
+    store::Store,
+};
+
+/// The port that people know.
+const DEFAULT_PORT: u16 = 7878;
+/// How often GPUs are looked at.
+const LOOK_AT_GPUS: Duration = Duration::from_secs(5);
+/// Longest run of a `setup` command.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(options: Options) -> Result<()> {
+    let wanted = match &options.data_dir {
+        Some(dir) => dir.clone(),
+        None => data_dir::default_dir().map_err(anyhow::Error::msg)?,
+    };
+    let dir = data_dir::prepare(&wanted)?;
+    let config = options.resolve(&dir)?;
+    start_log(config.log_format);
+    for option in &config.unused {
+        tracing::warn!("{option} has no effect yet: this version runs one node");
+    }
+    // Small machines are the common case: two workers serve the API, the node has a thread of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(serve(&dir, config))
+}
+
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+async fn serve(dir: &Path, config: Config) -> Result<()> {
+    let clock = Clock::default();
+    let opened = Store::open(dir)?;
+    if let Some(aside) = &opened.moved_aside {
+        tracing::error!("the database was corrupt; it is kept as {} and a fresh one was begun", aside.display());
+    }
+    let store = opened.store;
+    let identity = Identity::open(dir)?;
+    let boot = data_dir::random::<8>()?;
+    let node = load(&store, &config, &identity, u64::from_le_bytes(boot), clock)?;
+    let secrets = Arc::new(Secrets::open(dir)?);
+
+    let (listener, note) = listen(dir, config.listen).await?;
+    let address = listener.local_addr().context("the API's listener has no address")?;
+    if let Some(note) = note {
+        eprintln!("metaoptd: {note}");
+    }
+    let url = format!("http://{address}");
+    let (_url_sender, url_receiver) = watch::channel(url.clone());
+    let (sender, mut attempts) = mpsc::channel(1024);
+    let exec = ExecConfig {
+        data_dir: dir.to_owned(),
+        api_url: url_receiver,
+        pause_grace: config.pause_grace,
+        allow_root: config.allow_root,
+        token: Arc::new({
+            let secret = identity.secret;
+            move |key: &metaopt_schema::AttemptKey| http::auth::mint_trial_token(&secret, key)
+        }),
+        supervisor_exe: own_program()?,
+        setup_timeout: SETUP_TIMEOUT,
+        secrets: secrets.clone(),
+    };
+    let executor = Arc::new(Executor::new(exec, sender).context("cannot prepare the directories of attempts")?);
+    let hub = EventHub::new(&data_dir::hex(&boot[..4]));
+    let (shell, thread) = Shell::start(node, store, Some(executor.clone()), clock, hub)?;
+    tokio::spawn({
+        let shell = shell.clone();
+        async move {
+            while let Some((key, event)) = attempts.recv().await {
+                shell.attempt(key, event);
+            }
+        }
+    });
+    let found = executor.adopt().into_iter().map(|launch| launch.key).collect();
+    tokio::spawn(watch_slots(config.clone(), dir.to_owned(), shell.clone(), executor.clone()));
+    shell.adopted(found);
+
+    let app = http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity);
+    let stopping = app.stopping();
+    let router = http::router(app);
+    write_api_json(dir, &url, &identity)?;
+    files::write_private(&dir.join("address"), address.to_string().as_bytes()).context("cannot note the API's address")?;
+    println!("metaoptd ready url={url} node={}", identity.node);
+    let _ = std::io::stdout().flush(); // nobody may be reading
+    let leave = async move {
+        signal().await;
+        tracing::info!("stopping");
+        stopping.cancel();
+    };
+    axum::serve(listener, router).with_graceful_shutdown(leave).await.context("the API's listener failed")?;
+    if config.stop_jobs {
+        shell.stop_all();
+        executor.stop_all().await;
+    }
+    shell.quit();
+    tokio::task::spawn_blocking(move || thread.join()).await.ok();
+    Ok(())
+}
+
+/// This program, also after an upgrade has put another in its place.
+fn own_program() -> Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        return Ok("/proc/self/exe".into());
+    }
+    std::env::current_exe().context("cannot find this program's own file")
+}
+
+fn load(store: &Store, config: &Config, identity: &Identity, boot: u64, clock: Clock) -> Result<Node> {
+    let counter = store.meta(META_COUNTER)?.and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+    let stored = store.load()?.into_iter().map(|d| (d.id, d.snapshot, d.changes)).collect();
+    let hardware = Hardware {
+        name: config.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        addresses: Vec::new(),
+        labels: config.labels.clone(),
+        slots: Vec::new(),
+    };
+    let node = NodeConfig {
+        id: identity.node.clone(),
+        public_key: identity.public_key.clone(),
+        hardware,
+        boot,
+        entropy: data_dir::random()?,
+        grace_s: config.grace.as_secs_f64(),
+        pause_grace_s: config.pause_grace.as_secs_f64(),
+    };
+    let node = Node::load(node, clock.now(), stored, counter)?;
+    for problem in node.damaged() {
+        tracing::error!(%problem, "an entry of a document could not be read");
+    }
+    Ok(node)
+}
+
+/// Tells the node of its slots, at once and whenever somebody else takes or leaves a GPU.
+async fn watch_slots(config: Config, dir: PathBuf, shell: Shell, executor: Arc<Executor>) {
+    let gpus = Arc::new(Nvml::default());
+    let (config, dir) = (Arc::new(config), Arc::new(dir));
+    let mut last = None;
+    loop {
+        let (config, dir, gpus, executor) = (config.clone(), dir.clone(), gpus.clone(), executor.clone());
+        let look = move || inventory::sample(&config, &*gpus, &executor.supervisor_pids(), &dir);
+        let Ok(seen) = tokio::task::spawn_blocking(look).await else { return };
+        if last.as_ref() != Some(&seen) {
+            shell.slots(seen.clone());
+            last = Some(seen);
+        }
+        tokio::time::sleep(LOOK_AT_GPUS).await;
+    }
+}
+
+/// Binds the API: where it was told, else where it was before, else the default port, else any free one.
+async fn listen(dir: &Path, given: Option<SocketAddr>) -> Result<(TcpListener, Option<String>)> {
+    if let Some(address) = given
+        && !address.ip().is_loopback()
+    {
+        bail!("--listen {address}: beyond loopback the API needs TLS, which this version does not serve; use 127.0.0.1 and an ssh tunnel");
+    }
+    let before: Option<SocketAddr> =
+        std::fs::read_to_string(dir.join("address")).ok().and_then(|t| t.trim().parse().ok()).filter(|a: &SocketAddr| a.ip().is_loopback());
+    match given {
+        Some(address) if address.port() != 0 => {
+            let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+            return Ok((listener, None));
+        }
+        _ => {}
+    }
+    let any = SocketAddr::new(given.map_or([127, 0, 0, 1].into(), |a| a.ip()), 0);
+    if let Some(address) = before.filter(|a| a.ip() == any.ip())
+        && let Ok(listener) = TcpListener::bind(address).await
+    {
+        return Ok((listener, None));
+    }
+    if given.is_none()
+        && let Ok(listener) = TcpListener::bind(("127.0.0.1", DEFAULT_PORT)).await
+    {
+        return Ok((listener, None));
+    }
+    let listener = TcpListener::bind(any).await.with_context(|| format!("cannot listen on {any}"))?;
+    let note = given.is_none().then(|| format!("port {DEFAULT_PORT} is taken; using a free one"));
+    Ok((listener, note))
+}
+
+fn write_api_json(dir: &Path, url: &str, identity: &Identity) -> Result<()> {
+    let body = serde_json::json!({"url": url, "token": identity.token, "node": identity.node, "pid": std::process::id()});
+    let path = dir.join("api.json");
+    files::write_private(&path, format!("{body:#}\n").as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+async fn signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut term) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
