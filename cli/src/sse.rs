@@ -2,8 +2,6 @@
 
 use std::io::BufRead;
 
-use serde_json::Value;
-
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
@@ -11,6 +9,8 @@ pub struct Event {
     pub name: String,
     /// `data:`, lines joined by line feeds.
     pub data: String,
+    /// `id:`, where to go on from after a break; empty when it had none.
+    pub id: String,
 }
 
 /// Reads events from a stream.
@@ -51,22 +51,11 @@ impl<R: BufRead> Events<R> {
             let value = value.strip_prefix(' ').unwrap_or(value);
             match field {
                 "event" => event.name = value.to_owned(),
+                "id" => event.id = value.to_owned(),
                 "data" => lines.push(value.to_owned()),
                 _ => {}
             }
         }
-    }
-}
-
-/// The piece of a log that an event carries: `{"text": …}`, a JSON string, or plain lines.
-pub fn log_text(event: &Event) -> String {
-    match serde_json::from_str::<Value>(&event.data) {
-        Ok(Value::String(text)) => text,
-        Ok(Value::Object(map)) => match map.get("text") {
-            Some(Value::String(text)) => text.clone(),
-            _ => format!("{}\n", event.data),
-        },
-        _ => format!("{}\n", event.data),
     }
 }
 
@@ -81,9 +70,9 @@ mod tests {
         let mut events = Events::new(stream.as_bytes());
         let first = events.next_event().unwrap().unwrap();
         assert_eq!((first.name.as_str(), first.data.as_str()), ("log", "a\nb"));
-        assert_eq!(log_text(&first), "a\nb\n");
-        assert_eq!(log_text(&events.next_event().unwrap().unwrap()), "x\n");
-        assert_eq!(events.next_event().unwrap().unwrap().name, "end");
+        assert_eq!(events.next_event().unwrap().unwrap().data, "\"x\\n\"");
+        let end = events.next_event().unwrap().unwrap();
+        assert_eq!((end.name.as_str(), end.id.as_str()), ("end", "7"));
         assert_eq!(events.next_event().unwrap(), None, "half an event at the end is none");
     }
 }

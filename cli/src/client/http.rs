@@ -1,6 +1,9 @@
 //! One daemon's REST API: JSON in, JSON out, problems as failures.
 
-use std::{io::Read, time::Duration};
+use std::{
+    io::{BufRead, BufReader, Read},
+    time::Duration,
+};
 
 use serde_json::Value;
 use ureq::{
@@ -9,10 +12,35 @@ use ureq::{
 };
 
 use super::challenge::{self, Answer};
-use crate::failure::{FAILED, Failure, NO_DAEMON, NOT_FOUND, USAGE};
+use crate::{
+    failure::{FAILED, Failure, NO_DAEMON, NOT_FOUND, USAGE},
+    sse::Events,
+};
 
 /// Answers of the largest kind: a page of trials.
 const MAX_ANSWER: u64 = 256 << 20;
+
+/// How long an ordinary call may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One request, but for its body.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    verb: &'a str,
+    /// Below `/api/v1`.
+    path: &'a str,
+    /// The body's type.
+    kind: Option<&'a str>,
+    /// The last event known.
+    after: Option<&'a str>,
+    timeout: Option<Duration>,
+}
+
+impl<'a> Call<'a> {
+    fn new(verb: &'a str, path: &'a str) -> Self {
+        Self { verb, path, kind: None, after: None, timeout: None }
+    }
+}
 
 /// Calls one daemon.
 #[derive(Clone, Debug)]
@@ -84,28 +112,36 @@ impl Client {
 
     /// Any verb; the answer as it is.
     pub fn reply(&self, verb: &str, path: &str, body: Option<&Value>) -> Result<Reply, Failure> {
-        let timeout = Some(Duration::from_secs(60));
+        let call = Call { timeout: Some(PATIENCE), ..Call::new(verb, path) };
         match body {
-            None => self.read(self.run(verb, path, None, (), timeout)?),
-            Some(body) => self.read(self.run(verb, path, Some("application/json"), body.to_string(), timeout)?),
+            None => self.read(self.run(&call, ())?),
+            Some(body) => self.read(self.run(&Call { kind: Some("application/json"), ..call }, body.to_string())?),
         }
     }
 
     /// Sends bytes, however many; a refusal is a failure.
     pub fn send(&self, verb: &str, path: &str, kind: &str, body: impl AsSendBody) -> Result<Value, Failure> {
-        let reply = self.read(self.run(verb, path, Some(kind), body, None)?)?;
+        let reply = self.read(self.run(&Call { kind: Some(kind), ..Call::new(verb, path) }, body)?)?;
         if reply.status < 400 { Ok(reply.body) } else { Err(refusal(&reply)) }
     }
 
-    /// Opens an answer to be read as it comes, with its content type.
-    pub fn stream(&self, path: &str) -> Result<(String, impl Read + use<>), Failure> {
-        let response = self.run("GET", path, None, (), None)?;
+    /// Opens an answer to be read as it comes.
+    pub fn stream(&self, path: &str) -> Result<impl Read + use<>, Failure> {
+        self.open(path, None)
+    }
+
+    /// Opens a stream of events, those after the one with the ID `after` where one is given.
+    pub fn events(&self, path: &str, after: &str) -> Result<Events<impl BufRead + use<>>, Failure> {
+        let reader = self.open(path, Some(after).filter(|after| !after.is_empty()))?;
+        Ok(Events::new(BufReader::new(reader)))
+    }
+
+    fn open(&self, path: &str, after: Option<&str>) -> Result<impl Read + use<>, Failure> {
+        let response = self.run(&Call { after, ..Call::new("GET", path) }, ())?;
         if response.status().as_u16() >= 400 {
             return Err(refusal(&self.read(response)?));
         }
-        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let kind = kind.to_owned();
-        Ok((kind, response.into_body().into_reader()))
+        Ok(response.into_body().into_reader())
     }
 
     /// All items of a list, page by page, until `limit`.
@@ -131,25 +167,19 @@ impl Client {
         }
     }
 
-    fn run(
-        &self,
-        verb: &str,
-        path: &str,
-        kind: Option<&str>,
-        body: impl AsSendBody,
-        timeout: Option<Duration>,
-    ) -> Result<Response<Body>, Failure> {
+    fn run(&self, call: &Call<'_>, body: impl AsSendBody) -> Result<Response<Body>, Failure> {
         let mut request = Request::builder()
-            .method(verb)
-            .uri(format!("{}/api/v1{path}", self.base))
+            .method(call.verb)
+            .uri(format!("{}/api/v1{}", self.base, call.path))
             .header("authorization", format!("Bearer {}", self.token));
-        if let Some(kind) = kind {
-            request = request.header("content-type", kind);
+        for (name, value) in [("content-type", call.kind), ("last-event-id", call.after)] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
         }
         let request = request.body(body).map_err(|error| bad_url(&self.base, &error))?;
-        let request =
-            self.agent.configure_request(request).allow_non_standard_methods(true).timeout_global(timeout).build();
-        self.agent.run(request).map_err(|error| {
+        let request = self.agent.configure_request(request).allow_non_standard_methods(true);
+        self.agent.run(request.timeout_global(call.timeout).build()).map_err(|error| {
             Failure { code: NO_DAEMON, ..Failure::failed(format!("the daemon at {} does not answer", self.base)) }
                 .cause(error)
         })

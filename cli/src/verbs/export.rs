@@ -34,7 +34,7 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let format = args.format.or(by_ending).unwrap_or(Format::Jsonl);
     let path = study_path(&args.study, &format!("/export?format={}", format.as_str()));
     let stream = context.client()?.stream(&path);
-    let (_, mut reader) = stream.map_err(|failure| context.with_nearest(failure, &args.study))?;
+    let mut reader = stream.map_err(|failure| context.with_nearest(failure, &args.study))?;
     let Some(file) = &args.output else {
         let mut buffer = [0; 64 << 10];
         loop {

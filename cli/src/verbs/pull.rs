@@ -54,13 +54,14 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
 fn fetch(client: &Client, trial: &Value, output: &Path, context: &Context) -> Result<usize, Failure> {
     let base = trial_path(text(trial, "id"), "/artifacts");
     let artifacts = client.get(&base)?;
-    let folder = output.join(plain(text(trial, "label"))?);
+    let top = output.join(relative(text(trial, "label"))?);
     let items = list(&artifacts, "items");
     for item in items {
-        let name = plain(text(item, "name"))?;
-        let (_, mut reader) = client.stream(&format!("{base}/{}", segment(name)))?;
+        let name = text(item, "name");
+        let path = top.join(relative(name)?);
+        let folder = path.parent().unwrap_or(&top).to_owned();
+        let mut reader = client.stream(&format!("{base}/{}", segment(name)))?;
         std::fs::create_dir_all(&folder).doing(|| format!("cannot create {}", folder.display()))?;
-        let path = folder.join(name);
         let mut draft =
             tempfile::NamedTempFile::new_in(&folder).doing(|| format!("cannot write in {}", folder.display()))?;
         let size = std::io::copy(&mut reader, &mut draft).doing(|| format!("`{name}` broke off"))?;
@@ -72,26 +73,24 @@ fn fetch(client: &Client, trial: &Value, output: &Path, context: &Context) -> Re
     Ok(items.len())
 }
 
-/// A name from elsewhere that is to become a file here: one plain component, nothing else.
-fn plain(name: &str) -> Result<&str, Failure> {
-    let mut components = Path::new(name).components();
-    match (components.next(), components.next()) {
-        (Some(std::path::Component::Normal(only)), None) if only == name && !name.contains(['/', '\\', '\0']) => {
-            Ok(name)
-        }
-        _ => Err(Failure::failed(format!("refusing to write a file called {name:?}"))),
+/// A name from elsewhere that is to become a file here: plain components only, so that it stays beneath its folder.
+fn relative(name: &str) -> Result<PathBuf, Failure> {
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0', ':']);
+    if name.split('/').all(is_plain) {
+        return Ok(name.split('/').collect());
     }
+    Err(Failure::failed(format!("refusing to write a file called {name:?}")))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::relative;
 
     #[test]
     fn names_from_elsewhere_stay_in_their_folder() {
-        assert!(plain("model.pt").is_ok() && plain("..data").is_ok());
-        for name in ["", ".", "..", "../x", "a/b", "/etc/passwd", "a\\b", "a/"] {
-            assert!(plain(name).is_err(), "{name}");
+        assert!(relative("model.pt").is_ok() && relative("..data").is_ok() && relative("plots/a.png").is_ok());
+        for name in ["", ".", "..", "../x", "a/../../b", "/etc/passwd", "a\\b", "a/", "a//b", "C:x"] {
+            assert!(relative(name).is_err(), "{name}");
         }
     }
 }
