@@ -210,7 +210,12 @@ mod tests {
     fn times_need_a_unit() {
         assert_eq!(duration("30s").unwrap(), Duration::from_secs(30));
         assert_eq!(duration("1.5h").unwrap(), Duration::from_secs(5400));
-        assert!(duration("30").is_err() && duration("s").is_err() && duration("-1s").is_err() && duration("1e999s").is_err());
+        assert!(
+            duration("30").is_err()
+                && duration("s").is_err()
+                && duration("-1s").is_err()
+                && duration("1e999s").is_err()
+        );
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub fn default_dir() -> Result<PathBuf, String> {
     } else {
         env("XDG_DATA_HOME").filter(|p| p.is_absolute()).or_else(|| env("HOME").map(|home| home.join(".local/share")))
     };
-    base.map(|base| base.join("metaopt").join(id)).ok_or_else(|| "no home directory: give --data-dir or METAOPT_DATA_DIR".to_owned())
+    base.map(|base| base.join("metaopt").join(id))
+        .ok_or_else(|| "no home directory: give --data-dir or METAOPT_DATA_DIR".to_owned())
 }
 
 /// The first 12 hexadecimal characters of the SHA-256 of `/etc/machine-id`, or of the host's name.
@@ -80,7 +81,11 @@ pub fn located(wanted: &Path) -> PathBuf {
 pub fn prepare(wanted: &Path) -> Result<PathBuf> {
     let dir = located(wanted);
     if let Some(kind) = network_file_system(wanted) {
-        eprintln!("metaoptd: {} is on a network file system ({kind}); using {} instead", wanted.display(), dir.display());
+        eprintln!(
+            "metaoptd: {} is on a network file system ({kind}); using {} instead",
+            wanted.display(),
+            dir.display()
+        );
     }
     fs::create_dir_all(&dir).with_context(|| format!("cannot create the data directory {}", dir.display()))?;
     #[cfg(unix)]
@@ -99,23 +104,21 @@ pub fn prepare(wanted: &Path) -> Result<PathBuf> {
 /// The kind of network file system that `path` (or its nearest existing ancestor) is on, if it is on one.
 fn network_file_system(path: &Path) -> Option<&'static str> {
     #[cfg(target_os = "linux")]
-    {
+    let kind = {
         let existing = path.ancestors().find(|p| p.exists())?;
-        let kind = rustix::fs::statfs(existing).ok()?.f_type as u32;
-        return match kind {
+        match rustix::fs::statfs(existing).ok()?.f_type as u32 {
             0x6969 => Some("NFS"),
             0xFF53_4D42 | 0xFE53_4D42 | 0x517B => Some("SMB"),
             0x0BD0_0BD0 => Some("Lustre"),
             0x4750_4653 => Some("GPFS"),
             0x1980_0202 => Some("BeeGFS"),
             _ => None,
-        };
-    }
+        }
+    };
+    // Elsewhere nothing is known, so that nothing is moved.
     #[cfg(not(target_os = "linux"))]
-    {
-        let _ = path;
-        None
-    }
+    let kind = path.parent().and(None);
+    kind
 }
 
 /// Who this node is.
@@ -142,13 +145,15 @@ impl Identity {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let fresh = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new())
                     .map_err(|_| anyhow::anyhow!("cannot generate a key"))?;
-                files::write_private(&key_path, fresh.as_ref()).with_context(|| format!("cannot write {}", key_path.display()))?;
+                files::write_private(&key_path, fresh.as_ref())
+                    .with_context(|| format!("cannot write {}", key_path.display()))?;
                 fresh.as_ref().to_vec()
             }
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", key_path.display())),
         };
-        let pair = Ed25519KeyPair::from_pkcs8(&pkcs8)
-            .map_err(|e| anyhow::anyhow!("{} is not a key of metaopt ({e}); move it away to become a new node", key_path.display()))?;
+        let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|e| {
+            anyhow::anyhow!("{} is not a key of metaopt ({e}); move it away to become a new node", key_path.display())
+        })?;
         let public = pair.public_key().as_ref();
         let node = NodeId::new(base32(&blake3::hash(public).as_bytes()[..10]));
         let token_path = dir.join("token");

@@ -62,7 +62,13 @@ mod tests {
     use crate::config::Options;
 
     fn info(n: u64, used: u64) -> GpuInfo {
-        GpuInfo { uuid: format!("GPU-test-{n}"), name: "fake".into(), memory_total: 100, memory_used: used, processes: Vec::new() }
+        GpuInfo {
+            uuid: format!("GPU-test-{n}"),
+            name: "fake".into(),
+            memory_total: 100,
+            memory_used: used,
+            processes: Vec::new(),
+        }
     }
 
     #[test]
@@ -73,7 +79,10 @@ mod tests {
         };
         let fake = gpu::Fake(std::sync::Mutex::new(vec![info(0, 0), info(1, 50)]));
         let seen = |gpus: &str| {
-            sample(&config(gpus), &fake, &[], dir.path()).into_iter().map(|(s, why)| (s.id, why.is_some())).collect::<Vec<_>>()
+            sample(&config(gpus), &fake, &[], dir.path())
+                .into_iter()
+                .map(|(s, why)| (s.id, why.is_some()))
+                .collect::<Vec<_>>()
         };
         let slot = |id: &str, taken| (id.to_owned(), taken);
         assert_eq!(seen("all"), [slot("GPU-test-0", false), slot("GPU-test-1", true), slot("cpu-0", false)]);

@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use metaopt_core::{Node, NodeConfig, node::META_COUNTER};
 use metaopt_schema::facts::Hardware;
-use tokio::{net::TcpListener, sync::{mpsc, watch}};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
 
 use crate::{
     config::{Config, LogFormat, Options},
@@ -115,7 +118,8 @@ async fn serve(dir: &Path, config: Config) -> Result<()> {
     let stopping = app.stopping();
     let router = http::router(app);
     write_api_json(dir, &url, &identity)?;
-    files::write_private(&dir.join("address"), address.to_string().as_bytes()).context("cannot note the API's address")?;
+    files::write_private(&dir.join("address"), address.to_string().as_bytes())
+        .context("cannot note the API's address")?;
     println!("metaoptd ready url={url} node={}", identity.node);
     let _ = std::io::stdout().flush(); // nobody may be reading
     let leave = async move {
@@ -189,10 +193,14 @@ async fn listen(dir: &Path, given: Option<SocketAddr>) -> Result<(TcpListener, O
     if let Some(address) = given
         && !address.ip().is_loopback()
     {
-        bail!("--listen {address}: beyond loopback the API needs TLS, which this version does not serve; use 127.0.0.1 and an ssh tunnel");
+        bail!(
+            "--listen {address}: beyond loopback the API needs TLS, which this version does not serve; use 127.0.0.1 and an ssh tunnel"
+        );
     }
-    let before: Option<SocketAddr> =
-        std::fs::read_to_string(dir.join("address")).ok().and_then(|t| t.trim().parse().ok()).filter(|a: &SocketAddr| a.ip().is_loopback());
+    let before: Option<SocketAddr> = std::fs::read_to_string(dir.join("address"))
+        .ok()
+        .and_then(|t| t.trim().parse().ok())
+        .filter(|a: &SocketAddr| a.ip().is_loopback());
     match given {
         Some(address) if address.port() != 0 => {
             let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
@@ -217,9 +225,11 @@ async fn listen(dir: &Path, given: Option<SocketAddr>) -> Result<(TcpListener, O
 }
 
 fn write_api_json(dir: &Path, url: &str, identity: &Identity) -> Result<()> {
-    let body = serde_json::json!({"url": url, "token": identity.token, "node": identity.node, "pid": std::process::id()});
+    let body =
+        serde_json::json!({"url": url, "token": identity.token, "node": identity.node, "pid": std::process::id()});
     let path = dir.join("api.json");
-    files::write_private(&path, format!("{body:#}\n").as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+    files::write_private(&path, format!("{body:#}\n").as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 async fn signal() {

@@ -142,7 +142,7 @@ fn a_trial_outlives_a_killed_daemon_and_is_adopted() {
 fn results_that_ended_while_the_daemon_was_away_are_counted_when_it_returns() {
     let mut daemon = Daemon::start();
     let dir = tempfile::tempdir().unwrap();
-    let command = "sleep 0.3; echo '{\"loss\": 0.125}' > $METAOPT_RESULTS_PATH";
+    let command = "sleep 0.3; echo '{{\"loss\": 0.125}}' > $METAOPT_RESULTS_PATH";
     let study =
         study_with(&daemon, json!({"command": ["sh", "-c", command], "workdir": "in_place", "path": dir.path()}), 1);
     wait("the trial to run", || (trials(&daemon, &study).first()?["state"] == "running").then_some(()));
