@@ -226,16 +226,16 @@ pub fn refusal(reply: &Reply) -> Failure {
         422 => USAGE,
         _ => FAILED,
     };
-    let mut failure = Failure { code, ..Failure::failed(message) };
-    for error in reply.body.get("errors").and_then(Value::as_array).into_iter().flatten() {
-        let get = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
-        let pointer = field(get("pointer"));
-        failure = failure.cause(if pointer.is_empty() {
-            get("detail").into()
-        } else {
-            format!("{pointer}: {}", get("detail"))
-        });
-    }
+    let wrong: Vec<String> =
+        reply.body.get("errors").and_then(Value::as_array).into_iter().flatten().map(said).collect();
+    let mut failure = match wrong.as_slice() {
+        // The detail of a body with wrong fields only repeats the first.
+        [one] => Failure { code, ..Failure::failed(one) },
+        [] => Failure { code, ..Failure::failed(message) },
+        several => several
+            .iter()
+            .fold(Failure { code, ..Failure::failed(format!("{} fields do not fit", several.len())) }, Failure::cause),
+    };
     failure = match reply.status {
         401 => failure.hint("the token is wrong: check METAOPT_TOKEN, or unset METAOPT_URL to use the local daemon's"),
         429 => failure.hint("too many calls at once: try again in a moment"),
@@ -244,6 +244,12 @@ pub fn refusal(reply: &Reply) -> Failure {
     failure.status = Some(reply.status);
     failure.problem = Some(reply.body.clone());
     failure
+}
+
+fn said(error: &Value) -> String {
+    let get = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
+    let pointer = field(get("pointer"));
+    if pointer.is_empty() { get("detail").into() } else { format!("{pointer}: {}", get("detail")) }
 }
 
 /// `/space/0/low` as people write it: `space[0].low`.
@@ -287,8 +293,11 @@ mod tests {
         let body = json!({"title": "Unprocessable", "status": 422, "detail": "the study does not fit",
             "errors": [{"pointer": "/space/0/low", "detail": "must be below high"}, {"pointer": "", "detail": "whole"}]});
         let failure = refusal(&Reply { status: 422, body });
-        assert_eq!((failure.code, failure.message.as_str()), (USAGE, "the study does not fit"));
+        assert_eq!((failure.code, failure.message.as_str()), (USAGE, "2 fields do not fit"));
         assert_eq!(failure.causes, ["space[0].low: must be below high", "whole"]);
+        let one = json!({"detail": "/name: is empty", "errors": [{"pointer": "/name", "detail": "is empty"}]});
+        let failure = refusal(&Reply { status: 422, body: one });
+        assert_eq!((failure.message.as_str(), failure.causes.len()), ("name: is empty", 0));
     }
 
     #[test]

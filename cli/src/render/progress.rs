@@ -34,8 +34,11 @@ pub fn lines(frame: &Frame<'_>, width: usize, style: Style) -> Vec<String> {
         out.push(line);
     }
     if let Some(why) = some(study, "why_idle") {
-        let text = cut(&value::short(why), width.saturating_sub(6));
-        out.push(format!("{}  {}", style.warn("idle"), text));
+        // Whole, over several lines: its end is where the way out stands.
+        for (at, line) in wrap(&value::short(why), width.saturating_sub(6)).iter().take(4).enumerate() {
+            let head = if at == 0 { style.warn("idle") } else { "    ".into() };
+            out.push(format!("{head}  {line}"));
+        }
     }
     let names = metrics(study);
     for trial in frame.running.iter().take(SHOWN) {
@@ -135,6 +138,21 @@ fn running_line(trial: &Value, names: &[String], width: usize, style: Style) -> 
     let left = width.saturating_sub(4 + label.chars().count() + facts.chars().count() + 2);
     let params = cut(&value::pairs(trial.get("params")), left);
     format!("  {}  {facts}  {}", style.accent(label), style.faint(&params)).trim_end().to_owned()
+}
+
+/// Broken between words into lines of at most `width` characters.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for word in super::strip::strip(text).split_whitespace() {
+        match out.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => out.push(cut(word, width)),
+        }
+    }
+    out
 }
 
 /// At most `width` characters, with an ellipsis where something was cut off.
@@ -256,6 +274,12 @@ mod tests {
                 assert!(line.chars().count() <= width, "{width}: {line}");
             }
         }
+    }
+
+    #[test]
+    fn long_reasons_are_wrapped_between_words() {
+        assert_eq!(wrap("one two  three\nfour", 9), ["one two", "three", "four"]);
+        assert_eq!(wrap("abcdefgh", 4), ["abc…"]);
     }
 
     #[test]

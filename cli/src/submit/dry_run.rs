@@ -129,34 +129,41 @@ fn snapshot(listing: &Listing) -> String {
 
 /// The slots of nodes that may take such a trial, judged by what can be seen from here.
 fn slots(nodes: &Value, run: &Value) -> String {
-    let only: Vec<&str> = list(run, "nodes").iter().filter_map(Value::as_str).collect();
-    let wants_gpu = run.get("gpus").and_then(Value::as_f64).map(|gpus| gpus > 0.0);
-    let mut out = String::new();
-    for node in list(nodes, "items") {
-        let (name, id, state) = (text(node, "name"), text(node, "id"), text(node, "state"));
-        let lacks: Vec<String> = crate::json::members(run.get("requires"))
-            .filter(|(key, wanted)| node.get("labels").and_then(|labels| labels.get(key.as_str())) != Some(wanted))
-            .map(|(key, wanted)| format!("{key}={}", value::exact(wanted)))
-            .collect();
-        let all = list(node, "slots");
-        let has_gpu = all.iter().any(|slot| text(slot, "kind") == "gpu");
-        let kind = if wants_gpu.unwrap_or(has_gpu) { "gpu" } else { "cpu" };
-        let fitting: Vec<_> = all.iter().filter(|slot| text(slot, "kind") == kind).collect();
-        let free = fitting.iter().filter(|slot| text(slot, "state") == "free").count();
-        let verdict = if !only.is_empty() && !only.contains(&name) && !only.contains(&id) {
-            "not among the nodes asked for".to_owned()
-        } else if state != "alive" {
-            format!("is {state}")
-        } else if !lacks.is_empty() {
-            format!("lacks the label {}", lacks.join(", "))
-        } else if fitting.is_empty() {
-            format!("has no {kind} slot")
-        } else {
-            format!("{}, {free} free", value::counted(fitting.len(), &format!("{kind} slot")))
-        };
-        out.push_str(&format!("  {name}  {verdict}\n"));
-    }
+    let lines = list(nodes, "items").iter().map(|node| {
+        let (Ok(verdict) | Err(verdict)) = eligible(node, run);
+        format!("  {}  {verdict}\n", text(node, "name"))
+    });
+    let out: String = lines.collect();
     if out.is_empty() { "  there are no nodes\n".into() } else { out }
+}
+
+/// Whether a node may take trials of such a run, in words either way.
+pub fn eligible(node: &Value, run: &Value) -> Result<String, String> {
+    let (name, id, state) = (text(node, "name"), text(node, "id"), text(node, "state"));
+    let only: Vec<&str> = list(run, "nodes").iter().filter_map(Value::as_str).collect();
+    if !only.is_empty() && !only.contains(&name) && !only.contains(&id) {
+        return Err("not among the nodes asked for".into());
+    }
+    if state != "alive" {
+        return Err(format!("is {state}"));
+    }
+    let lacks: Vec<String> = crate::json::members(run.get("requires"))
+        .filter(|(key, wanted)| node.get("labels").and_then(|labels| labels.get(key.as_str())) != Some(wanted))
+        .map(|(key, wanted)| format!("{key}={}", value::exact(wanted)))
+        .collect();
+    if !lacks.is_empty() {
+        return Err(format!("lacks the label {}", lacks.join(", ")));
+    }
+    let all = list(node, "slots");
+    let has_gpu = all.iter().any(|slot| text(slot, "kind") == "gpu");
+    let wants_gpu = run.get("gpus").and_then(Value::as_f64).map_or(has_gpu, |gpus| gpus > 0.0);
+    let kind = if wants_gpu { "gpu" } else { "cpu" };
+    let fitting: Vec<_> = all.iter().filter(|slot| text(slot, "kind") == kind).collect();
+    if fitting.is_empty() {
+        return Err(format!("has no {kind} slot"));
+    }
+    let free = fitting.iter().filter(|slot| text(slot, "state") == "free").count();
+    Ok(format!("{}, {free} free", value::counted(fitting.len(), &format!("{kind} slot"))))
 }
 
 #[cfg(test)]

@@ -40,22 +40,27 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         Err(failure) => return Err(failure),
     };
-    let mut files = 0;
+    let (mut files, mut bytes) = (0, 0);
     for trial in &trials {
-        files += fetch(client, trial, &args.output, context)?;
+        let (more, size) = fetch(client, trial, &args.output, context)?;
+        files += more;
+        bytes += size;
     }
     if files == 0 {
         context.out.say("there are no output files");
         context.out.hint("scripts leave them in $METAOPT_OUTPUT_DIR");
+    } else {
+        context.out.say(format!("fetched {}, {}", value::counted(files, "file"), value::bytes(bytes)));
     }
     Ok(())
 }
 
-fn fetch(client: &Client, trial: &Value, output: &Path, context: &Context) -> Result<usize, Failure> {
+fn fetch(client: &Client, trial: &Value, output: &Path, context: &Context) -> Result<(usize, u64), Failure> {
     let base = trial_path(text(trial, "id"), "/artifacts");
     let artifacts = client.get(&base)?;
     let top = output.join(relative(text(trial, "label"))?);
     let items = list(&artifacts, "items");
+    let mut bytes = 0;
     for item in items {
         let name = text(item, "name");
         let path = top.join(relative(name)?);
@@ -68,9 +73,9 @@ fn fetch(client: &Client, trial: &Value, output: &Path, context: &Context) -> Re
         draft.flush().doing(|| format!("cannot write {}", path.display()))?;
         draft.persist(&path).map_err(|error| error.error).doing(|| format!("cannot write {}", path.display()))?;
         context.out.line(path.display().to_string())?;
-        context.out.say(format!("  {}", value::bytes(size)));
+        bytes += size;
     }
-    Ok(items.len())
+    Ok((items.len(), bytes))
 }
 
 /// A name from elsewhere that is to become a file here: plain components only, so that it stays beneath its folder.

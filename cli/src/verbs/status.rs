@@ -118,7 +118,11 @@ fn all(context: &Context, archived: bool) -> Result<(), Failure> {
         return context.out.body(&json!({"items": items, "next_cursor": null}));
     }
     if items.is_empty() {
-        context.out.say("there are no studies yet");
+        context.out.say(if archived {
+            "there are no studies yet"
+        } else {
+            "there are no studies (--all lists archived ones)"
+        });
         context.out.hint("metaopt train.py --lr~'loguniform(1e-5, 1)' starts one");
         return Ok(());
     }

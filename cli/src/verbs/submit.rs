@@ -167,15 +167,16 @@ fn told(context: &Context, study: &Value) -> Result<(), Failure> {
     } else {
         format!("{name}\t{id}")
     })?;
-    if some(study, "run").is_none() {
+    let Some(run) = some(study, "run") else {
         context
             .out
             .hint(format!("ask and tell: POST /api/v1/studies/{name}/trials/suggest, or metaopt.load_study({name:?})"));
         return Ok(());
-    }
+    };
     let nodes = context.client()?.get("/nodes")?;
-    if list(&nodes, "items").len() < 2 {
-        context.out.say("only on this machine");
+    if !list(&nodes, "items").iter().any(|node| dry_run::eligible(node, run).is_ok()) {
+        let why = some(&context.study(id)?, "why_idle").map(crate::render::value::short).unwrap_or_default();
+        context.out.say(format!("only on this machine; no node can run it yet: {why}"));
     }
     context.out.hint(format!("metaopt status {name} --watch follows it"));
     Ok(())

@@ -1,0 +1,231 @@
+//! Commands against a real daemon, which the first of them starts.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+/// A data directory and a project; the daemon in it ends with this.
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("project")).unwrap();
+        Self { dir }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join("project").join(name), text).unwrap();
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_metaopt"));
+        command.current_dir(self.dir.path().join("project")).args(args).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("METAOPT_")) {
+            command.env_remove(name);
+        }
+        command
+            .env("METAOPT_DATA_DIR", self.data())
+            .env("METAOPT_LISTEN", "127.0.0.1:0")
+            .env("METAOPT_ALLOW_ROOT", "1");
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[args, &["--json"]].concat())).unwrap()
+    }
+
+    fn pid(&self) -> Option<u64> {
+        let api: Value = serde_json::from_slice(&std::fs::read(self.data().join("api.json")).ok()?).ok()?;
+        api["pid"].as_u64()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid() {
+            let _ = Command::new("kill").arg(pid.to_string()).stderr(Stdio::null()).status();
+            let until = Instant::now() + Duration::from_secs(10);
+            while Path::new(&format!("/proc/{pid}")).exists() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+#[test]
+fn the_first_command_starts_a_daemon_and_says_so_the_second_finds_it() {
+    let place = Place::new();
+    let first = place.run(&["status"]);
+    assert!(first.status.success(), "{}", text(&first.stderr));
+    let pid = place.pid().unwrap();
+    assert!(text(&first.stderr).contains(&format!("metaopt: started metaoptd (pid {pid})")), "{}", text(&first.stderr));
+    let second = place.run(&["nodes"]);
+    assert!(!text(&second.stderr).contains("started"));
+    assert_eq!(text(&second.stdout).lines().count(), 1);
+    // Its session is its own: a closed terminal takes only its own session along.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    assert_eq!(fields[3], pid.to_string(), "session leader: {stat}");
+}
+
+#[test]
+fn a_daemon_that_cannot_start_is_exit_code_3_with_its_own_words() {
+    let place = Place::new();
+    let output = place.command(&["status"]).env("METAOPT_LISTEN", "nonsense").output().unwrap();
+    assert_eq!(code(&output), 3);
+    let said = text(&output.stderr);
+    assert!(said.contains("none could be started") && said.contains("nonsense"), "{said}");
+}
+
+#[test]
+fn the_shorthand_ends_with_the_best_trial_on_standard_output() {
+    let place = Place::new();
+    place.file("train.sh", "echo \"metaopt: loss=$2\"\n");
+    let output = place.run(&["--max-trials", "4", "train.sh", "--x~uniform(0, 1)"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let out = text(&output.stdout);
+    assert!(out.starts_with("best trial  ") && out.contains("\n  x  "), "{out}");
+    assert!(text(&output.stderr).contains("4/4 trials"), "{}", text(&output.stderr));
+    let best = place.json(&["best", "train"]);
+    assert_eq!(best["values"]["loss"], best["params"]["x"]);
+    assert_eq!(place.ok(&["best", "train", "--as-args"]).trim(), format!("--x {}", best["params"]["x"]));
+    assert_eq!(place.ok(&["trials", "train", "--state", "complete"]).lines().count(), 4);
+    assert!(place.ok(&["logs", best["label"].as_str().unwrap()]).starts_with("metaopt: loss="));
+}
+
+#[test]
+fn a_study_without_a_result_is_exit_code_1_and_shows_why() {
+    let place = Place::new();
+    let args = ["--max-trials", "1", "-n", "bad", "--", "sh", "-c", "echo Boom >&2; exit 3", "--x~uniform(0, 1)"];
+    let output = place.run(&args);
+    assert_eq!(code(&output), 1);
+    let said = text(&output.stderr);
+    for part in ["no trial of `bad` completed", "exit", "metaopt logs "] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+#[test]
+fn a_dry_run_tells_everything_and_creates_nothing() {
+    let place = Place::new();
+    place.file("train.py", "print('metaopt: loss=1')\n");
+    place.file(".gitignore", "data.bin\n");
+    place.file("data.bin", "big");
+    let shown = place.ok(&["--dry-run", "train.py", "--lr~loguniform(1e-5, 1, default_value=0.01)"]);
+    for part in
+        ["loguniform".replace("loguniform", "1e-5 … 1, log"), "--lr 0.01".into(), "train.py".into(), "data.bin".into()]
+    {
+        assert!(shown.contains(&part), "{part} in {shown}");
+    }
+    assert_eq!(place.json(&["status"])["items"], json!([]));
+    let unknown = place.run(&["--dry-run", "train.py", "--lr~uniform(0, 1)", "--out={nope}"]);
+    assert_eq!(code(&unknown), 2, "{}", text(&unknown.stderr));
+}
+
+#[test]
+fn refusals_have_their_exit_codes_and_hints() {
+    let place = Place::new();
+    place.file("space.json", r#"[{"name": "x", "type": "float", "low": 0, "high": 1}]"#);
+    place.ok(&["submit", "-n", "mnist", "--space", "space.json"]);
+    for (args, expected, said) in [
+        (vec!["status", "mnits"], 4, "did you mean `mnist`?"),
+        (vec!["show", "nobody-1"], 4, "there is no trial `nobody-1`"),
+        (vec!["cancel", "mnits"], 4, "there is no study or trial `mnits`"),
+        (vec!["node", "drain", "nowhere"], 4, "there is no node `nowhere`"),
+        (vec!["submit", "-n", "mnist", "--space", "space.json"], 1, "choose another name"),
+        (vec!["submit", "-n", "b", "--sampler", "tpee", "--space", "space.json"], 2, "did you mean `tpe`?"),
+        (vec!["enqueue", "mnist", "x=7"], 2, "x"),
+        (vec!["enqueue", "mnist", "y=7"], 2, "it has x"),
+        (vec!["best", "mnist"], 1, "no trial of `mnist` is complete yet"),
+        (vec!["delete", "mnist"], 2, "add --yes"),
+    ] {
+        let output = place.run(&args);
+        assert_eq!(code(&output), expected, "{args:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(said), "{args:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty(), "{args:?}: {}", text(&output.stdout));
+    }
+    let label = place.ok(&["enqueue", "mnist", "x=0.5"]);
+    assert_eq!(place.json(&["show", label.trim()])["params"], json!({"x": 0.5}));
+    place.ok(&["delete", "--yes", "mnist"]);
+    assert_eq!(place.json(&["status"])["items"], json!([]));
+}
+
+#[test]
+fn a_template_is_filled_in_for_each_trial_and_the_file_stays() {
+    let place = Place::new();
+    let before = "lr: lr~loguniform(1e-3, 1)\nkeep: {this}\n";
+    place.file("config.yaml", before);
+    place.file("train.sh", "cat config.yaml\nlr=$(sed -n 's/^lr: //p' config.yaml)\necho \"metaopt: loss=$lr\"\n");
+    place.ok(&["--max-trials", "2", "--template", "config.yaml", "train.sh"]);
+    let best = place.json(&["best", "train"]);
+    assert_eq!(best["values"]["loss"], best["params"]["lr"]);
+    assert!(place.ok(&["logs", best["label"].as_str().unwrap()]).contains("keep: {this}"));
+    assert_eq!(std::fs::read_to_string(place.dir.path().join("project/config.yaml")).unwrap(), before);
+}
+
+#[test]
+fn exports_come_back_and_twice_changes_nothing() {
+    let place = Place::new();
+    place.file("train.sh", "echo \"metaopt: loss=$2\"\n");
+    place.ok(&["--max-trials", "3", "train.sh", "--x~uniform(0, 1)"]);
+    place.ok(&["export", "train", "-o", "all.jsonl"]);
+    assert!(place.ok(&["export", "train", "--format", "csv"]).lines().count() == 4);
+    place.file("space.json", r#"[{"name": "x", "type": "float", "low": 0, "high": 1}]"#);
+    place.ok(&["submit", "-n", "copy", "--space", "space.json"]);
+    let counts = |place: &Place| place.json(&["status", "copy"])["counts"]["complete"].clone();
+    for _ in 0..2 {
+        place.ok(&["import", "copy", "all.jsonl"]);
+        assert_eq!(counts(&place), json!(3));
+    }
+}
+
+#[test]
+fn reports_from_a_shell_script_reach_the_study() {
+    let place = Place::new();
+    let metaopt = env!("CARGO_BIN_EXE_metaopt");
+    place.file(
+        "train.sh",
+        &format!(
+            "set -e\nfor step in 1 2; do\n  action=$({metaopt} report --step $step loss=0.$step)\n  [ \"$action\" = continue ]\ndone\n\
+             echo kept > $METAOPT_OUTPUT_DIR/model.txt\n{metaopt} complete loss=0.125\n"
+        ),
+    );
+    place.ok(&["--max-trials", "1", "train.sh", "--x~uniform(0, 1)"]);
+    let best = place.json(&["best", "train"]);
+    assert_eq!((&best["values"]["loss"], &best["last_step"]), (&json!(0.125), &json!(2)), "{best:#}");
+    let files = place.ok(&["pull", "train", "-o", "out"]);
+    let file = place.dir.path().join("project").join(files.trim());
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "kept\n");
+}
