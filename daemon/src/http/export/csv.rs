@@ -64,7 +64,7 @@ mod tests {
             Cell::Text("a,\"b\"\n".into()),
             Cell::Null,
             Cell::Text(String::new()),
-            Cell::Float(1e-5),
+            Cell::Float(1e-9),
             Cell::Float(0.1 + 0.2),
             Cell::Int(-3),
             Cell::Bool(true),
@@ -72,6 +72,6 @@ mod tests {
         ];
         row(&cells, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(text, "a,\"a,\"\"b\"\"\n\",,\"\",1e-5,0.30000000000000004,-3,true,1970-01-01T00:00:00.000Z\r\n");
+        assert_eq!(text, "a,\"a,\"\"b\"\"\n\",,\"\",1e-9,0.30000000000000004,-3,true,1970-01-01T00:00:00.000Z\r\n");
     }
 }
