@@ -12,6 +12,7 @@ import pytest
 from fake_daemon import FakeDaemon
 
 import metaopt
+from metaopt import errors
 
 X = metaopt.Float("x", 0.0, 1.0)
 
@@ -384,3 +385,10 @@ def test_numpys_numbers_are_numbers(study: metaopt.Study, here: FakeDaemon) -> N
     study.tell(trial, numpy.float64(0.25))
     record: Dict[str, Any] = here.trials[trial.id]
     assert (record["values"], record["user_attrs"], record["last_step"]) == ({"error": 0.25}, {"shape": [1, 2]}, 3)
+
+
+def test_a_wrong_field_is_said_once() -> None:
+    first, second = errors.FieldError("/space/0/low", "swap them"), errors.FieldError("/name", "too long")
+    assert str(metaopt.ValidationError("/space/0/low: swap them", [first])) == "/space/0/low: swap them"
+    both = metaopt.ValidationError("/space/0/low: swap them (and 1 more)", [first, second])
+    assert str(both) == "/space/0/low: swap them (and 1 more)\n  /name: too long"

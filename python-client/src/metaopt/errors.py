@@ -40,7 +40,8 @@ class MetaoptError(Exception):
         self.status = status
 
     def __str__(self) -> str:
-        return "\n  ".join([self.detail, *map(str, self.errors)])
+        # The daemon's sentence often names the wrong fields already: each is said once.
+        return "\n  ".join([self.detail, *(line for line in map(str, self.errors) if line not in self.detail)])
 
 
 class ValidationError(MetaoptError, ValueError):
