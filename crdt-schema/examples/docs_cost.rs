@@ -1,5 +1,6 @@
 //! What writing, applying and loading cost as documents grow:
 //! `cargo run --release -p metaopt-schema --example docs_cost`.
+#![allow(clippy::disallowed_methods, reason = "measuring and reading golden files is not the crate's own work")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::{Duration, Instant};

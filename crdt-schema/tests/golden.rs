@@ -2,6 +2,7 @@
 //!
 //! `METAOPT_WRITE_GOLDEN=1 cargo test -p metaopt-schema --test golden` writes files that don't exist yet; existing ones
 //! are never replaced.
+#![allow(clippy::disallowed_methods, reason = "measuring and reading golden files is not the crate's own work")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
