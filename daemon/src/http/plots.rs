@@ -118,7 +118,7 @@ fn history(study: &StudyView, mut head: Head, direction: Option<Direction>) -> H
 }
 
 /// The trials that a bounded plot should show: half the best, half the latest; running ones first where asked for.
-fn chosen<'a>(all: Vec<(&'a TrialView, f64)>, direction: Option<Direction>, most: usize) -> Vec<(&'a TrialView, f64)> {
+fn chosen(all: Vec<(&TrialView, f64)>, direction: Option<Direction>, most: usize) -> Vec<(&TrialView, f64)> {
     if all.len() <= most {
         return all;
     }

@@ -112,8 +112,8 @@ async fn a_trials_token_is_good_for_that_trial_only() {
         bench.with_token(&token, method, &path, report).await.problem(403);
     }
     bench.with_token(&token, "PATCH", &format!("/trials/{id}"), r#"{"note": "x"}"#).await.problem(403);
-    let later = format!(r#"{{"step": 2, "values": {{"loss": 1}}, "attempt": 2}}"#);
-    bench.with_token(&token, "POST", &format!("/trials/{id}/reports"), &later).await.problem(403);
+    let later = r#"{"step": 2, "values": {"loss": 1}, "attempt": 2}"#;
+    bench.with_token(&token, "POST", &format!("/trials/{id}/reports"), later).await.problem(403);
     let forged = token.replace(id, other);
     bench.with_token(&forged, "GET", &format!("/trials/{other}"), "").await.problem(401);
     bench.with_token(&token, "POST", &format!("/trials/{id}/complete"), r#"{"values": {"loss": 1}}"#).await.ok(200);
