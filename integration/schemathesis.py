@@ -3,8 +3,9 @@
     METAOPT_URL=… METAOPT_TOKEN=… python integration/schemathesis.py [--seconds 80] [--seed N]
 
 Use a daemon of its own, started with `--slots 0 --gpus none`: studies are created, filled and deleted, and generated
-commands must find no slot to run on (this refuses to start where there is one). Two rounds: first with names as they come (nearly
-always unknown ones), then with a study and trials that exist, so that handlers get past their first line. The seed is
+commands must find no slot to run on (this refuses to start where there is one). Two rounds: first right and wrong requests with
+names as they come (nearly always unknown ones), then right ones to a study and trials that exist, so that handlers get
+past their first line. The seed is
 printed; the same seed gives the same requests.
 """
 
@@ -75,7 +76,7 @@ def prime(url: str, token: str) -> tuple[list[str], list[str]]:
     return [name, f"{name}-two"], trials
 
 
-def run(url: str, token: str, seconds: int, seed: int, config: str, skip: list[str]) -> int:
+def run(url: str, token: str, seconds: int, seed: int, mode: str, config: str, skip: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "schemathesis.toml"
         file.write_text(config)
@@ -85,6 +86,7 @@ def run(url: str, token: str, seconds: int, seed: int, config: str, skip: list[s
         command += [f"{url}/api/openapi.json", "--checks", CHECKS, "--max-time", str(seconds), "--seed", str(seed)]
         command += ["--header", f"Authorization: Bearer {token}", "--request-timeout", "20", "--workers", "1"]
         command += ["--suppress-health-check", "all", "--warnings", "off", "--max-failures", "20"]
+        command += ["--mode", mode]
         for operation in skip:
             command += ["--exclude-operation-id", operation]
         return subprocess.run(command, cwd=folder, env=environment, check=False, timeout=seconds + 120).returncode
@@ -103,7 +105,7 @@ def main() -> int:
         print("this daemon could run generated commands: start one with --slots 0 --gpus none", file=sys.stderr)
         return 2
     each = max(options.seconds // 2, 1)
-    failed = run(url, token, each, options.seed, "", ENDLESS)
+    failed = run(url, token, each, options.seed, "all", "", ENDLESS)
     studies, trials = prime(url, token)
     config = "\n".join(
         [
@@ -113,7 +115,7 @@ def main() -> int:
             f'"path.node" = {json.dumps([node["id"], node["name"]])}',
         ]
     )
-    failed = run(url, token, each, options.seed, config, ENDLESS + DESTRUCTIVE) or failed
+    failed = run(url, token, each, options.seed, "positive", config, ENDLESS + DESTRUCTIVE) or failed
     with urllib.request.urlopen(f"{url}/healthz", timeout=10) as answer:
         alive = json.load(answer)["status"] == "ok"
     return failed or int(not alive)

@@ -69,7 +69,8 @@ async fn foreign_hosts_and_origins_are_refused() {
 async fn liveness_needs_no_token_and_proves_the_daemon() {
     let bench = Bench::new();
     let challenge = "00112233445566778899aabbccddeeff";
-    let request = get(&format!("/healthz?challenge={challenge}")).header("authorization", "x").body(Body::empty()).unwrap();
+    let request =
+        get(&format!("/healthz?challenge={challenge}")).header("authorization", "x").body(Body::empty()).unwrap();
     let body = bench.send(request).await.ok(200);
     assert_eq!(body["proof"], crate::http::auth::proof(&bench.identity.token, challenge));
     assert_eq!(body["node"], bench.identity.node.as_str());

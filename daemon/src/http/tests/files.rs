@@ -15,7 +15,13 @@ async fn filled(bench: &Bench) {
         {"name": "n", "type": "int", "low": 1, "high": 9}, {"name": "opt", "type": "categorical", "choices": ["a,b", "c"]},
         {"name": "mix", "type": "categorical", "choices": [1, "1", null]}]});
     bench.study("s", space).await;
-    bench.post("/studies/s/trials", json!({"params": {"x": 0.5, "n": 3, "opt": "a,b", "mix": "1"}, "user_attrs": {"k": "v"}})).await.ok(201);
+    bench
+        .post(
+            "/studies/s/trials",
+            json!({"params": {"x": 0.5, "n": 3, "opt": "a,b", "mix": "1"}, "user_attrs": {"k": "v"}}),
+        )
+        .await
+        .ok(201);
     bench.done("s", json!({"loss": 0.25, "acc": 1})).await;
     let failed = bench.ask("s").await;
     let at = format!("/trials/{}/complete", failed["id"].as_str().unwrap());
@@ -45,7 +51,12 @@ async fn csv_has_a_column_for_each_parameter_and_metric() {
     let text = export.text();
     let mut lines = text.split("\r\n");
     let header = lines.next().unwrap();
-    assert!(header.starts_with("number,id,label,state,reason,params_x,params_n,params_opt,params_mix,values_loss,values_acc,"), "{header}");
+    assert!(
+        header.starts_with(
+            "number,id,label,state,reason,params_x,params_n,params_opt,params_mix,values_loss,values_acc,"
+        ),
+        "{header}"
+    );
     let first = lines.next().unwrap();
     assert!(first.contains(r#",complete,exit,0.5,3,"a,b","""1""",0.25,1.0,box,1,1,"#), "{first}");
     assert!(first.ends_with(r#""{""k"":""v""}""#), "{first}");
@@ -101,7 +112,8 @@ async fn an_import_takes_all_lines_or_none() {
         (r#"{"params": {"x": 0.1}, "state": "won"}"#, "/1/state"),
         ("{", "/1"),
     ] {
-        let (detail, pointers) = bench.call("POST", "/api/v1/studies/s/import", format!("{good}\n{bad}\n")).await.problem(422);
+        let (detail, pointers) =
+            bench.call("POST", "/api/v1/studies/s/import", format!("{good}\n{bad}\n")).await.problem(422);
         assert_eq!(pointers, [pointer], "{detail}");
         assert!(detail.contains("line 2"), "{detail}");
     }
@@ -136,8 +148,12 @@ async fn artifacts_are_kept_and_sent_so_that_no_browser_runs_them() {
         let status = bench.call("GET", &format!("{at}/{name}"), "").await.status.as_u16();
         assert!([404, 422].contains(&status), "{name}: {status}");
     }
-    let names: Vec<Value> =
-        bench.call("GET", &at, "").await.ok(200)["items"].as_array().unwrap().iter().map(|a| a["name"].clone()).collect();
+    let names: Vec<Value> = bench.call("GET", &at, "").await.ok(200)["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["name"].clone())
+        .collect();
     assert_eq!(names, ["a.png", "page.html"]);
 }
 
@@ -159,5 +175,9 @@ async fn a_snapshot_is_kept_only_if_it_is_what_its_name_says() {
     assert_eq!(bench.call("PUT", &at, bytes).await.status, 200);
     assert_eq!(bench.call("HEAD", &at, "").await.status, 200);
     bench.call("PUT", "/api/v1/snapshots/..%2F..%2Fx", "x").await.problem(422);
-    assert_eq!(std::fs::read_dir(bench.dir.path().join("snapshots")).unwrap().count(), 1, "nothing half-written is left");
+    assert_eq!(
+        std::fs::read_dir(bench.dir.path().join("snapshots")).unwrap().count(),
+        1,
+        "nothing half-written is left"
+    );
 }

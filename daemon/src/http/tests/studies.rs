@@ -8,8 +8,11 @@ use super::Bench;
 async fn a_study_is_answered_as_created_with_what_became_of_it() {
     let bench = Bench::new();
     let study = bench
-        .study("mnist", json!({"note": "n", "user_attrs": {"a": [1]}, "budget": {"max_trials": 10},
-            "constraints": [{"metric": "ms", "at_most": 20.0}], "early_stopping": {"rule": "median", "min_steps": 2}}))
+        .study(
+            "mnist",
+            json!({"note": "n", "user_attrs": {"a": [1]}, "budget": {"max_trials": 10},
+            "constraints": [{"metric": "ms", "at_most": 20.0}], "early_stopping": {"rule": "median", "min_steps": 2}}),
+        )
         .await;
     assert_eq!(study["state"], "running");
     assert_eq!(study["counts"]["waiting"], 0);
@@ -48,7 +51,8 @@ async fn every_wrong_field_of_a_study_is_named() {
     let (detail, pointers) = bench.post("/studies", body).await.problem(422);
     assert!(pointers.iter().any(|p| p == "/objectvies") && detail.contains("did you mean `objectives`"), "{detail}");
     assert!(pointers.iter().any(|p| p.starts_with("/space/0")) && pointers.iter().any(|p| p.starts_with("/space/1")));
-    let nan = r#"{"name": "s", "space": [{"name": "x", "type": "float", "low": NaN, "high": 1e999}], "objectives": []}"#;
+    let nan =
+        r#"{"name": "s", "space": [{"name": "x", "type": "float", "low": NaN, "high": 1e999}], "objectives": []}"#;
     let (detail, pointers) = bench.call("POST", "/api/v1/studies", nan).await.problem(422);
     assert_eq!(pointers, ["/space/0/high", "/space/0/low"]);
     assert!(detail.contains("finite"), "{detail}");
@@ -123,7 +127,8 @@ async fn the_best_is_a_trial_and_several_objectives_have_a_front() {
     let best = bench.get("/studies/s/best").await.ok(200);
     assert_eq!(best["values"]["loss"], 0.5);
     assert_eq!(bench.get("/studies/s").await.ok(200)["best"], best);
-    let two = json!({"objectives": [{"metric": "a", "direction": "minimize"}, {"metric": "b", "direction": "maximize"}]});
+    let two =
+        json!({"objectives": [{"metric": "a", "direction": "minimize"}, {"metric": "b", "direction": "maximize"}]});
     bench.study("two", two).await;
     for (a, b) in [(1, 1), (2, 2), (3, 1), (0, 0)] {
         bench.done("two", json!({"a": a, "b": b})).await;
@@ -171,7 +176,10 @@ async fn the_node_and_the_cluster_of_one_are_shown() {
     let id = bench.identity.node.as_str();
     let list = bench.get("/nodes").await.ok(200);
     assert_eq!((&list["items"][0]["id"], &list["items"][0]["state"]), (&json!(id), &json!("alive")));
-    assert_eq!(bench.get("/nodes/box").await.ok(200)["slots"][0], json!({"id": "cpu-0", "kind": "cpu", "state": "free", "trials": []}));
+    assert_eq!(
+        bench.get("/nodes/box").await.ok(200)["slots"][0],
+        json!({"id": "cpu-0", "kind": "cpu", "state": "free", "trials": []})
+    );
     assert_eq!(bench.post("/nodes/box/drain", json!({})).await.ok(200)["state"], "draining");
     assert_eq!(bench.post(&format!("/nodes/{id}/resume"), json!({})).await.ok(200)["state"], "alive");
     bench.post("/nodes/box/lost", json!({})).await.problem(409);

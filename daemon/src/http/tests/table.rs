@@ -23,7 +23,11 @@ async fn every_described_operation_exists_and_answers_as_described() {
             let answer = bench.call(&method, &real, "{}").await;
             let status = answer.status.as_u16().to_string();
             assert_ne!(status, "405", "{method} {real}");
-            assert!(operation["responses"].get(&status).is_some(), "{method} {real}: {status} is not described: {}", answer.text());
+            assert!(
+                operation["responses"].get(&status).is_some(),
+                "{method} {real}: {status} is not described: {}",
+                answer.text()
+            );
             assert!(!answer.text().contains("there is no path"), "{method} {real} is not routed");
         }
     }

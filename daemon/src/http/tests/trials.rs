@@ -30,11 +30,17 @@ async fn ask_report_tell() {
     assert_eq!((&rest["items"][0]["values"]["acc"], &rest["next_cursor"]), (&json!(0.9), &Value::Null));
     assert_eq!(bench.post(&format!("{at}/heartbeat"), json!({})).await.ok(200)["action"], "continue");
     let told = bench.post(&format!("{at}/complete"), json!({"values": {"loss": 0.25, "acc": 1}})).await.ok(200);
-    assert_eq!((&told["state"], &told["reason"], &told["values"]["loss"]), (&json!("complete"), &json!("exit"), &json!(0.25)));
+    assert_eq!(
+        (&told["state"], &told["reason"], &told["values"]["loss"]),
+        (&json!("complete"), &json!("exit"), &json!(0.25))
+    );
     assert_eq!((&told["attempts"][0]["counted"], &told["last_step"]), (&json!(true), &json!(3)));
     bench.post(&format!("{at}/complete"), json!({"values": {"loss": 0.25, "acc": 1}})).await.ok(200);
     bench.post(&format!("{at}/complete"), json!({"values": {"loss": 0.3}})).await.problem(409);
-    assert_eq!(bench.post(&format!("{at}/reports"), json!({"step": 4, "values": {"loss": 1}})).await.ok(200)["action"], "stop");
+    assert_eq!(
+        bench.post(&format!("{at}/reports"), json!({"step": 4, "values": {"loss": 1}})).await.ok(200)["action"],
+        "stop"
+    );
 }
 
 #[tokio::test]
@@ -96,7 +102,8 @@ async fn a_process_may_report_what_is_not_finite() {
     bench.with_token(&token, "POST", &format!("/trials/{id}/reports"), body).await.ok(200);
     let reports = bench.get(&format!("/trials/{id}/reports")).await.ok(200);
     assert_eq!(reports["items"][0]["values"], json!({"loss": null, "acc": 0.5}));
-    let missing = bench.with_token(&token, "POST", &format!("/trials/{id}/complete"), r#"{"values": {"loss": NaN}}"#).await;
+    let missing =
+        bench.with_token(&token, "POST", &format!("/trials/{id}/complete"), r#"{"values": {"loss": NaN}}"#).await;
     assert_eq!(missing.problem(422).1, ["/values/loss"]);
 }
 
@@ -128,7 +135,10 @@ async fn enqueued_trials_come_first_and_are_checked() {
     let bench = Bench::new();
     bench.study("s", json!({})).await;
     let trial = bench.post("/studies/s/trials", json!({"params": {"x": 0.125}, "user_attrs": {"a": 1}})).await.ok(201);
-    assert_eq!((&trial["state"], &trial["sampler"], &trial["attempt"]), (&json!("waiting"), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&trial["state"], &trial["sampler"], &trial["attempt"]),
+        (&json!("waiting"), &Value::Null, &Value::Null)
+    );
     assert_eq!(bench.ask("s").await["id"], trial["id"]);
     for (body, at) in [
         (json!({"params": {"x": 7}}), "/params/x"),
@@ -148,9 +158,13 @@ async fn trials_are_acted_on_and_annotated() {
     bench.study("s", json!({})).await;
     let trial = bench.ask("s").await;
     let at = format!("/trials/{}", id(&trial));
-    let patched = bench.call("PATCH", &format!("/api/v1{at}"), json!({"note": "n", "user_attrs": {"k": [1]}}).to_string()).await.ok(200);
+    let patched = bench
+        .call("PATCH", &format!("/api/v1{at}"), json!({"note": "n", "user_attrs": {"k": [1]}}).to_string())
+        .await
+        .ok(200);
     assert_eq!((&patched["note"], &patched["user_attrs"]), (&json!("n"), &json!({"k": [1]})));
-    let cleared = bench.call("PATCH", &format!("/api/v1{at}"), json!({"user_attrs": {"k": null}}).to_string()).await.ok(200);
+    let cleared =
+        bench.call("PATCH", &format!("/api/v1{at}"), json!({"user_attrs": {"k": null}}).to_string()).await.ok(200);
     assert_eq!(cleared["user_attrs"], json!({}));
     bench.call("PATCH", &format!("/api/v1{at}"), json!({"state": "complete"}).to_string()).await.problem(422);
     assert_eq!(bench.post(&format!("{at}/pause"), json!({})).await.ok(200)["state"], "running");
@@ -190,7 +204,8 @@ async fn lists_are_filtered_sorted_projected_and_paged() {
         }
     }
     assert_eq!(seen, [Some(0.9), Some(0.5), Some(0.3), Some(0.1), None]);
-    let page = bench.get("/studies/s/trials?state=running,complete&sort=-number&fields=number,values&node=box").await.ok(200);
+    let page =
+        bench.get("/studies/s/trials?state=running,complete&sort=-number&fields=number,values&node=box").await.ok(200);
     let items = page["items"].as_array().unwrap();
     assert_eq!((items.len(), &items[0]["number"]), (5, &json!(4)));
     assert_eq!(items[1].as_object().unwrap().len(), 2);
