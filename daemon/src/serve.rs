@@ -34,7 +34,7 @@ const DEFAULT_PORT: u16 = 7878;
 /// How often GPUs are looked at.
 const LOOK_AT_GPUS: Duration = Duration::from_secs(5);
 /// Longest run of a `setup` command.
-const SETUP_TIMEOUT: Duration = Duration::from_secs(3600);
+const SETUP_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(options: Options) -> Result<()> {
