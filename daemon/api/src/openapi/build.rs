@@ -34,6 +34,7 @@ impl Verb {
                 _ => "Which plot.",
             };
             let schema = match part {
+                "hash" => string().pattern(Some("^b3:[0-9a-f]{64}$")),
                 "kind" => string().enum_values(Some(["history", "curves", "parallel", "slice"])),
                 _ => string().min_length(Some(1)),
             };
