@@ -18,8 +18,7 @@ demo: (venv "./python-client scikit-learn")
     @python-client/examples/demo.sh target/release {{python}}
 
 # Installs what tests need and runs them all
-test: (venv "-r python-client/requirements-test.txt")
-    just check
+test: check
     cargo build --locked --workspace --bins
     METAOPT_PYTHON={{python}} cargo test --locked --workspace
     cd python-client && {{python}} -m pytest -q

@@ -51,7 +51,7 @@ pub struct Args {
     /// Makes the proposals of one machine reproducible
     #[arg(long, value_name = "N", help_heading = "Search")]
     pub seed: Option<u64>,
-    /// When trials are ended early: none, median, percentile, asha, hyperband, patience, freeze-thaw
+    /// When trials are ended early: none, median, percentile, patience
     #[arg(long, value_name = "RULE[:k=v,…]", help_heading = "Search")]
     pub early_stopping: Option<String>,
 
