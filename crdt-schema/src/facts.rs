@@ -13,6 +13,8 @@ use crate::{
 pub const BUCKET: u64 = 64;
 /// Trials in one segment document.
 pub const SEGMENT: u64 = 1024;
+/// Trials whose curves share one metric segment. Applying a chunk grows dear beyond a few thousand in one document.
+pub const METRIC_SEGMENT: u64 = 32;
 
 /// One fact and the document it stands in.
 #[derive(Clone, Debug, PartialEq)]

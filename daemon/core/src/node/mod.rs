@@ -15,7 +15,7 @@ use metaopt_engine::{History, Rule, Sampler};
 use metaopt_schema::{
     AttemptKey, ClaimId, DocId, Lamport, NodeId, Stamp, StudyId, TrialId,
     docs::{Actor, Doc, DocError, RawChange, Vector},
-    facts::{ClusterFact, Fact, Hardware, MetricChunk, NodeRecord, SEGMENT},
+    facts::{ClusterFact, Fact, Hardware, METRIC_SEGMENT, MetricChunk, NodeRecord},
     stamp::Clock,
     trial::Point,
     view::{StudyView, Touched, TrialView, World},
@@ -372,7 +372,7 @@ impl Node {
         for ((study, key, node), points) in std::mem::take(&mut self.points) {
             let Some(first) = points.first().map(|p| p.step) else { continue };
             let Some((_, trial)) = self.world.trial(&key.trial) else { continue };
-            let segment = (trial.place.seq / SEGMENT) as u32;
+            let segment = (trial.place.seq / METRIC_SEGMENT) as u32;
             let chunk = MetricChunk { node, segment, trial: key.trial, attempt: key.attempt, chunk: first, points };
             let fact = Fact::Metric(study, chunk);
             by_doc.entry(fact.doc()).or_default().push(fact);
