@@ -22,7 +22,6 @@ test: check
     cargo build --locked --workspace --bins
     METAOPT_PYTHON={{python}} cargo test --locked --workspace
     cd python-client && {{python}} -m pytest -q
-    integration/with_daemon.sh target/debug "--slots 0 --gpus none" {{python}} integration/schemathesis.py --seconds 60
 
 # Format, lints, types, licences: what can be told without running anything
 check: (venv "-r python-client/requirements-test.txt")
