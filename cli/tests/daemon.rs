@@ -138,6 +138,24 @@ fn a_study_without_a_result_is_exit_code_1_and_shows_why() {
 }
 
 #[test]
+fn a_study_that_nothing_can_run_says_why_without_a_terminal_too() {
+    let place = Place::new();
+    let args = ["submit", "-n", "idle", "--link", "/nowhere/data", "--", "sh", "-c", "true", "--x~uniform(0, 1)"];
+    let created = place.run(&args);
+    assert!(text(&created.stderr).contains("not running yet: "), "{}", text(&created.stderr));
+    let mut watch = place.command(&["status", "idle", "--watch"]).stderr(Stdio::piped()).spawn().unwrap();
+    // The node looks for the link soon, not at once; a line by then, or the end of the output.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let seen = text(&place.run(&["status", "idle"]).stderr);
+    assert!(seen.contains("nothing runs") && seen.contains("/nowhere/data"), "{seen}");
+    place.ok(&["cancel", "idle"]);
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut watch.stderr.take().unwrap(), &mut said).unwrap();
+    watch.wait().unwrap();
+    assert!(said.contains("nothing runs") && said.contains("/nowhere/data"), "{said}");
+}
+
+#[test]
 fn a_dry_run_tells_everything_and_creates_nothing() {
     let place = Place::new();
     place.file("train.py", "print('metaopt: loss=1')\n");

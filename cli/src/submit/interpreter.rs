@@ -9,6 +9,9 @@ use std::{
 
 use crate::failure::Failure;
 
+/// Endings of scripts, which no program on a `PATH` elsewhere is likely to have.
+const SCRIPTS: [&str; 8] = ["py", "sh", "js", "mjs", "cjs", "R", "r", "jl"];
+
 /// What the submitting environment is like; a parameter, so that tests need not change theirs.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
@@ -83,6 +86,12 @@ impl Surroundings {
         }
         let environment = self.environment.as_ref().and_then(|dir| dir.canonicalize().ok());
         let found = self.which(name);
+        let ending = Path::new(name).extension().and_then(OsStr::to_str);
+        // A script that is nowhere is a slip; as a program's name it would wait for a node that has it, for good.
+        if found.is_none() && ending.is_some_and(|ending| SCRIPTS.contains(&ending)) {
+            return Err(Failure::usage(format!("there is no file `{name}` here"))
+                .hint("the script's path counts from the current directory"));
+        }
         // The daemon was started elsewhere: a bare `python` there would be another one than the environment's.
         if let (Some(environment), Some(found)) = (environment, &found)
             && matches!(name, "python" | "python3")
@@ -213,6 +222,7 @@ mod tests {
         assert_eq!(resolve(&around, &["cargo", "run"]), ["cargo", "run"]);
         assert!(around.resolve(&["data.csv".into()]).unwrap_err().message.contains("not executable"));
         assert!(around.resolve(&["./gone.py".into()]).unwrap_err().message.contains("no file"));
+        assert!(around.resolve(&["trian.py".into()]).unwrap_err().message.contains("no file"));
         assert!(around.resolve(&[]).is_err());
     }
 

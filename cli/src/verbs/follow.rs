@@ -25,6 +25,8 @@ const EAGER: Duration = Duration::from_millis(200);
 const CALM: Duration = Duration::from_millis(500);
 /// Between two lines where there is no terminal.
 const LINES: Duration = Duration::from_secs(5);
+/// How long nothing may run before the reason is told: between two trials there is always a moment of it.
+const IDLE: Duration = Duration::from_secs(1);
 /// How long a daemon may be away (an upgrade, say) while it is followed.
 const AWAY: Duration = Duration::from_secs(60);
 
@@ -36,6 +38,8 @@ pub fn follow(context: &Context, id: &str) -> Result<Value, Failure> {
     let mut live = Live::possible().then(Live::default);
     let mut curves = Curves::default();
     let mut said: Option<(Instant, u64)> = None;
+    let mut idle = (String::new(), Instant::now());
+    let mut told = String::new();
     let mut away: Option<Instant> = None;
     let mut name = String::new();
     loop {
@@ -99,6 +103,14 @@ pub fn follow(context: &Context, id: &str) -> Result<Value, Failure> {
                     said = Some((Instant::now(), done));
                     context.out.say(summary(&study));
                 }
+                // A log that only stands still would not tell that something is missing, nor what.
+                let why = why_idle(&study);
+                if idle.0 != why {
+                    idle = (why, Instant::now());
+                } else if !why.is_empty() && why != told && idle.1.elapsed() >= IDLE {
+                    context.out.say(format!("{name}: nothing runs: {why}"));
+                    told = why;
+                }
             }
         }
         interrupt::sleep(if begun.elapsed() < Duration::from_secs(10) { EAGER } else { CALM });
@@ -148,6 +160,11 @@ impl Curves {
         }
         self.trouble.clone()
     }
+}
+
+/// Why the study runs nothing, in the daemon's words; empty when it does.
+pub fn why_idle(study: &Value) -> String {
+    some(study, "why_idle").map(value::short).unwrap_or_default()
 }
 
 /// `gpu1-3: missing_metric, exited without …`

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::follow::{Curves, follow, last_failure};
+use super::follow::{Curves, follow, last_failure, why_idle};
 use crate::{
     context::Context,
     failure::{Failure, INTERRUPTED},
     interrupt,
-    json::{finished, list, metrics, some, text, trials_in},
+    json::{finished, is_over, list, metrics, some, text, trials_in},
     render::{
         progress::{Frame, Live, cut, lines},
         style::terminal_width,
@@ -53,7 +53,18 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
         return context.out.body(&study);
     }
     if !context.out.terminal {
-        return context.out.table(&table(&[study], context));
+        let name = text(&study, "name").to_owned();
+        let why = if is_over(&study) { String::new() } else { why_idle(&study) };
+        let failure =
+            if trials_in(&study, "fail") > 0 { last_failure(context.client()?, text(&study, "id")) } else { None };
+        context.out.table(&table(&[study], context))?;
+        // Talk, so that the line on standard output stays as columns.
+        for (what, fact) in [("nothing runs", why), ("last failure", failure.unwrap_or_default())] {
+            if !fact.is_empty() {
+                context.out.say(format!("{name}: {what}: {}", crate::render::strip::strip(&fact).replace('\n', " ")));
+            }
+        }
+        return Ok(());
     }
     one(context, &study)
 }

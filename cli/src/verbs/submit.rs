@@ -1,6 +1,10 @@
 //! `metaopt submit …`, and 2017's shorthand without the word: creates a study, and follows it where asked.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
 use clap::ValueHint;
 use serde_json::{Map, Value, json};
@@ -124,6 +128,9 @@ pub struct Args {
     pub command: Vec<String>,
 }
 
+/// How long `submit` waits for the first trial before it says why there is none.
+const FIRST_LOOK: Duration = Duration::from_millis(600);
+
 /// Creates the study.
 pub fn run(args: Args, context: &Context, shorthand: bool) -> Result<(), Failure> {
     let around = Surroundings::here()?;
@@ -175,11 +182,30 @@ fn told(context: &Context, study: &Value) -> Result<(), Failure> {
     };
     let nodes = context.client()?.get("/nodes")?;
     if !list(&nodes, "items").iter().any(|node| dry_run::eligible(node, run).is_ok()) {
-        let why = some(&context.study(id)?, "why_idle").map(crate::render::value::short).unwrap_or_default();
+        let why = follow::why_idle(&context.study(id)?);
         context.out.say(format!("only on this machine; no node can run it yet: {why}"));
+    } else if let Some(why) = waits(context, id)? {
+        context.out.say(format!("not running yet: {why}"));
     }
     context.out.hint(format!("metaopt status {name} --watch follows it"));
     Ok(())
+}
+
+/// What keeps a study from running that the list of nodes doesn't tell: a link, an interpreter, a missing permission.
+/// The node looks for them in the moment after the study came, so it is given that moment.
+fn waits(context: &Context, id: &str) -> Result<Option<String>, Failure> {
+    let until = Instant::now() + FIRST_LOOK;
+    loop {
+        let study = context.study(id)?;
+        let why = follow::why_idle(&study);
+        if why.is_empty() {
+            return Ok(None);
+        }
+        if Instant::now() >= until {
+            return Ok(Some(why));
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn finish(context: &Context, study: &Value) -> Result<(), Failure> {
