@@ -49,6 +49,24 @@ fn priorities_go_first_and_equals_share() {
 }
 
 #[test]
+fn a_daemon_that_stops_its_jobs_starts_none_in_their_place() {
+    let mut bench = Bench::new(1);
+    bench.node.adopted(bench.now, &[]);
+    bench.study(json!({"run": run(json!({})), "budget": {"max_trials": 3}}));
+    let key = bench.launched[0].key.clone();
+    bench.node.stop_all(bench.now);
+    bench.exit(&key, ExitReport { signal: Some(15), ..ExitReport::default() });
+    bench.pass(60.0);
+    assert_eq!((bench.launched.len(), bench.node.running().count()), (1, 0));
+    assert_eq!(bench.trial(key.trial.as_str()).state, TrialState::Waiting);
+    bench.restart(1);
+    bench.node.adopted(bench.now, &[]);
+    bench.pass(1.0);
+    let again = &bench.launched[1].key;
+    assert_eq!((&again.trial, again.attempt), (&key.trial, 2), "the next daemon goes on with it");
+}
+
+#[test]
 fn a_failure_is_final_unless_asked_and_machines_failures_are_retried() {
     let mut bench = Bench::new(1);
     bench.node.adopted(bench.now, &[]);

@@ -116,7 +116,7 @@ impl Node {
     /// Fills free slots.
     pub fn dispatch(&mut self, now: Now) {
         let me = self.world.cluster.nodes.get(&self.config.id);
-        if !self.adopted || me.is_some_and(|n| n.draining || n.removed) {
+        if !self.adopted || self.closing || me.is_some_and(|n| n.draining || n.removed) {
             return;
         }
         let mut tried: Vec<StudyId> = Vec::new();
@@ -232,8 +232,10 @@ impl Node {
         }
     }
 
-    /// `--stop-jobs`: every running attempt is asked to end; they are retried later.
+    /// `--stop-jobs`: every running attempt is asked to end; they are retried later. This node starts nothing after
+    /// it, or what it preempts would come back at once and outlive the daemon.
     pub fn stop_all(&mut self, now: Now) {
+        self.closing = true;
         let keys: Vec<AttemptKey> = self.running.keys().cloned().collect();
         for key in keys {
             self.stop_now(&key, StopWhy::Preempted, now);

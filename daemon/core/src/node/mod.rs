@@ -67,6 +67,8 @@ pub struct Node {
     running: BTreeMap<AttemptKey, Running>,
     slots: Slots,
     adopted: bool,
+    /// The daemon is ending its jobs and itself: nothing starts any more.
+    closing: bool,
     pending: Vec<Fact>,
     points: BTreeMap<(StudyId, AttemptKey, NodeId), Vec<Point>>,
     effects: Vec<Effect>,
@@ -138,6 +140,7 @@ impl Node {
             running: BTreeMap::new(),
             slots: Slots::default(),
             adopted: false,
+            closing: false,
             pending: Vec::new(),
             points: BTreeMap::new(),
             effects: Vec::new(),
