@@ -175,6 +175,9 @@ fn a_restart_waits_for_adoption_and_gives_up_only_what_is_gone() {
     bench.study(json!({"run": run(json!({})), "budget": {"max_trials": 2}}));
     let (kept, gone) = (bench.launched[0].key.clone(), bench.launched[1].key.clone());
     bench.tell(gone.trial.as_str(), None, 0.2).unwrap();
+    bench.pass(5.0);
+    let ended_at = bench.now.wall_ms;
+    bench.pass(60.0);
     bench.restart(2);
     bench.pass(1.0);
     assert_eq!(bench.launched.len(), 2, "slots are taken until the processes were looked for");
@@ -186,7 +189,8 @@ fn a_restart_waits_for_adoption_and_gives_up_only_what_is_gone() {
         TrialState::Complete,
         "an acknowledged result outlives its process"
     );
-    bench.exit(&kept, good(0.5));
+    bench.exit(&kept, ExitReport { ended_at, ..good(0.5) });
+    assert_eq!(bench.trial(kept.trial.as_str()).finished_at(), Some(ended_at), "not when the daemon returned");
     assert_eq!(bench.node.study("s").unwrap().best().unwrap().values()["loss"], 0.2);
 }
 

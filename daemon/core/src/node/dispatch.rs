@@ -314,10 +314,14 @@ impl Node {
             })
             .collect();
         let (told, last_step) = (view.told.clone(), view.last_step());
+        let claimed = view.claim.as_ref().map_or(0, |c| c.at.ms);
         let seen: Vec<String> = view.curve.iter().flat_map(|p| p.values.keys().cloned()).collect();
         let mut end = self.end(now, Outcome::Fail, Reason::Exit);
         end.exit_code = report.exit_code;
-        end.at.ms = end.at.ms.max(report.ended_at.min(now.wall_ms));
+        // What ended while the daemon was away ended then, not now; nothing was drawn in between that saw it or not.
+        if report.ended_at > claimed && report.ended_at < self.booted_ms {
+            (end.at.ms, end.at.n) = (report.ended_at, 0);
+        }
         end.checkpoint_step = if report.has_checkpoint { last_step } else { 0 };
         let found = told.clone().filter(|t| t.outcome == Outcome::Complete).map(|t| t.values).or_else(|| match &report
             .result

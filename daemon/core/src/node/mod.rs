@@ -16,7 +16,7 @@ use metaopt_schema::{
     AttemptKey, ClaimId, DocId, Lamport, NodeId, Stamp, StudyId, TrialId,
     docs::{Actor, Doc, DocError, RawChange, Vector},
     facts::{ClusterFact, Fact, Hardware, METRIC_SEGMENT, MetricChunk, NodeRecord},
-    stamp::Clock,
+    stamp::{Clock, WallMs},
     trial::Point,
     view::{StudyView, Touched, TrialView, World},
 };
@@ -67,6 +67,7 @@ pub struct Node {
     running: BTreeMap<AttemptKey, Running>,
     slots: Slots,
     adopted: bool,
+    booted_ms: WallMs,
     /// The daemon is ending its jobs and itself: nothing starts any more.
     closing: bool,
     pending: Vec<Fact>,
@@ -140,6 +141,7 @@ impl Node {
             running: BTreeMap::new(),
             slots: Slots::default(),
             adopted: false,
+            booted_ms: now.wall_ms,
             closing: false,
             pending: Vec::new(),
             points: BTreeMap::new(),
