@@ -138,6 +138,11 @@ pub fn run(args: Args, context: &Context, shorthand: bool) -> Result<(), Failure
     for note in &draft.notes {
         context.out.say(format!("note: {note}"));
     }
+    for option in misplaced(draft.body.get("run").and_then(|run| run.get("command"))) {
+        context.out.say(format!(
+            "note: {option} stands after the script, so that the script gets it; metaopt's own options stand before"
+        ));
+    }
     if draft.with_snapshot {
         files::check_directory(&around.cwd)?;
     }
@@ -162,6 +167,14 @@ pub fn run(args: Args, context: &Context, shorthand: bool) -> Result<(), Failure
     context.out.say(format!("study {} ({id})", context.out.talk.strong(&name)));
     let study = follow::follow(context, &id)?;
     finish(context, &study)
+}
+
+/// Arguments of the script that look like options meant for metaopt. Only words a training script would hardly use.
+fn misplaced(command: Option<&Value>) -> Vec<&str> {
+    const OURS: [&str; 6] =
+        ["--max-trials", "--max-parallel", "--minimize", "--maximize", "--early-stopping", "--dry-run"];
+    let arguments = command.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    arguments.filter(|arg| OURS.contains(&arg.split('=').next().unwrap_or_default())).collect()
 }
 
 fn told(context: &Context, study: &Value) -> Result<(), Failure> {
@@ -256,5 +269,17 @@ fn this_node(context: &Context) -> Result<String, Failure> {
     match text(&cluster, "name") {
         "" => Err(Failure::failed("the daemon does not say which node it is").hint("name it with --node")),
         name => Ok(name.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::misplaced;
+
+    #[test]
+    fn options_of_metaopt_behind_the_script_are_noticed() {
+        let command = serde_json::json!(["python", "train.py", "--lr", "{lr}", "--max-trials", "5", "--minimize=loss"]);
+        assert_eq!(misplaced(Some(&command)), ["--max-trials", "--minimize=loss"]);
+        assert!(misplaced(None).is_empty());
     }
 }
