@@ -21,7 +21,7 @@ demo: (venv "./python-client scikit-learn")
 test: check
     cargo build --locked --workspace --bins
     METAOPT_PYTHON={{python}} cargo test --locked --workspace
-    cd python-client && {{python}} -m pytest -q
+    cd python-client && {{python}} -m pytest
 
 # Format, lints, types, licences: what can be told without running anything
 check: (venv "-r python-client/requirements-test.txt")
