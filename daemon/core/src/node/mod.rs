@@ -16,6 +16,7 @@ use metaopt_schema::{
     AttemptKey, ClaimId, DocId, Lamport, NodeId, Stamp, StudyId, TrialId,
     docs::{Actor, Doc, DocError, RawChange, Vector},
     facts::{ClusterFact, Fact, Hardware, METRIC_SEGMENT, MetricChunk, NodeRecord},
+    shape::nearest,
     stamp::{Clock, WallMs},
     trial::Point,
     view::{StudyView, Touched, TrialView, World},
@@ -276,14 +277,9 @@ impl Node {
     pub fn study(&self, text: &str) -> Result<&StudyView, Refusal> {
         let by_id = self.world.study(&StudyId::new(text)).filter(|s| !s.deleted);
         by_id.or_else(|| self.world.study_named(text)).ok_or_else(|| {
-            let near = self
-                .world
-                .studies()
-                .map(|s| (edit_distance(&s.name, text), s.name.as_str()))
-                .min()
-                .filter(|(d, name)| *d <= 1 + name.len() / 3);
-            Refusal::not_found(match near {
-                Some((_, name)) => format!("there is no study `{text}`; did you mean `{name}`?"),
+            let names: Vec<&str> = self.world.studies().map(|s| s.name.as_str()).collect();
+            Refusal::not_found(match nearest(text, &names) {
+                Some(name) => format!("there is no study `{text}`; did you mean `{name}`?"),
                 None => format!("there is no study `{text}`"),
             })
         })
@@ -426,26 +422,4 @@ pub fn base32(bytes: &[u8]) -> String {
         out.push(char::from(ALPHABET[(acc << (5 - bits)) as usize & 31]));
     }
     out
-}
-
-/// Optimal string alignment distance, for «did you mean».
-pub fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                let swap = if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                    rows[i - 2][j - 2] + 1
-                } else {
-                    usize::MAX
-                };
-                change.min(swap).min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1)
-            };
-        }
-    }
-    rows[a.len()][b.len()]
 }
