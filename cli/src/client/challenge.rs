@@ -2,6 +2,7 @@
 //! `{"proof": hex(HMAC-SHA256(token, "metaopt-challenge:" + HEX))}`. A stranger on a port that the daemon has left
 //! learns nothing.
 
+use metaopt_daemon::data_dir::hex;
 use ring::hmac;
 
 use crate::failure::Failure;
@@ -38,10 +39,6 @@ pub fn proof(token: &str, challenge: &str) -> String {
 
 fn message(challenge: &str) -> String {
     format!("metaopt-challenge:{challenge}")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

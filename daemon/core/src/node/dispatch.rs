@@ -4,7 +4,7 @@ use metaopt_schema::{
     AttemptKey, StudyId,
     facts::{Fact, SlotSpec, TrialFact},
     study::StudyState,
-    trial::{Claim, End, Outcome, Place, Reason, TrialState, Values},
+    trial::{Claim, End, Outcome, Place, Reason, Values},
 };
 
 use super::{Node, Running};
@@ -411,11 +411,6 @@ impl Node {
             }
             _ => {}
         }
-    }
-
-    /// Whether any trial of a study runs or waits.
-    pub(super) fn is_open(&self, id: &StudyId) -> bool {
-        self.world.study(id).is_some_and(|s| s.count(TrialState::Running) + s.count(TrialState::Waiting) > 0)
     }
 }
 

@@ -1,9 +1,7 @@
 //! What people see of a study or node beyond its facts: shown state, why nothing runs, when it will end.
 
 use metaopt_engine::importance;
-use metaopt_schema::{
-    NodeId, StudyId, facts::SlotKind, stamp::WallMs, study::StudyState, trial::TrialState, view::StudyView,
-};
+use metaopt_schema::{NodeId, StudyId, stamp::WallMs, study::StudyState, trial::TrialState, view::StudyView};
 
 use super::{
     Node,
@@ -41,7 +39,7 @@ impl Node {
         if study.wanted != StudyState::Running && study.wanted != StudyState::Complete {
             return study.wanted;
         }
-        if self.is_open(&study.id) && !(timed_out(study, now) && study.count(TrialState::Running) == 0) {
+        if study.open() > 0 && !(timed_out(study, now) && study.count(TrialState::Running) == 0) {
             return StudyState::Running;
         }
         let used_up = budget_left(study) == Some(0) || timed_out(study, now) || study.wanted == StudyState::Complete;
@@ -142,11 +140,6 @@ impl Node {
             }
         };
         self.world.cluster.nodes.values().filter(|n| !n.removed || n.id == self.config.id).map(status).collect()
-    }
-
-    /// Slots of a kind on this node.
-    pub fn slot_count(&self, kind: SlotKind) -> usize {
-        self.slots.count(kind)
     }
 
     /// Drains, resumes, gives up or removes a node.

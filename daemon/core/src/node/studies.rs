@@ -10,6 +10,7 @@ use metaopt_schema::{
     study::{StudyDef, StudyEdit, StudyRecord, StudyState},
     template,
     trial::{Proposer, TrialState},
+    view::StudyView,
 };
 
 use super::{Node, Runtime};
@@ -147,7 +148,8 @@ impl Node {
     /// Once a finite space has nothing left and nothing is open, the study is complete.
     pub(super) fn close_exhausted(&mut self, id: &StudyId) {
         let exhausted = self.studies.get(id).is_some_and(|r| r.exhausted);
-        if exhausted && !self.is_open(id) && self.world.study(id).is_some_and(|s| s.wanted == StudyState::Running) {
+        let done = |s: &StudyView| s.open() == 0 && s.wanted == StudyState::Running;
+        if exhausted && self.world.study(id).is_some_and(done) {
             self.edit_study(id, StudyEdit::State(StudyState::Complete));
         }
     }
