@@ -9,6 +9,7 @@ pub mod docs;
 pub mod facts;
 pub mod ids;
 pub mod migrate;
+pub mod named;
 pub mod problem;
 pub mod shape;
 pub mod space;
@@ -19,5 +20,6 @@ pub mod trial;
 pub mod view;
 
 pub use ids::{AttemptKey, AttemptNo, ClaimId, DocId, NodeId, StudyId, TrialId};
+pub use named::Named;
 pub use problem::{FieldError, Fields};
 pub use stamp::{Lamport, Stamp};

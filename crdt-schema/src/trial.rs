@@ -4,10 +4,10 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{AttemptNo, ClaimId, NodeId, Stamp, TrialId, space::Params, stamp::WallMs};
+use crate::{AttemptNo, ClaimId, Named, NodeId, Stamp, TrialId, space::Params, stamp::WallMs};
 
 /// Metric values by name; the user's sign.
-pub type Values = IndexMap<String, f64>;
+pub type Values = Named<f64>;
 
 /// As documents and people see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ pub enum Proposer {
     /// A sampler drew it.
     Sampler {
         /// The arm that proposed (`auto` names the one it chose).
-        name: String,
+        name: std::sync::Arc<str>,
         /// The study's seed.
         seed: u64,
         /// The node's slot in this study: creator 0, others a hash of their id.
@@ -208,7 +208,7 @@ pub struct End {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// Final values.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[serde(default, skip_serializing_if = "Named::is_empty")]
     pub values: Values,
     /// When.
     pub at: Stamp,
@@ -226,7 +226,7 @@ pub struct Point {
     /// Completed units of work, from 1 up.
     pub step: u64,
     /// Metrics; null where a process reported a non-finite value.
-    pub values: IndexMap<String, Option<f64>>,
+    pub values: Named<Option<f64>>,
     /// Milliseconds since 1970.
     pub at: WallMs,
 }

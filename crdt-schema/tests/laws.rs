@@ -7,7 +7,7 @@ use automerge::{ActorId, Automerge, ObjType, ROOT, ReadDoc, transaction::Transac
 use common::{actor, all, bag, claimed, node, noted, on, other, proposed, samples, study};
 use metaopt_schema::{
     DocId,
-    docs::{Actor, Doc, DocError, RawChange},
+    docs::{Actor, Doc, DocError, RawChange, digest},
     facts::{Fact, TrialFact},
 };
 
@@ -265,4 +265,21 @@ fn segments_and_buckets_are_told_from_places() {
     let keys: Vec<String> = raw.keys(ROOT).collect();
     assert_eq!(keys, ["b/0", "b/1", "b/15", "kind", "v"]);
     assert!(matches!(Fact::doc(&proposed(1024)), DocId::Trials { segment: 1, .. }));
+}
+
+#[test]
+fn a_digest_that_is_damaged_or_of_a_later_metaopt_is_refused_not_half_read() {
+    let mut doc = Doc::new(noted(1, "a").doc(), &actor(&node()));
+    doc.write(&[noted(1, "a"), noted(2, "b")]).unwrap();
+    let digest = doc.digest();
+    assert_eq!(digest::read(doc.id(), &digest).unwrap().facts.len(), 2);
+    for cut in 0..digest.len() {
+        // A cut between two entries reads as fewer: the store's checksums are what keeps the end.
+        let read = digest::read(doc.id(), &digest[..cut]).map(|facts| facts.facts.len());
+        assert!(read.is_err() || read == Ok(0) || read == Ok(1), "cut at {cut}: {read:?}");
+    }
+    let mut later = digest.clone();
+    later[0] = 2;
+    assert!(matches!(digest::read(doc.id(), &later), Err(DocError::Damaged { .. })));
+    assert!(digest::read(doc.id(), &[1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).is_err());
 }

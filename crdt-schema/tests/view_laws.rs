@@ -6,7 +6,7 @@ use metaopt_schema::{
     facts::{Fact, MetricChunk, StudyFact, TrialFact},
     study::{StudyEdit, StudyRecord, StudyState, validate::parse_study},
     trial::{Claim, End, Outcome, Place, Point, Proposer, Reason, TrialEdit, TrialSpec, TrialState, Values},
-    view::World,
+    view::{TrialView, World},
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -140,6 +140,14 @@ fn shown(world: &World) -> String {
     let mut recount = vec![0; 8];
     study.trials().iter().for_each(|t| recount[t.state as usize] += 1);
     assert_eq!(counts, recount, "counts are those of the trials");
+    assert_eq!(study.next_waiting(), study.trials().iter().find(|t| t.state == TrialState::Waiting));
+    let cost = |t: &TrialView| study.costs(t).map(|costs| costs[0]).filter(|_| t.state == TrialState::Complete);
+    let least =
+        study.trials().iter().filter(|t| cost(t).is_some()).reduce(|a, b| if cost(b) < cost(a) { b } else { a });
+    assert_eq!(study.best(), least, "the best is the earliest of the cheapest");
+    for (number, trial) in study.trials().iter().enumerate() {
+        assert_eq!(study.number(trial), number as u64);
+    }
     format!("{:?} {:?} {:?} {:?} {:#?}", study.name, study.wanted, study.note, study.user_attrs, study.trials())
 }
 
@@ -159,6 +167,43 @@ proptest! {
         (facts, shuffled) in facts().prop_flat_map(|f| (Just(f.clone()), Just([f.clone(), f].concat()).prop_shuffle()))
     ) {
         prop_assert_eq!(shown(&fold(&facts)), shown(&fold(&shuffled)));
+    }
+
+    #[test]
+    fn folding_all_at_once_gives_the_same_view(facts in facts().prop_shuffle()) {
+        let mut world = World::new();
+        world.fold_all(facts.clone());
+        prop_assert_eq!(shown(&fold(&facts)), shown(&world));
+    }
+
+    #[test]
+    fn points_let_go_and_read_back_change_nothing(
+        (facts, cooled) in facts().prop_flat_map(|f| (Just(f.clone()).prop_shuffle(), 0..=f.len()))
+    ) {
+        let mut world = fold(&facts[..cooled]);
+        world.cool(&study_id(), &|_| false);
+        let mut known: Vec<&Fact> = facts[..cooled].iter().collect();
+        for fact in &facts[cooled..] {
+            // Nothing is ever learnt twice of a resting curve: documents tell what is new.
+            if !known.contains(&fact) {
+                world.fold(fact);
+                known.push(fact);
+            }
+        }
+        let whole = fold(&facts);
+        let chunks: Vec<&MetricChunk> =
+            known.iter().filter_map(|f| if let Fact::Metric(_, chunk) = f { Some(chunk) } else { None }).collect();
+        for trial in whole.study(&study_id()).unwrap().trials() {
+            let cold = world.trial(&trial.place.id).unwrap().1;
+            prop_assert_eq!(cold.values(), trial.values());
+            prop_assert_eq!((cold.state, cold.last_step()), (trial.state, trial.last_step()));
+            prop_assert_eq!(&cold.warmed(&chunks), trial);
+        }
+        let ids: Vec<TrialId> = whole.study(&study_id()).unwrap().trials().iter().map(|t| t.place.id.clone()).collect();
+        for id in &ids {
+            [node(0), node(1)].iter().for_each(|holder| world.warm(id, holder, &chunks));
+        }
+        prop_assert_eq!(shown(&whole), shown(&world));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use automerge::{
 use super::{
     Actor, Applied, DocError, Facts, LAYOUT, MAX_WAITING, RawChange, Vector,
     codec::{self, Entry},
+    digest,
 };
 use crate::{DocId, facts::Fact};
 
@@ -322,11 +323,31 @@ impl Doc {
     /// Every fact of the document; linear in its size, so for loading and refolding only.
     pub fn facts(&self) -> Facts {
         let mut facts = Facts::default();
-        self.read_map(&ROOT, None, &mut facts);
+        self.each_entry(&mut |bucket, key, value| match value {
+            None => facts.unknown += 1,
+            Some(bytes) => match codec::decode(&self.id, bucket, key, bytes) {
+                Ok(Some(fact)) => facts.facts.push(fact),
+                Ok(None) => facts.unknown += 1,
+                Err(problem) => facts.problems.push(problem),
+            },
+        });
         facts
     }
 
-    fn read_map(&self, map: &ObjId, bucket: Option<u64>, facts: &mut Facts) {
+    /// Its entries as bytes: what [`digest::read`] makes [`Doc::facts`] of. Linear in its size.
+    pub fn digest(&self) -> Vec<u8> {
+        let mut writer = digest::Writer::new();
+        // What isn't bytes is of a later metaopt, and reads as unknown either way.
+        self.each_entry(&mut |bucket, key, value| writer.entry(bucket, key, value.unwrap_or(digest::NOT_BYTES)));
+        writer.done()
+    }
+
+    /// Entries but markers: bucket, key, bytes (none where the value is no bytes).
+    fn each_entry(&self, take: &mut dyn FnMut(Option<u64>, &str, Option<&[u8]>)) {
+        self.read_map(&ROOT, None, take);
+    }
+
+    fn read_map(&self, map: &ObjId, bucket: Option<u64>, take: &mut dyn FnMut(Option<u64>, &str, Option<&[u8]>)) {
         for item in self.replica.map_range(map, ..) {
             let key = item.key.as_ref();
             if bucket.is_none() && is_marker(key) {
@@ -336,19 +357,12 @@ impl Doc {
             if let Some(number) = codec::bucket_of(key).filter(|_| bucket.is_none()) {
                 for (value, inner) in self.replica.get_all(map, key).unwrap_or_default() {
                     if value.is_object() {
-                        self.read_map(&inner, Some(number), facts);
+                        self.read_map(&inner, Some(number), take);
                     }
                 }
                 continue;
             }
-            match self.smallest(map, key) {
-                None => facts.unknown += 1,
-                Some(bytes) => match codec::decode(&self.id, bucket, key, &bytes) {
-                    Ok(Some(fact)) => facts.facts.push(fact),
-                    Ok(None) => facts.unknown += 1,
-                    Err(problem) => facts.problems.push(problem),
-                },
-            }
+            take(bucket, key, self.smallest(map, key).as_deref());
         }
     }
 

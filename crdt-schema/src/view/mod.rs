@@ -3,18 +3,22 @@
 //! Law (tested): folding a set of facts in any order, with any duplicates, gives the same view.
 
 pub mod cluster;
+pub mod pool;
 pub mod study;
+pub mod trace;
 pub mod trial;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use cluster::{ClusterView, NodeView};
-pub use study::StudyView;
+pub use pool::{Pool, Row};
+pub use study::{StudyView, Trials};
+pub use trace::Trace;
 pub use trial::{AttemptView, RetryPolicy, TrialView};
 
 use crate::{
-    StudyId, TrialId,
-    facts::{Fact, StudyFact, TrialFact},
+    NodeId, StudyId, TrialId,
+    facts::{Fact, MetricChunk, StudyFact, TrialFact},
 };
 
 /// Everything a node knows.
@@ -24,7 +28,8 @@ pub struct World {
     pub cluster: ClusterView,
     studies: BTreeMap<StudyId, StudyView>,
     homes: HashMap<TrialId, StudyId>,
-    labels: HashMap<String, Vec<TrialId>>,
+    /// Nodes that proposed a trial: a label names one of them, and a counter.
+    proposers: BTreeSet<NodeId>,
     early: BTreeMap<StudyId, Vec<Fact>>,
 }
 
@@ -68,9 +73,42 @@ impl World {
         Some((study, study.trial(id)?))
     }
 
-    /// Trials with this label, in the order in which they were learnt.
+    /// Trials with this label: `NAME-COUNTER`, where several nodes may bear or have borne the name.
     pub fn labelled(&self, label: &str) -> Vec<(&StudyView, &TrialView)> {
-        self.labels.get(label).into_iter().flatten().filter_map(|id| self.trial(id)).collect()
+        let Some((name, counter)) = label.rsplit_once('-').and_then(|(name, n)| Some((name, n.parse().ok()?))) else {
+            return Vec::new();
+        };
+        let found = self.proposers.iter().filter_map(|node| self.trial(&TrialId::mint(node, counter)));
+        found.filter(|(_, trial)| *trial.spec.node_name == *name && trial.label() == label).collect()
+    }
+
+    /// Folds many facts, in whatever order they are: about as fast as they can be read.
+    pub fn fold_all(&mut self, mut facts: Vec<Fact>) {
+        // Trials in canonical order, and before what is said of them: then nothing is moved or kept for later.
+        facts.sort_by_cached_key(|fact| match fact {
+            Fact::Cluster(_) | Fact::Study(_, StudyFact::Defined(_)) => (0, None),
+            Fact::Study(..) => (1, None),
+            Fact::Trial(_, place, TrialFact::Proposed(spec)) => (2, Some((spec.at.clone(), place.id.clone()))),
+            Fact::Trial(..) => (3, None),
+            Fact::Metric(..) => (4, None),
+        });
+        for fact in &facts {
+            self.fold(fact);
+        }
+    }
+
+    /// Lets the points of ended attempts' curves go, except those of trials that `keep` names: the caller knows that
+    /// they are on disk. Gives the trials whose points went.
+    pub fn cool(&mut self, study: &StudyId, keep: &dyn Fn(&TrialId) -> bool) -> Vec<TrialId> {
+        self.studies.get_mut(study).map(|s| s.cool(keep)).unwrap_or_default()
+    }
+
+    /// Reads the points of what `node` executed of a trial back into memory: `chunks` must hold all of them.
+    pub fn warm(&mut self, trial: &TrialId, node: &NodeId, chunks: &[&MetricChunk]) {
+        let study = self.homes.get(trial).and_then(|home| self.studies.get_mut(home));
+        if let Some(study) = study {
+            study.warm(trial, node, chunks);
+        }
     }
 
     /// Folds one fact.
@@ -105,10 +143,11 @@ impl World {
             Fact::Trial(id, place, body) => match self.studies.get_mut(id) {
                 Some(study) if study.deleted => Touched::Nothing,
                 Some(study) => {
-                    if let (TrialFact::Proposed(_), Some(i)) = (body, study.fold_trial(place, body)) {
-                        let trial = &study.trials()[i];
-                        self.homes.insert(place.id.clone(), id.clone());
-                        self.labels.entry(trial.label()).or_default().push(place.id.clone());
+                    if study.fold_trial(place, body) {
+                        self.homes.insert(place.id.clone(), study.id.clone());
+                        if !self.proposers.contains(&place.node) {
+                            self.proposers.insert(place.node.clone());
+                        }
                     }
                     Touched::Trial(id.clone(), place.id.clone())
                 }
@@ -135,7 +174,6 @@ impl World {
         let Some(study) = self.studies.get_mut(id) else { return };
         for trial in study.trials() {
             self.homes.remove(&trial.place.id);
-            self.labels.remove(&trial.label());
         }
         study.clear();
     }

@@ -1,13 +1,16 @@
 //! One study as its facts make it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::trial::{RetryPolicy, TrialView};
+use super::{
+    pool::Pool,
+    trial::{RetryPolicy, TrialView},
+};
 use crate::{
-    Lamport, NodeId, StudyId, TrialId,
+    Lamport, NodeId, Stamp, StudyId, TrialId,
     facts::{MetricChunk, StudyFact, TrialFact},
     space::Space,
     study::{Budget, StudyEdit, StudyRecord, StudyState},
@@ -44,12 +47,75 @@ pub struct StudyView {
     pub deleted: bool,
     /// Why edits of the space could not all be merged, if so.
     pub space_conflict: Option<String>,
+    /// In the order in which they were learnt, so that none ever moves.
     trials: Vec<TrialView>,
-    index: HashMap<TrialId, usize>,
+    /// Their canonical order.
+    order: Vec<u32>,
+    index: HashMap<TrialId, u32>,
+    /// Those that can be claimed.
+    waiting: BTreeSet<(Stamp, TrialId)>,
+    /// Those whose ended attempts have points in memory.
+    warm: BTreeSet<u32>,
+    best: Option<u32>,
     counts: [u64; 8],
     imported: u64,
     edits: BTreeMap<(Lamport, u8, NodeId, String), StudyEdit>,
     early: BTreeMap<TrialId, Vec<Early>>,
+    pool: Pool,
+}
+
+/// A study's trials in canonical order.
+#[derive(Clone, Copy)]
+pub struct Trials<'a>(&'a StudyView);
+
+impl<'a> Trials<'a> {
+    /// First to last.
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = &'a TrialView> + ExactSizeIterator {
+        self.0.order.iter().map(move |&i| &self.0.trials[i as usize])
+    }
+
+    /// From position `from` on.
+    pub fn from(self, from: usize) -> impl DoubleEndedIterator<Item = &'a TrialView> + ExactSizeIterator {
+        self.0.order[from.min(self.0.order.len())..].iter().map(move |&i| &self.0.trials[i as usize])
+    }
+
+    /// How many.
+    pub fn len(self) -> usize {
+        self.0.order.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.0.order.is_empty()
+    }
+
+    /// How many stand before the place that a stamp and an ID have in the order.
+    pub fn before(self, key: (&Stamp, &TrialId)) -> usize {
+        self.0.order.partition_point(|&i| self.0.trials[i as usize].key() < key)
+    }
+}
+
+impl<'a> IntoIterator for Trials<'a> {
+    type Item = &'a TrialView;
+    type IntoIter = Box<dyn Iterator<Item = &'a TrialView> + 'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.iter())
+    }
+}
+
+impl std::ops::Index<usize> for Trials<'_> {
+    type Output = TrialView;
+
+    fn index(&self, position: usize) -> &TrialView {
+        &self.0.trials[self.0.order[position] as usize]
+    }
+}
+
+impl std::fmt::Debug for Trials<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 impl StudyView {
@@ -66,11 +132,16 @@ impl StudyView {
             deleted: false,
             space_conflict: None,
             trials: Vec::new(),
+            order: Vec::new(),
             index: HashMap::new(),
+            waiting: BTreeSet::new(),
+            warm: BTreeSet::new(),
+            best: None,
             counts: [0; 8],
             imported: 0,
             edits: BTreeMap::new(),
             early: BTreeMap::new(),
+            pool: Pool::default(),
             record,
         };
         study.derive();
@@ -78,13 +149,23 @@ impl StudyView {
     }
 
     /// In canonical order.
-    pub fn trials(&self) -> &[TrialView] {
-        &self.trials
+    pub fn trials(&self) -> Trials<'_> {
+        Trials(self)
+    }
+
+    /// A trial's position in canonical order; it may rise when others are learnt of.
+    pub fn number(&self, trial: &TrialView) -> u64 {
+        self.trials().before(trial.key()) as u64
+    }
+
+    /// The oldest trial that can be claimed.
+    pub fn next_waiting(&self) -> Option<&TrialView> {
+        self.waiting.first().and_then(|(_, id)| self.trial(id))
     }
 
     /// By ID.
     pub fn trial(&self, id: &TrialId) -> Option<&TrialView> {
-        self.index.get(id).map(|&i| &self.trials[i])
+        self.index.get(id).map(|&i| &self.trials[i as usize])
     }
 
     /// How many are in `state`.
@@ -135,17 +216,32 @@ impl StudyView {
 
     /// The best feasible complete trial of a single-objective study; ties go to the earlier one.
     pub fn best(&self) -> Option<&TrialView> {
-        if self.record.def.objectives.len() != 1 {
-            return None;
-        }
-        let mut best: Option<(f64, &TrialView)> = None;
-        for trial in self.trials.iter().filter(|t| t.state == TrialState::Complete) {
-            let Some(cost) = self.costs(trial).map(|c| c[0]) else { continue };
-            if best.is_none_or(|(b, _)| cost < b) && self.violation(trial) <= 0.0 {
-                best = Some((cost, trial));
-            }
-        }
-        best.map(|(_, trial)| trial)
+        self.best.map(|i| &self.trials[i as usize])
+    }
+
+    /// What makes a trial better than another: its cost, then being earlier; none where it can't be best.
+    fn merit<'a>(&self, trial: &'a TrialView) -> Option<(f64, (&'a Stamp, &'a TrialId))> {
+        let one = self.record.def.objectives.len() == 1 && trial.state == TrialState::Complete;
+        let cost = one.then(|| self.costs(trial)).flatten()?[0];
+        // Zero added: a negative zero is no better than the other one.
+        (!cost.is_nan() && self.violation(trial) <= 0.0).then(|| (cost + 0.0, trial.key()))
+    }
+
+    /// Trial `i` has changed.
+    fn judge(&mut self, i: u32) {
+        let merit = |i: u32| self.merit(&self.trials[i as usize]);
+        let better = |a: u32, b: u32| match (merit(a), merit(b)) {
+            (Some(a), Some(b)) => a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).is_lt(),
+            (a, b) => a.is_some() && b.is_none(),
+        };
+        self.best = match self.best {
+            // It may have lost its place to any of them.
+            Some(best) if best == i => (0..self.trials.len() as u32)
+                .filter(|&i| merit(i).is_some())
+                .reduce(|best, i| if better(i, best) { i } else { best }),
+            Some(best) => Some(if better(i, best) { i } else { best }),
+            None => merit(i).map(|_| i),
+        };
     }
 
     pub(super) fn fold_study(&mut self, fact: &StudyFact) {
@@ -165,78 +261,110 @@ impl StudyView {
         self.derive();
     }
 
-    /// Returns the trial's position where the fact could be folded.
-    pub(super) fn fold_trial(&mut self, place: &Place, fact: &TrialFact) -> Option<usize> {
+    /// True: a trial is new.
+    pub(super) fn fold_trial(&mut self, place: &Place, fact: &TrialFact) -> bool {
         if let TrialFact::Proposed(spec) = fact {
             if self.index.contains_key(&place.id) {
-                return None;
+                return false;
             }
-            let trial = TrialView::new(place.clone(), spec.clone());
-            self.imported += u64::from(spec.imported_as.is_some());
+            let trial = TrialView::new(place, spec, &mut self.pool);
+            self.imported += u64::from(trial.imported_as().is_some());
             self.counts[trial.state as usize] += 1;
             let i = self.insert(trial);
             for early in self.early.remove(&place.id).unwrap_or_default() {
                 match early {
-                    Early::Trial(fact) => self.update(i, |t, p| t.fold(&fact, p)),
-                    Early::Metric(chunk) => self.update(i, |t, p| t.fold_metric(&chunk, p)),
+                    Early::Trial(fact) => self.update(i, |t, p, pool| t.fold(&fact, p, pool)),
+                    Early::Metric(chunk) => self.update(i, |t, p, pool| t.fold_metric(&chunk, p, pool)),
                 }
             }
-            return Some(i);
+            return true;
         }
         match self.index.get(&place.id).copied() {
-            Some(i) => {
-                self.update(i, |t, p| t.fold(fact, p));
-                Some(i)
-            }
-            None => {
-                self.early.entry(place.id.clone()).or_default().push(Early::Trial(fact.clone()));
-                None
-            }
+            Some(i) => self.update(i, |t, p, pool| t.fold(fact, p, pool)),
+            None => self.early.entry(place.id.clone()).or_default().push(Early::Trial(fact.clone())),
+        }
+        false
+    }
+
+    pub(super) fn fold_metric(&mut self, chunk: &MetricChunk) {
+        match self.index.get(&chunk.trial).copied() {
+            Some(i) => self.update(i, |t, p, pool| t.fold_metric(chunk, p, pool)),
+            None => self.early.entry(chunk.trial.clone()).or_default().push(Early::Metric(chunk.clone())),
         }
     }
 
-    pub(super) fn fold_metric(&mut self, chunk: &MetricChunk) -> Option<usize> {
-        match self.index.get(&chunk.trial).copied() {
-            Some(i) => {
-                let policy = self.policy();
-                self.trials[i].fold_metric(chunk, policy);
-                Some(i)
+    /// Lets the points of ended attempts go, except those of trials that `keep` names.
+    pub(super) fn cool(&mut self, keep: &dyn Fn(&TrialId) -> bool) -> Vec<TrialId> {
+        let mut cooled = Vec::new();
+        for i in std::mem::take(&mut self.warm) {
+            let trial = &mut self.trials[i as usize];
+            if keep(&trial.place.id) {
+                self.warm.insert(i);
+            } else if trial.cool() {
+                cooled.push(trial.place.id.clone());
             }
-            None => {
-                self.early.entry(chunk.trial.clone()).or_default().push(Early::Metric(chunk.clone()));
-                None
-            }
+        }
+        cooled
+    }
+
+    /// Reads the points of what `chunk.node` executed of one trial back into memory: `chunks` must be all there are.
+    pub(super) fn warm(&mut self, trial: &TrialId, node: &NodeId, chunks: &[&MetricChunk]) {
+        let Some(i) = self.index.get(trial).copied() else { return };
+        self.update(i, |t, _, _| t.warm(node));
+        for chunk in chunks.iter().filter(|c| c.trial == *trial && c.node == *node) {
+            self.update(i, |t, p, pool| t.fold_metric(chunk, p, pool));
         }
     }
 
     /// Drops all trials; the record and its tombstone stay.
     pub(super) fn clear(&mut self) {
         self.trials.clear();
+        self.order.clear();
         self.index.clear();
+        self.waiting.clear();
+        self.warm.clear();
+        self.best = None;
         self.early.clear();
         self.counts = [0; 8];
         self.imported = 0;
+        self.pool = Pool::default();
     }
 
-    fn update(&mut self, i: usize, f: impl FnOnce(&mut TrialView, RetryPolicy)) {
+    fn update(&mut self, i: u32, f: impl FnOnce(&mut TrialView, RetryPolicy, &mut Pool)) {
         let policy = self.policy();
-        let trial = &mut self.trials[i];
-        self.counts[trial.state as usize] -= 1;
-        f(trial, policy);
-        self.counts[trial.state as usize] += 1;
+        let trial = &mut self.trials[i as usize];
+        let before = trial.state;
+        f(trial, policy, &mut self.pool);
+        let after = trial.state;
+        self.counts[before as usize] -= 1;
+        self.counts[after as usize] += 1;
+        if before != after {
+            let key = (trial.spec.at.clone(), trial.place.id.clone());
+            if before == TrialState::Waiting {
+                self.waiting.remove(&key);
+            }
+            if after == TrialState::Waiting {
+                self.waiting.insert(key);
+            }
+        }
+        if after != TrialState::Running && trial.attempts.iter().any(|a| !a.curve.is_empty() && a.curve.is_warm()) {
+            self.warm.insert(i);
+        }
+        if before == TrialState::Complete || after == TrialState::Complete {
+            self.judge(i);
+        }
     }
 
-    fn insert(&mut self, trial: TrialView) -> usize {
-        let key = |t: &TrialView| (t.spec.at.clone(), t.place.id.clone());
-        let i = match self.trials.last() {
-            Some(last) if key(last) > key(&trial) => self.trials.partition_point(|t| key(t) < key(&trial)),
-            _ => self.trials.len(),
+    fn insert(&mut self, trial: TrialView) -> u32 {
+        let i = self.trials.len() as u32;
+        let at = match self.order.last() {
+            Some(&last) if self.trials[last as usize].key() > trial.key() => self.trials().before(trial.key()),
+            _ => self.order.len(),
         };
-        self.trials.insert(i, trial);
-        for (n, trial) in self.trials.iter_mut().enumerate().skip(i) {
-            trial.number = n as u64;
-            self.index.insert(trial.place.id.clone(), n);
-        }
+        self.order.insert(at, i);
+        self.index.insert(trial.place.id.clone(), i);
+        self.waiting.insert((trial.spec.at.clone(), trial.place.id.clone()));
+        self.trials.push(trial);
         i
     }
 

@@ -1,16 +1,26 @@
 //! One trial as its facts make it. The law: every derived field is a pure function of the *set* of facts.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::{
+    pool::{Pool, Row},
+    trace::Trace,
+};
 use crate::{
-    AttemptNo, Lamport, NodeId,
+    AttemptNo, Lamport, NodeId, Stamp, TrialId,
     facts::{MetricChunk, TrialFact},
     stamp::WallMs,
     study::RunSpec,
-    trial::{Claim, End, MAX_MACHINE_RETRIES, Outcome, Place, Point, Reason, TrialEdit, TrialSpec, TrialState, Values},
+    trial::{
+        Claim, End, MAX_MACHINE_RETRIES, Outcome, Place, Point, Proposer, Reason, TrialEdit, TrialSpec, TrialState,
+        Values,
+    },
 };
 
 /// One execution of a trial by one holder.
@@ -25,9 +35,9 @@ pub struct AttemptView {
     /// What the holder (or who gave it up) recorded as its end.
     pub end: Option<End>,
     /// What the script itself told, if that came before or after `end`.
-    pub told: Option<End>,
-    /// The curve, by step.
-    pub curve: Vec<Point>,
+    pub told: Option<Box<End>>,
+    /// The curve.
+    pub curve: Trace,
 }
 
 impl AttemptView {
@@ -46,19 +56,7 @@ impl AttemptView {
 
     /// The last reported step; 0: none.
     pub fn last_step(&self) -> u64 {
-        self.curve.last().map_or(0, |p| p.step).max(self.end.as_ref().map_or(0, |e| e.last_step))
-    }
-
-    /// The point at `step`, if reported.
-    pub fn point(&self, step: u64) -> Option<&Point> {
-        self.curve.binary_search_by_key(&step, |p| p.step).ok().map(|i| &self.curve[i])
-    }
-
-    fn insert(&mut self, point: &Point) {
-        // One holder writes each (attempt, step) once; the first in step order wins should a document say otherwise.
-        if let Err(i) = self.curve.binary_search_by_key(&point.step, |p| p.step) {
-            self.curve.insert(i, point.clone());
-        }
+        self.curve.last_step().max(self.end.as_ref().map_or(0, |e| e.last_step))
     }
 }
 
@@ -87,42 +85,104 @@ pub struct TrialView {
     /// Where it is written.
     pub place: Place,
     /// What it is.
-    pub spec: TrialSpec,
-    /// Position in the study's canonical order.
-    pub number: u64,
+    pub spec: SpecView,
     /// By (attempt, holder).
     pub attempts: Vec<AttemptView>,
     /// Derived.
     pub state: TrialState,
     /// Index into `attempts` of the counted result.
     pub counted: Option<usize>,
-    /// Free text.
-    pub note: String,
-    /// Free attributes, edits applied.
-    pub user_attrs: IndexMap<String, Value>,
+    rare: Option<Box<Rare>>,
+}
+
+/// A [`TrialSpec`] in less memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpecView {
+    /// The proposing node's name when it proposed.
+    pub node_name: Arc<str>,
+    /// The proposing node's counter over all studies.
+    pub counter: u64,
+    /// When it was proposed.
+    pub at: Stamp,
+    /// The configuration.
+    pub params: Row,
+    /// Who chose it.
+    pub by: Proposer,
+}
+
+/// What few trials have.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Rare {
+    imported_as: Option<String>,
+    given_attrs: IndexMap<String, Value>,
+    note: String,
+    user_attrs: IndexMap<String, Value>,
     edits: BTreeMap<(Lamport, NodeId, String), TrialEdit>,
 }
 
+/// That of trials that have none of it.
+static NOTHING_RARE: LazyLock<Rare> = LazyLock::new(Rare::default);
+
 impl TrialView {
     /// A trial just proposed.
-    pub fn new(place: Place, spec: TrialSpec) -> Self {
-        let user_attrs = spec.user_attrs.clone();
+    pub(super) fn new(place: &Place, spec: &TrialSpec, pool: &mut Pool) -> Self {
+        let rare = (spec.imported_as.is_some() || !spec.user_attrs.is_empty()).then(|| {
+            Box::new(Rare {
+                imported_as: spec.imported_as.clone(),
+                given_attrs: spec.user_attrs.clone(),
+                user_attrs: spec.user_attrs.clone(),
+                ..Rare::default()
+            })
+        });
+        let by = match &spec.by {
+            Proposer::Sampler { name, seed, slot, draw, saw } => {
+                Proposer::Sampler { name: pool.text(name), seed: *seed, slot: *slot, draw: *draw, saw: *saw }
+            }
+            other => other.clone(),
+        };
         Self {
-            place,
-            spec,
-            number: 0,
+            place: Place { id: place.id.clone(), node: pool.node(&place.node), seq: place.seq },
+            spec: SpecView {
+                node_name: pool.text(&spec.node_name),
+                counter: spec.counter,
+                at: pool.stamp(&spec.at),
+                params: pool.row(&spec.params),
+                by,
+            },
             attempts: Vec::new(),
             state: TrialState::Waiting,
             counted: None,
-            note: String::new(),
-            user_attrs,
-            edits: BTreeMap::new(),
+            rare,
         }
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&NOTHING_RARE)
     }
 
     /// What people type.
     pub fn label(&self) -> String {
         format!("{}-{}", self.spec.node_name, self.spec.counter)
+    }
+
+    /// Its place in the canonical order.
+    pub fn key(&self) -> (&Stamp, &TrialId) {
+        (&self.spec.at, &self.place.id)
+    }
+
+    /// The identity with which it was imported.
+    pub fn imported_as(&self) -> Option<&str> {
+        self.rare().imported_as.as_deref()
+    }
+
+    /// Free text.
+    pub fn note(&self) -> &str {
+        &self.rare().note
+    }
+
+    /// Free attributes, edits applied.
+    pub fn user_attrs(&self) -> &IndexMap<String, Value> {
+        &self.rare().user_attrs
     }
 
     /// The attempt with this number and holder.
@@ -161,11 +221,8 @@ impl TrialView {
         if !matches!(self.state, TrialState::Pruned | TrialState::Paused) {
             return Values::new();
         }
-        let mut values = Values::new();
-        for point in self.shown().into_iter().flat_map(|a| &a.curve) {
-            values.extend(point.values.iter().filter_map(|(k, v)| Some((k.clone(), (*v)?))));
-        }
-        values
+        let last = self.shown().into_iter().flat_map(|a| a.curve.last());
+        last.filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
     /// Why its shown attempt ended; none while it is open.
@@ -203,26 +260,53 @@ impl TrialView {
         self.end().map(|e| e.at.ms)
     }
 
-    /// All known points of its curve, later attempts over earlier ones, by step.
-    pub fn curve(&self) -> Vec<&Point> {
-        let mut steps: BTreeMap<u64, &Point> = BTreeMap::new();
-        for attempt in &self.attempts {
-            steps.extend(attempt.curve.iter().map(|p| (p.step, p)));
+    /// All known points of its curve, later attempts over earlier ones, by step; those of resting curves are not known
+    /// here (see [`TrialView::is_warm`]).
+    pub fn curve(&self) -> Vec<Point> {
+        let counted = self.counted.map(|i| &self.attempts[i]);
+        let mut traces = self.attempts.iter().filter(|a| !a.curve.is_empty()).chain(counted).map(|a| &a.curve);
+        match (traces.next(), traces.next()) {
+            (Some(only), None) => only.points().collect(),
+            _ => {
+                let all = self.attempts.iter().chain(counted);
+                let steps: BTreeMap<u64, Point> = all.flat_map(|a| a.curve.points()).map(|p| (p.step, p)).collect();
+                steps.into_values().collect()
+            }
         }
-        if let Some(i) = self.counted {
-            steps.extend(self.attempts[i].curve.iter().map(|p| (p.step, p)));
+    }
+
+    /// Whether all points of all its attempts are in memory.
+    pub fn is_warm(&self) -> bool {
+        self.attempts.iter().all(|a| a.curve.is_warm())
+    }
+
+    /// A copy in which the curves that `chunks` belong to are in memory: `chunks` must be all there are of them.
+    #[must_use]
+    pub fn warmed(&self, chunks: &[&MetricChunk]) -> Self {
+        let mut copy = self.clone();
+        copy.attempts.iter_mut().for_each(|a| a.curve.warm());
+        let mut pool = Pool::default();
+        for chunk in chunks.iter().filter(|c| c.trial == self.place.id) {
+            copy.points(chunk, &mut pool);
         }
-        steps.into_values().collect()
+        copy
+    }
+
+    fn points(&mut self, chunk: &MetricChunk, pool: &mut Pool) {
+        let attempt = self.at(chunk.attempt, &chunk.node, pool);
+        for point in &chunk.points {
+            attempt.curve.insert(point, pool);
+        }
     }
 
     /// Last edit that pauses or resumes it.
     fn freeze_edit(&self) -> Option<&TrialEdit> {
-        self.edits.values().rev().find(|e| matches!(e, TrialEdit::Pause { .. } | TrialEdit::Resume { .. }))
+        self.rare().edits.values().rev().find(|e| matches!(e, TrialEdit::Pause { .. } | TrialEdit::Resume { .. }))
     }
 
     /// A person asked to end it, after the last retry.
     pub fn cancel_wanted(&self) -> bool {
-        self.edits.values().rev().find(|e| matches!(e, TrialEdit::Cancel | TrialEdit::Retry { .. }))
+        self.rare().edits.values().rev().find(|e| matches!(e, TrialEdit::Cancel | TrialEdit::Retry { .. }))
             == Some(&TrialEdit::Cancel)
     }
 
@@ -231,34 +315,54 @@ impl TrialView {
         matches!(self.freeze_edit(), Some(TrialEdit::Pause { .. }))
     }
 
-    pub(super) fn fold(&mut self, fact: &TrialFact, policy: RetryPolicy) {
+    pub(super) fn fold(&mut self, fact: &TrialFact, policy: RetryPolicy, pool: &mut Pool) {
         match fact {
             TrialFact::Proposed(_) => {}
-            TrialFact::Claimed { attempt, node, claim } => self.at(*attempt, node).claim = Some(claim.clone()),
-            TrialFact::Ended { attempt, node, end } => self.at(*attempt, node).end = Some(end.clone()),
-            TrialFact::Told { attempt, node, end } => self.at(*attempt, node).told = Some(end.clone()),
+            TrialFact::Claimed { attempt, node, claim } => {
+                let at = pool.stamp(&claim.at);
+                self.at(*attempt, node, pool).claim = Some(Claim { at, ..claim.clone() });
+            }
+            TrialFact::Ended { attempt, node, end } => {
+                let end = shared(end, pool);
+                self.at(*attempt, node, pool).end = Some(end);
+            }
+            TrialFact::Told { attempt, node, end } => {
+                let end = shared(end, pool);
+                self.at(*attempt, node, pool).told = Some(Box::new(end));
+            }
             TrialFact::Edited { lamport, by, edit } => self.edit(*lamport, by, edit),
         }
         self.derive(policy);
     }
 
-    pub(super) fn fold_metric(&mut self, chunk: &MetricChunk, policy: RetryPolicy) {
+    pub(super) fn fold_metric(&mut self, chunk: &MetricChunk, policy: RetryPolicy, pool: &mut Pool) {
         let known = self.attempts.len();
-        let attempt = self.at(chunk.attempt, &chunk.node);
-        for point in &chunk.points {
-            attempt.insert(point);
-        }
+        self.points(chunk, pool);
         if self.attempts.len() != known {
             self.derive(policy);
         }
     }
 
-    fn at(&mut self, attempt: AttemptNo, node: &NodeId) -> &mut AttemptView {
+    /// Lets the points of ended attempts go; false: there were none to let go.
+    pub(super) fn cool(&mut self) -> bool {
+        let ended = |a: &&mut AttemptView| a.end.is_some() && a.curve.is_warm() && !a.curve.is_empty();
+        self.attempts.iter_mut().filter(ended).map(|a| a.curve.cool()).count() > 0
+    }
+
+    /// Makes room for the points of what `node` executed.
+    pub(super) fn warm(&mut self, node: &NodeId) {
+        self.attempts.iter_mut().filter(|a| a.node == *node).for_each(|a| a.curve.warm());
+    }
+
+    fn at(&mut self, attempt: AttemptNo, node: &NodeId, pool: &mut Pool) -> &mut AttemptView {
         let i = match self.attempts.binary_search_by(|a| (a.attempt, &a.node).cmp(&(attempt, node))) {
             Ok(i) => i,
             Err(i) => {
-                let new =
-                    AttemptView { attempt, node: node.clone(), claim: None, end: None, told: None, curve: Vec::new() };
+                let node = pool.node(node);
+                let new = AttemptView { attempt, node, claim: None, end: None, told: None, curve: Trace::default() };
+                if self.attempts.is_empty() {
+                    self.attempts.reserve_exact(1); // most trials have one
+                }
                 self.attempts.insert(i, new);
                 self.counted = None; // indices moved; derive() sets it again
                 i
@@ -268,20 +372,17 @@ impl TrialView {
     }
 
     fn edit(&mut self, lamport: Lamport, by: &NodeId, edit: &TrialEdit) {
-        self.edits.insert((lamport, by.clone(), format!("{edit:?}")), edit.clone());
-        self.note = self
-            .edits
-            .values()
-            .rev()
-            .find_map(|e| if let TrialEdit::Note(n) = e { Some(n.clone()) } else { None })
-            .unwrap_or_default();
-        self.user_attrs = self.spec.user_attrs.clone();
-        for edit in self.edits.values() {
+        let rare = self.rare.get_or_insert_default();
+        rare.edits.insert((lamport, by.clone(), format!("{edit:?}")), edit.clone());
+        let last = rare.edits.values().rev().find_map(|e| if let TrialEdit::Note(n) = e { Some(n) } else { None });
+        rare.note = last.cloned().unwrap_or_default();
+        rare.user_attrs.clone_from(&rare.given_attrs);
+        for edit in rare.edits.values() {
             if let TrialEdit::UserAttr(key, value) = edit {
                 if value.is_null() {
-                    self.user_attrs.shift_remove(key);
+                    rare.user_attrs.shift_remove(key);
                 } else {
-                    self.user_attrs.insert(key.clone(), value.clone());
+                    rare.user_attrs.insert(key.clone(), value.clone());
                 }
             }
         }
@@ -305,6 +406,7 @@ impl TrialView {
     /// The state of a trial that nobody holds and that has no result.
     fn resting(&self, policy: RetryPolicy) -> TrialState {
         let retried = self
+            .rare()
             .edits
             .values()
             .filter_map(|e| if let TrialEdit::Retry { after } = e { Some(*after) } else { None })
@@ -345,4 +447,9 @@ impl TrialView {
             }
         }
     }
+}
+
+/// An end whose names are shared with others'.
+fn shared(end: &End, pool: &mut Pool) -> End {
+    End { at: pool.stamp(&end.at), values: pool.named(&end.values), ..end.clone() }
 }

@@ -126,7 +126,7 @@ fn study(id: StudyId) -> BoxedStrategy<StudyFact> {
 
 fn spec(counter: u64) -> BoxedStrategy<TrialSpec> {
     let sampler = (name(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>())
-        .prop_map(|(name, seed, slot, draw, saw)| Proposer::Sampler { name, seed, slot, draw, saw });
+        .prop_map(|(name, seed, slot, draw, saw)| Proposer::Sampler { name: name.into(), seed, slot, draw, saw });
     let by = prop_oneof![Just(Proposer::Enqueued), Just(Proposer::Imported), sampler];
     (name(), stamp(), map(json()), by, map(json()), option::of(name()))
         .prop_map(move |(node_name, at, params, by, user_attrs, imported_as)| TrialSpec {
@@ -167,7 +167,7 @@ fn end() -> BoxedStrategy<End> {
             reason,
             detail,
             exit_code,
-            values,
+            values: values.into_iter().collect(),
             at,
             last_step,
             checkpoint_step,
@@ -211,7 +211,7 @@ pub fn fact() -> BoxedStrategy<Fact> {
     });
     let point = (any::<u64>(), map(option::of(finite())), any::<u64>()).prop_map(|(step, values, at)| Point {
         step,
-        values,
+        values: values.into_iter().collect(),
         at,
     });
     let metric = (name(), node_id(), any::<u32>(), name(), any::<u32>(), any::<u32>(), vec(point, 0..4)).prop_map(

@@ -5,7 +5,7 @@ pub mod arbitrary;
 
 use metaopt_schema::{
     ClaimId, DocId, NodeId, Stamp, StudyId, TrialId,
-    docs::{Actor, Doc},
+    docs::{Actor, Doc, digest::read as read_digest},
     facts::{ClusterFact, Fact, Hardware, MetricChunk, NodeEdit, NodeRecord, SlotKind, SlotSpec, StudyFact, TrialFact},
     space::{Domain, Param, Prior, Space},
     study::{
@@ -251,5 +251,7 @@ pub fn all(doc: &Doc) -> Vec<String> {
     let facts = doc.facts();
     assert_eq!(facts.problems, []);
     assert_eq!(facts.unknown, 0);
+    let digest = read_digest(doc.id(), &doc.digest()).expect("a digest that was just made");
+    assert_eq!((digest.facts, digest.unknown), (facts.facts.clone(), 0), "the digest says what the document says");
     bag(facts.facts)
 }

@@ -41,8 +41,6 @@ pub struct Record {
     pub order: u64,
     /// [`crate::hash64`] of its ID.
     pub key: u64,
-    /// Its configuration.
-    pub params: Params,
     /// Its state.
     pub state: RecordState,
     /// Objectives in the study's order, the sign turned so that smaller is better; empty unless complete.
@@ -87,6 +85,7 @@ enum Class {
 #[derive(Clone, Debug)]
 struct Row {
     record: Record,
+    /// None where it doesn't fit the space.
     config: Option<Config>,
     rank: Option<Rank>,
 }
@@ -159,19 +158,15 @@ impl History {
         &self.codec
     }
 
-    /// Adds a record, or replaces the one with its key.
-    pub fn upsert(&mut self, mut record: Record) {
+    /// Adds a record of the configuration `params`, or replaces the one with its key (whose configuration is the same:
+    /// trials never change it).
+    pub fn upsert(&mut self, mut record: Record, params: impl FnOnce() -> Params) {
         record.curve.sort_by_key(|(step, _)| *step);
         record.curve.dedup_by_key(|(step, _)| *step);
-        let old = self.take(record.key);
-        // Encoding is the costly part, and a trial's configuration never changes in practice.
-        let config = match old {
-            Some(old) if old.record.params == record.params => old.config,
-            None => self.codec.encode(&record.params),
-            Some(_) => {
-                self.cursor = Cursor::default();
-                self.codec.encode(&record.params)
-            }
+        let config = match self.take(record.key) {
+            // Encoding is the costly part.
+            Some(old) => old.config,
+            None => self.codec.encode(&params()),
         };
         if let Some(config) = &config {
             *self.known.entry(config.id).or_default() += 1;
@@ -201,7 +196,7 @@ impl History {
         row.record.last_step = row.record.last_step.max(step);
         if row.rank.is_some() {
             let record = row.record.clone();
-            self.upsert(record);
+            self.upsert(record, Params::new);
         }
     }
 

@@ -16,25 +16,27 @@ fn history() -> History {
 }
 
 /// A trial whose cost at step `s` is `cost(s)`, for `steps` steps.
-fn trial(n: u64, state: RecordState, steps: u64, cost: impl Fn(u64) -> f64) -> Record {
+fn trial(n: u64, state: RecordState, steps: u64, cost: impl Fn(u64) -> f64) -> Tried {
     let params = serde_json::from_value(json!({"x": n as f64 / 1000.0})).unwrap();
     let curve: Vec<(u64, f64)> = (1..=steps).map(|s| (s, cost(s))).collect();
     let costs = if state == RecordState::Complete { vec![curve.last().map_or(0.0, |p| p.1)] } else { vec![] };
-    Record { last_step: steps, curve, costs, ..record(n, &params, state, &[]) }
+    let mut tried = record(n, &params, state, &costs);
+    (tried.last_step, tried.curve) = (steps, curve);
+    tried
 }
 
 /// Ten complete trials at levels 0.0 to 0.9, falling towards them.
 fn peers() -> History {
     let mut history = history();
     for n in 0..10 {
-        history.upsert(trial(n, RecordState::Complete, 20, |s| n as f64 / 10.0 + 1.0 / s as f64));
+        history.put(trial(n, RecordState::Complete, 20, |s| n as f64 / 10.0 + 1.0 / s as f64));
     }
     history
 }
 
-fn verdict(rule: &dyn Rule, mut history: History, own: Record, step: u64) -> Verdict {
+fn verdict(rule: &dyn Rule, mut history: History, own: Tried, step: u64) -> Verdict {
     let key = own.key;
-    history.upsert(own);
+    history.put(own);
     rule.decide(&history, key, step)
 }
 
@@ -74,12 +76,13 @@ fn rules_decide_alike_whatever_the_order_of_records_and_survive_odd_numbers() {
             let own = trial(50, RecordState::Pending, 15, |_| cost);
             let mut backwards = history();
             let forwards = peers();
-            let mut records: Vec<Record> = forwards.records().cloned().collect();
+            let tried = |r: &Record| Tried { record: r.clone(), params: trial(0, r.state, 0, |_| 0.0).params };
+            let mut records: Vec<Tried> = forwards.records().map(tried).collect();
             records.push(trial(60, RecordState::Complete, 20, |_| f64::NAN));
             records.push(trial(61, RecordState::Complete, 20, |_| f64::NEG_INFINITY));
             let mut one = history();
-            records.iter().for_each(|r| one.upsert(r.clone()));
-            records.iter().rev().for_each(|r| backwards.upsert(r.clone()));
+            records.iter().for_each(|r| one.put(r.clone()));
+            records.iter().rev().for_each(|r| backwards.put(r.clone()));
             assert_eq!(
                 verdict(rule.as_ref(), one, own.clone(), 15),
                 verdict(rule.as_ref(), backwards, own, 15),
@@ -126,7 +129,7 @@ fn the_median_rule_waits_for_trials_peers_and_steps() {
     assert_eq!(with(json!({}), 21), Verdict::Continue);
     let mut pruned_only = history();
     for n in 0..10 {
-        pruned_only.upsert(trial(n, RecordState::Pruned, 20, |_| 0.0));
+        pruned_only.put(trial(n, RecordState::Pruned, 20, |_| 0.0));
     }
     assert_eq!(verdict(build_rule(json!({"rule": "median"})).as_ref(), pruned_only, bad(5), 5), Verdict::Continue);
 }

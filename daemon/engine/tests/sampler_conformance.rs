@@ -37,7 +37,7 @@ fn after(space: &Space, objectives: usize, outcome: impl Fn(u64) -> (RecordState
             assert_valid(space, &suggestion.params, name);
             assert!(NAMES.contains(&suggestion.sampler) && suggestion.sampler != "auto");
             let (state, costs) = outcome(draw);
-            history.upsert(record(draw, &suggestion.params, state, &costs));
+            history.put(record(draw, &suggestion.params, state, &costs));
         }
         assert_valid(space, &sampler.suggest(&ask(&history, 3, 25)).unwrap().params, name);
     }
@@ -83,7 +83,7 @@ fn the_same_ask_has_the_same_answer_and_the_seed_matters() {
         for draw in 0..30 {
             let first = sampler.suggest(&ask(&history, 5, draw)).unwrap();
             assert_eq!(first, sampler.suggest(&ask(&history.clone(), 5, draw)).unwrap(), "{name}");
-            history.upsert(complete(draw, &first.params, number(&first.params, "lr")));
+            history.put(complete(draw, &first.params, number(&first.params, "lr")));
         }
         let one = sampler.suggest(&ask(&history, 5, 30)).unwrap();
         assert_ne!(one, sampler.suggest(&ask(&history, 6, 30)).unwrap(), "{name} ignores its seed");
@@ -109,7 +109,7 @@ fn a_finite_space_is_walked_exactly_once() {
                     .params;
                 assert_valid(&space, &params, name);
                 assert!(seen.insert(serde_json::to_string(&params).unwrap()), "{name} repeats {params:?}");
-                history.upsert(if results {
+                history.put(if results {
                     complete(draw, &params, number(&params, "a"))
                 } else {
                     record(draw, &params, RecordState::Pending, &[])
@@ -131,7 +131,7 @@ fn enqueued_configurations_are_not_suggested_again() {
             .to_vec();
         for (i, params) in enqueued.iter().enumerate() {
             assert_valid(&space, params, "the test");
-            history.upsert(record(i as u64, params, RecordState::Pending, &[]));
+            history.put(record(i as u64, params, RecordState::Pending, &[]));
         }
         let (drawn, stop) = drain(sampler.as_ref(), &mut history, 1, 100);
         assert_eq!((drawn.len(), stop), (21, Some(Stop::Exhausted)), "{name}");
@@ -160,7 +160,7 @@ fn nodes_that_agree_on_the_members_never_repeat_each_other_blindly() {
         let mut shared = History::new(&space, 1);
         for draw in 0..12 {
             let params = sampler.suggest(&ask(&shared, 9, draw)).unwrap().params;
-            shared.upsert(complete(draw, &params, number(&params, "a")));
+            shared.put(complete(draw, &params, number(&params, "a")));
         }
         let mut all = Vec::new();
         for me in 0..4 {
@@ -168,7 +168,7 @@ fn nodes_that_agree_on_the_members_never_repeat_each_other_blindly() {
             for draw in 0..6 {
                 match sampler.suggest(&as_member(&own, 9, draw, &members, me)) {
                     Ok(suggestion) => {
-                        own.upsert(record(100 + draw, &suggestion.params, RecordState::Pending, &[]));
+                        own.put(record(100 + draw, &suggestion.params, RecordState::Pending, &[]));
                         all.push(serde_json::to_string(&suggestion.params).unwrap());
                     }
                     Err(stop) => assert_eq!(stop, Stop::Wait),
@@ -192,7 +192,7 @@ fn nodes_that_see_each_other_finish_a_finite_space_together() {
         for round in 0..40 {
             for me in 0..3 {
                 if let Ok(s) = sampler.suggest(&as_member(&history, 4, round, &members, me)) {
-                    history.upsert(complete(n, &s.params, number(&s.params, "a")));
+                    history.put(complete(n, &s.params, number(&s.params, "a")));
                     n += 1;
                 }
             }
@@ -212,7 +212,7 @@ fn a_node_waits_for_cells_that_are_not_its_own() {
         let mut draws = 0;
         let stop = loop {
             match sampler.suggest(&as_member(&history, 4, draws, &members, 0)) {
-                Ok(s) => history.upsert(record(draws, &s.params, RecordState::Pending, &[])),
+                Ok(s) => history.put(record(draws, &s.params, RecordState::Pending, &[])),
                 Err(stop) => break stop,
             }
             draws += 1;
@@ -241,16 +241,16 @@ proptest! {
             if draw % 7 == 0 { r.violation = 1.0 + draw as f64 }
             r.last_step = draw % 4;
             r.curve = vec![(1, draw as f64)];
-            straight.upsert(r.clone());
+            straight.put(r.clone());
             records.push(r);
         }
         for (a, b) in swaps { records.swap(a, b) }
         let mut shuffled = History::new(&space, 1);
         for r in &records {
             // First seen as pending, some of them twice.
-            shuffled.upsert(record(r.order, &r.params, RecordState::Pending, &[]));
+            shuffled.put(record(r.order, &r.params, RecordState::Pending, &[]));
         }
-        for r in records { shuffled.upsert(r) }
+        for r in records { shuffled.put(r) }
         for (name, sampler) in searching() {
             prop_assert_eq!(sampler.suggest(&ask(&straight, seed, 40)), sampler.suggest(&ask(&shuffled, seed, 40)), "{}", name);
         }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use metaopt_engine::{History, Record, RecordState, importance};
+use metaopt_engine::{History, RecordState, importance};
 use metaopt_schema::space::{Params, Space};
 use serde_json::json;
 
@@ -111,8 +111,8 @@ fn scaling_and_shifting_a_metric_changes_no_suggestion() {
         assert_eq!(one, tpe.suggest(&ask(&moved, 8, draw)).unwrap(), "draw {draw}");
         // Whole numbers and powers of two, so that the arithmetic is exact.
         let cost = (number(&one.params, "lr") * 1000.0).round() + number(&one.params, "layers");
-        plain.upsert(complete(draw, &one.params, cost));
-        moved.upsert(complete(draw, &one.params, cost * 4.0 - 1024.0));
+        plain.put(complete(draw, &one.params, cost));
+        moved.put(complete(draw, &one.params, cost * 4.0 - 1024.0));
     }
 }
 
@@ -124,12 +124,12 @@ fn pending_trials_push_the_next_suggestion_away() {
     for draw in 0..40 {
         let params = random.suggest(&ask(&history, 1, draw)).unwrap().params;
         let cost = (x(&params)[0] - 0.3).powi(2);
-        history.upsert(complete(draw, &params, cost));
+        history.put(complete(draw, &params, cost));
     }
     // Many workers are already busy at the best place.
     for n in 0..40 {
         let at: Params = serde_json::from_value(json!({"x0": 0.28 + 0.001 * n as f64})).unwrap();
-        history.upsert(record(1000 + n, &at, RecordState::Pending, &[]));
+        history.put(record(1000 + n, &at, RecordState::Pending, &[]));
     }
     let distance = |liar: bool| {
         let tpe = build("tpe", json!({"constant_liar": liar}));
@@ -149,8 +149,10 @@ fn infeasible_and_failed_regions_are_left() {
             let params = tpe.suggest(&ask(&history, 3, draw)).unwrap().params;
             let at = x(&params)[0];
             // The lowest costs lie where nothing is allowed.
-            history.upsert(if at < 0.5 {
-                Record { violation: 0.5 - at, ..record(draw, &params, state, &[at]) }
+            history.put(if at < 0.5 {
+                let mut tried = record(draw, &params, state, &[at]);
+                tried.violation = 0.5 - at;
+                tried
             } else {
                 complete(draw, &params, at)
             });
@@ -175,7 +177,7 @@ fn several_objectives_approach_the_front() {
             let params = sampler.suggest(&ask(&history, seed, draw)).unwrap().params;
             let at = x(&params);
             let rest = at[1] + at[2];
-            history.upsert(record(
+            history.put(record(
                 draw,
                 &params,
                 RecordState::Complete,
@@ -232,7 +234,7 @@ fn auto_lets_the_model_order_a_space_that_fits_the_budget() {
             if cost == 0.0 {
                 return draw;
             }
-            history.upsert(complete(draw, &params, cost));
+            history.put(complete(draw, &params, cost));
         }
         200
     };
@@ -257,7 +259,7 @@ fn importances_find_the_parameter_that_matters() {
         let cost = (number(&params, "sharp") - 0.4).abs()
             + 0.1 * f64::from(params["kind"] == json!("b"))
             + 0.01 * number(&params, "dull");
-        history.upsert(complete(draw, &params, cost));
+        history.put(complete(draw, &params, cost));
     }
     let found = importance(&space, &history);
     assert_eq!(found[0].0, "sharp");

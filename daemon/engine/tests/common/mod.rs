@@ -15,20 +15,51 @@ pub fn build(name: &str, options: Value) -> Box<dyn Sampler> {
     sampler(&serde_json::from_value(Value::Object(spec)).unwrap()).unwrap()
 }
 
-pub fn record(n: u64, params: &Params, state: RecordState, costs: &[f64]) -> Record {
-    Record {
+/// A record and its configuration.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    pub record: Record,
+    pub params: Params,
+}
+
+impl std::ops::Deref for Tried {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.record
+    }
+}
+
+impl std::ops::DerefMut for Tried {
+    fn deref_mut(&mut self) -> &mut Record {
+        &mut self.record
+    }
+}
+
+pub trait Put {
+    fn put(&mut self, tried: Tried);
+}
+
+impl Put for History {
+    fn put(&mut self, tried: Tried) {
+        self.upsert(tried.record, || tried.params);
+    }
+}
+
+pub fn record(n: u64, params: &Params, state: RecordState, costs: &[f64]) -> Tried {
+    let record = Record {
         order: n,
         key: hash64(&format!("trial {n}")),
-        params: params.clone(),
         state,
         costs: costs.to_vec(),
         violation: 0.0,
         last_step: 0,
         curve: Vec::new(),
-    }
+    };
+    Tried { record, params: params.clone() }
 }
 
-pub fn complete(n: u64, params: &Params, cost: f64) -> Record {
+pub fn complete(n: u64, params: &Params, cost: f64) -> Tried {
     record(n, params, RecordState::Complete, &[cost])
 }
 
@@ -79,7 +110,7 @@ pub fn optimise(sampler: &dyn Sampler, space: &Space, seed: u64, n: u64, f: impl
         let Ok(Suggestion { params, .. }) = sampler.suggest(&ask(&history, seed, draw)) else { break };
         let cost = f(&params);
         best = best.min(cost);
-        history.upsert(complete(draw, &params, cost));
+        history.put(complete(draw, &params, cost));
     }
     best
 }
@@ -90,7 +121,7 @@ pub fn drain(sampler: &dyn Sampler, history: &mut History, seed: u64, cap: u64) 
     for draw in 0..cap {
         match sampler.suggest(&ask(history, seed, draw)) {
             Ok(suggestion) => {
-                history.upsert(record(1000 + draw, &suggestion.params, RecordState::Pending, &[]));
+                history.put(record(1000 + draw, &suggestion.params, RecordState::Pending, &[]));
                 drawn.push(suggestion.params);
             }
             Err(stop) => return (drawn, Some(stop)),
