@@ -6,12 +6,13 @@
 //! A change is stored under (document, actor, seq); a snapshot of a document takes the place of the changes it covers,
 //! in one transaction. What [`Store::commit`] has answered survives any crash.
 
+mod backend;
 mod error;
 mod format;
 mod open;
 // They look at modes and send signals.
 #[cfg(all(test, unix))]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -27,8 +28,9 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable, WriteTransacti
 use format::{CHANGES, FORMAT_KEY, META, SNAPSHOTS};
 use open::DirLock;
 
+pub use backend::{Opener, on_disk};
 pub use error::StoreError;
-pub use open::{DATABASE, LOCK, Opener, on_disk};
+pub use open::{DATABASE, LOCK};
 
 /// Changes after which a document should be snapshotted.
 pub const SNAPSHOT_CHANGES: u64 = 2_000;
@@ -94,6 +96,36 @@ impl Store {
         self.database = None;
         self.database = Some(open::attempt(&self.path, &self.opener)?);
         self.count_tails()
+    }
+
+    /// Moves a database that turned out corrupt while the daemon ran aside (the answer says where) and opens a fresh one,
+    /// to be filled from memory by [`Store::fill`].
+    pub fn begin_again(&mut self, why: &StoreError) -> Result<PathBuf, StoreError> {
+        self.database = None;
+        let aside = open::move_aside(&self.path, why)?;
+        self.database = Some(open::attempt(&self.path, &self.opener)?);
+        self.count_tails()?;
+        Ok(aside)
+    }
+
+    /// Stores whole documents and the daemon's own values, in one transaction, so that a crash leaves all or nothing.
+    pub fn fill(&mut self, docs: &[(DocId, Vec<u8>)], meta: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mut table = transaction.open_table(SNAPSHOTS)?;
+            for (id, bytes) in docs {
+                table.insert(id.to_string().as_str(), bytes.as_slice())?;
+            }
+            let mut table = transaction.open_table(META)?;
+            for (key, value) in meta.iter().filter(|(key, _)| key != FORMAT_KEY) {
+                table.insert(key.as_str(), value.as_slice())?;
+            }
+            Ok(true)
+        })
+    }
+
+    /// Corrupt databases that were moved aside, now or earlier, and still lie in the data directory.
+    pub fn moved_aside(&self) -> Vec<PathBuf> {
+        open::moved_aside(&self.path)
     }
 
     /// Every document.
