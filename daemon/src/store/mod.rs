@@ -16,6 +16,7 @@ pub(crate) mod tests;
 
 use std::{
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -92,8 +93,7 @@ impl Store {
     /// again (committing a change twice is harmless). A corrupt database is an error here: moving it aside would lose
     /// what the running node relies on.
     pub fn reopen(&mut self) -> Result<(), StoreError> {
-        // The old handle first: the file admits one.
-        self.database = None;
+        self.close();
         self.database = Some(open::attempt(&self.path, &self.opener)?);
         self.count_tails()
     }
@@ -101,7 +101,7 @@ impl Store {
     /// Moves a database that turned out corrupt while the daemon ran aside (the answer says where) and opens a fresh one,
     /// to be filled from memory by [`Store::fill`].
     pub fn begin_again(&mut self, why: &StoreError) -> Result<PathBuf, StoreError> {
-        self.database = None;
+        self.close();
         let aside = open::move_aside(&self.path, why)?;
         self.database = Some(open::attempt(&self.path, &self.opener)?);
         self.count_tails()?;
@@ -278,19 +278,33 @@ impl Store {
         Ok(())
     }
 
+    /// Before another opening: the file admits one.
+    fn close(&mut self) {
+        let old = self.database.take();
+        // One whose inner checks failed may fail them again as it goes.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
+    }
+
+    /// A check within redb that fails on damaged pages is a corrupt database, not the end of the node's thread.
+    fn guarded<T>(&self, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let outcome = catch_unwind(AssertUnwindSafe(work))
+            .unwrap_or_else(|_| Err(redb::Error::Corrupted("using it failed an inner check of redb".into())));
+        outcome.map_err(|error| StoreError::redb(&self.path, error))
+    }
+
     fn database(&self) -> Result<&Database, StoreError> {
         self.database.as_ref().ok_or_else(|| StoreError::Closed { path: self.path.clone() })
     }
 
     fn read<T>(&self, work: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
-        let transaction = self.database()?.begin_read().map_err(|error| StoreError::redb(&self.path, error))?;
-        work(&transaction).map_err(|error| StoreError::redb(&self.path, error))
+        let database = self.database()?;
+        self.guarded(|| work(&database.begin_read()?))
     }
 
     /// Runs `work` in a transaction, durable on return; undone where it fails or answers false.
     fn write(&self, work: impl FnOnce(&mut WriteTransaction) -> Result<bool, redb::Error>) -> Result<(), StoreError> {
         let database = self.database()?;
-        let whole = || -> Result<(), redb::Error> {
+        self.guarded(|| {
             let mut transaction = database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
             if work(&mut transaction)? {
@@ -299,8 +313,7 @@ impl Store {
                 transaction.abort()?
             }
             Ok(())
-        };
-        whole().map_err(|error| StoreError::redb(&self.path, error))
+        })
     }
 }
 
