@@ -56,6 +56,9 @@ pub struct Options {
     /// Run jobs although the daemon runs as root
     #[arg(long, env = "METAOPT_ALLOW_ROOT", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true")]
     pub allow_root: Option<bool>,
+    /// Free space on the data directory's disk below which nothing new is started [default: 64MiB, or 1 % of the disk up to 1GiB]
+    #[arg(long, env = "METAOPT_MIN_FREE", value_name = "SIZE")]
+    pub min_free: Option<String>,
     /// End running trials when the daemon is stopped
     #[arg(long, env = "METAOPT_STOP_JOBS", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true")]
     pub stop_jobs: Option<bool>,
@@ -92,6 +95,7 @@ struct File {
     grace: Option<String>,
     pause_grace: Option<String>,
     allow_root: Option<bool>,
+    min_free: Option<String>,
     stop_jobs: Option<bool>,
     log_format: Option<LogFormat>,
 }
@@ -113,6 +117,8 @@ pub struct Config {
     pub grace: Duration,
     /// Before a pause.
     pub pause_grace: Duration,
+    /// Free bytes below which nothing new is started; none: by the disk's size.
+    pub min_free: Option<u64>,
     /// Run jobs as root.
     pub allow_root: bool,
     /// End jobs with the daemon.
@@ -175,12 +181,39 @@ impl Options {
             labels,
             grace: time("grace", self.grace.or(file.grace), 10)?,
             pause_grace: time("pause-grace", self.pause_grace.or(file.pause_grace), 120)?,
+            min_free: match self.min_free.or(file.min_free) {
+                Some(text) => Some(size(&text).with_context(|| format!("--min-free {text}"))?),
+                None => None,
+            },
             allow_root: self.allow_root.or(file.allow_root).unwrap_or(false),
             stop_jobs: self.stop_jobs.or(file.stop_jobs).unwrap_or(false),
             log_format: self.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             unused,
         })
     }
+}
+
+/// `64MiB`, `1.5GiB`, `500MB`, `0`: bytes.
+///
+/// # Errors
+/// Says what a size looks like.
+pub fn size(text: &str) -> Result<u64> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit {
+        "" | "B" => 1.0,
+        "kB" | "KB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "TB" => 1e12,
+        "KiB" => 1024.0,
+        "MiB" => 1_048_576.0,
+        "GiB" => 1_073_741_824.0,
+        "TiB" => 1_099_511_627_776.0,
+        _ => bail!("a size is a number and kB, MB, GB, KiB, MiB or GiB, such as 64MiB"),
+    };
+    let bytes = number.trim().parse::<f64>().ok().map(|n| n * scale).filter(|b| b.is_finite() && *b >= 0.0);
+    bytes.map(|b| b as u64).context("a size is a number and kB, MB, GB, KiB, MiB or GiB, such as 64MiB")
 }
 
 /// `30s`, `5m`, `2h`, `1.5h`, `500ms`.
@@ -216,6 +249,16 @@ mod tests {
                 && duration("-1s").is_err()
                 && duration("1e999s").is_err()
         );
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_have_a_unit() {
+        for (text, bytes) in [("0", 0), ("64MiB", 64 << 20), ("1.5GiB", 3 << 29), ("500MB", 500_000_000)] {
+            assert_eq!(size(text).unwrap(), bytes);
+        }
+        for wrong in ["", "MiB", "-1", "5 apples", "infMB"] {
+            assert!(size(wrong).unwrap_err().to_string().contains("64MiB"), "{wrong}");
+        }
     }
 
     #[test]

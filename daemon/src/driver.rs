@@ -11,11 +11,15 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use metaopt_core::{Effect, Node, Now, Refusal, launch::AttemptEvent};
+use metaopt_core::{Effect, Node, Now, Refusal, commands::Event, launch::AttemptEvent};
 use metaopt_schema::{AttemptKey, DocId, StudyId, docs::RawChange, facts::SlotSpec};
 use tokio::sync::oneshot;
 
-use crate::{events::EventHub, exec::Executor, store::Store};
+use crate::{
+    events::EventHub,
+    exec::Executor,
+    store::{Store, StoreError},
+};
 
 /// How often leases and slots are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -23,6 +27,10 @@ const TICK: Duration = Duration::from_millis(100);
 const BATCH: usize = 1024;
 /// Pause between attempts to reach a failing disk.
 const DISK_REST: Duration = Duration::from_secs(1);
+/// Pause before a snapshot is tried again that could not be stored; the changes stay till then.
+const SNAPSHOT_REST: Duration = Duration::from_secs(60);
+/// Longer than this between two rounds, and clients could not be heard: their leases are extended.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// Why a call was not carried out, or not acknowledged.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -33,6 +41,9 @@ pub enum CallError {
     /// The disk is full or failing.
     #[error("{0}")]
     Storage(String),
+    /// A document refused what was to be written: a bug. Other writes of the same batch are stored.
+    #[error("{0}")]
+    Lost(String),
     /// The daemon is stopping.
     #[error("the daemon is stopping")]
     Stopping,
@@ -47,6 +58,7 @@ enum Message {
     Probed(StudyId, Result<(), String>),
     Slots(Vec<(SlotSpec, Option<String>)>),
     Adopted(Vec<AttemptKey>),
+    Room(Option<String>),
     StopAll,
     Quit,
 }
@@ -103,7 +115,13 @@ impl Shell {
             unsaved: Vec::new(),
             unsaved_meta: Vec::new(),
             held: Vec::new(),
+            held_events: Vec::new(),
             trouble: None,
+            lost: false,
+            room: None,
+            said: None,
+            heard: Instant::now(),
+            no_snapshot_until: None,
         };
         let thread = std::thread::Builder::new().name("node".into()).spawn(move || driver.run())?;
         Ok((shell, thread))
@@ -165,6 +183,11 @@ impl Shell {
         let _ = self.sender.send(Message::Adopted(found));
     }
 
+    /// Why there is no room for anything new; none: there is.
+    pub fn room(&self, why: Option<String>) {
+        let _ = self.sender.send(Message::Room(why));
+    }
+
     /// Ends all jobs.
     pub fn stop_all(&self) {
         let _ = self.sender.send(Message::StopAll);
@@ -184,8 +207,19 @@ struct Driver {
     runtime: tokio::runtime::Handle,
     unsaved: Vec<(DocId, RawChange)>,
     unsaved_meta: Vec<(String, Vec<u8>)>,
+    /// Not to be done before what is unsaved is stored.
     held: Vec<Effect>,
+    /// Not to be told before.
+    held_events: Vec<Event>,
     trouble: Option<(String, Instant)>,
+    /// The database was found corrupt and is not yet filled again from memory.
+    lost: bool,
+    /// Why there is no room, as the watcher last said.
+    room: Option<String>,
+    /// Why the node holds, as it was last told.
+    said: Option<String>,
+    heard: Instant,
+    no_snapshot_until: Option<Instant>,
 }
 
 impl Driver {
@@ -220,6 +254,16 @@ impl Driver {
         let output = {
             let now = self.shell.clock.now();
             let mut node = self.shell.node.write().unwrap_or_else(PoisonError::into_inner);
+            let silence = std::mem::replace(&mut self.heard, Instant::now()).elapsed();
+            if silence > AWAY || self.trouble.is_some() {
+                // First, so that a renewal of this batch counts from when it came at the earliest.
+                node.away(silence.as_millis() as u64);
+            }
+            let hold = self.trouble.as_ref().map(|(why, _)| why).or(self.room.as_ref());
+            if hold != self.said.as_ref() {
+                self.said = hold.cloned();
+                node.hold(now, self.said.clone());
+            }
             for message in batch {
                 match message {
                     Message::Call(call, refuse) => match &self.trouble {
@@ -231,6 +275,7 @@ impl Driver {
                     Message::Probed(study, result) => node.probed(now, &study, result),
                     Message::Slots(inventory) => node.slots(now, inventory),
                     Message::Adopted(found) => node.adopted(now, &found),
+                    Message::Room(why) => self.room = why,
                     Message::StopAll => node.stop_all(now),
                     Message::Quit => quit = true,
                 }
@@ -240,26 +285,21 @@ impl Driver {
             }
             node.drain()
         };
-        let output = match output {
-            Ok(output) => output,
-            Err(error) => {
-                tracing::error!(%error, "a document refused a fact; what it said is lost");
-                for answer in answers {
-                    answer(Err(CallError::Storage(error.to_string())));
-                }
-                return quit;
-            }
-        };
         let touched: Vec<DocId> = output.changes.iter().map(|(id, _)| id.clone()).collect();
         self.unsaved.extend(output.changes);
         self.unsaved_meta.extend(output.meta);
         self.held.extend(output.effects);
-        let saved = self.save();
+        self.held_events.extend(output.events);
+        let mut saved = self.save(quit);
+        for error in &output.refused {
+            tracing::error!(%error, "a document refused a fact; what it said is lost");
+            saved = saved.and_then(|()| Err(CallError::Lost(error.to_string())));
+        }
         for answer in answers {
             answer(saved.clone());
         }
-        self.shell.events.publish(output.events);
-        if saved.is_ok() {
+        if self.unsaved.is_empty() && self.unsaved_meta.is_empty() && self.trouble.is_none() {
+            self.shell.events.publish(std::mem::take(&mut self.held_events));
             for effect in std::mem::take(&mut self.held) {
                 self.carry_out(effect);
             }
@@ -268,19 +308,27 @@ impl Driver {
         quit
     }
 
-    fn save(&mut self) -> Result<(), CallError> {
+    /// Makes everything durable. `last`: there is no later chance, so that a failing disk is not left to rest.
+    fn save(&mut self, last: bool) -> Result<(), CallError> {
         if self.unsaved.is_empty() && self.unsaved_meta.is_empty() && self.trouble.is_none() {
             return Ok(());
         }
-        if let Some((why, since)) = &self.trouble {
-            if since.elapsed() < DISK_REST {
-                return Err(CallError::Storage(why.clone()));
-            }
-            if let Err(error) = self.store.reopen() {
-                return Err(self.troubled(error.to_string()));
-            }
+        if let Some((why, since)) = &self.trouble
+            && since.elapsed() < DISK_REST
+            && !last
+        {
+            return Err(CallError::Storage(why.clone()));
         }
-        match self.store.commit(&self.unsaved, &self.unsaved_meta) {
+        let outcome = match self.trouble {
+            None => self.commit(),
+            Some(_) => Err(StoreError::Closed { path: self.store.path().to_owned() }),
+        };
+        let outcome = match outcome {
+            // Also by a snapshot or a deletion that failed, which is no reason to refuse this.
+            Err(StoreError::Closed { .. }) => self.recover().and_then(|()| self.commit()),
+            outcome => outcome,
+        };
+        match outcome {
             Ok(()) => {
                 if self.trouble.take().is_some() {
                     tracing::info!("the store takes changes again");
@@ -291,6 +339,31 @@ impl Driver {
             }
             Err(error) => Err(self.troubled(error.to_string())),
         }
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.store.commit(&self.unsaved, &self.unsaved_meta)
+    }
+
+    /// Opens the store again. One that turns out corrupt is moved aside and filled anew with what is in memory, which
+    /// is more than any copy of it holds.
+    fn recover(&mut self) -> Result<(), StoreError> {
+        match self.store.reopen() {
+            Err(error) if error.is_corruption() => {
+                self.lost = true;
+                let aside = self.store.begin_again(&error)?;
+                let mut node = self.shell.node.write().unwrap_or_else(PoisonError::into_inner);
+                node.notice(format!("the database was corrupt; it is kept as {}", aside.display()));
+            }
+            outcome => outcome?,
+        }
+        if self.lost {
+            let (docs, meta) = self.shell.read(|node, _| node.everything());
+            self.store.fill(&docs, &meta)?;
+            self.lost = false;
+            tracing::warn!(documents = docs.len(), "the fresh database was filled from memory; nothing was lost");
+        }
+        Ok(())
     }
 
     fn troubled(&mut self, why: String) -> CallError {
@@ -308,6 +381,7 @@ impl Driver {
             Effect::Launch(launch) => executor.launch(*launch),
             Effect::Stop(key, why) => executor.stop(&key, why),
             Effect::Finish(key) => executor.finish(&key),
+            Effect::SetAside(key) => executor.set_aside(&key),
             Effect::Probe(study, run) => {
                 let (executor, sender) = (executor.clone(), self.shell.sender.clone());
                 self.runtime.spawn_blocking(move || {
@@ -325,6 +399,9 @@ impl Driver {
     }
 
     fn snapshots(&mut self, touched: &[DocId]) {
+        if self.no_snapshot_until.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
         for id in touched {
             if !self.store.wants_snapshot(id) {
                 continue;
@@ -334,6 +411,8 @@ impl Driver {
                 && let Err(error) = self.store.snapshot(id, &bytes, &covered)
             {
                 tracing::warn!(%error, doc = %id, "could not store a snapshot; the changes stay");
+                self.no_snapshot_until = Some(Instant::now() + SNAPSHOT_REST);
+                return;
             }
         }
     }

@@ -11,6 +11,7 @@ pub mod gpu;
 pub mod http;
 pub mod inventory;
 pub mod platform;
+mod room;
 pub mod secrets;
 mod serve;
 pub mod snapshot;

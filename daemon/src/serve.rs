@@ -25,6 +25,7 @@ use crate::{
     gpu::Nvml,
     http, inventory,
     platform::files,
+    room,
     secrets::Secrets,
     store::Store,
 };
@@ -74,9 +75,16 @@ async fn serve(dir: &Path, config: Config) -> Result<()> {
         tracing::error!("the database was corrupt; it is kept as {} and a fresh one was begun", aside.display());
     }
     let store = opened.store;
+    let kept = store.moved_aside();
     let identity = Identity::open(dir)?;
     let boot = data_dir::random::<8>()?;
-    let node = load(&store, &config, &identity, u64::from_le_bytes(boot), clock)?;
+    let mut node = load(&store, &config, &identity, u64::from_le_bytes(boot), clock)?;
+    for aside in kept {
+        node.notice(format!(
+            "a corrupt database was moved aside and is kept as {}: take it away once you don't need it",
+            aside.display()
+        ));
+    }
     let secrets = Arc::new(Secrets::open(dir)?);
 
     let (listener, note) = listen(dir, config.listen).await?;
@@ -112,6 +120,7 @@ async fn serve(dir: &Path, config: Config) -> Result<()> {
         }
     });
     let found = executor.adopt().into_iter().map(|launch| launch.key).collect();
+    tokio::spawn(room::watch(dir.to_owned(), config.min_free, shell.clone()));
     tokio::spawn(watch_slots(config.clone(), dir.to_owned(), shell.clone(), executor.clone()));
     shell.adopted(found);
 

@@ -28,6 +28,8 @@ pub enum RefusalKind {
     Conflict,
     /// Fields do not fit (422).
     Invalid,
+    /// The machine has no room for it now (503).
+    NoRoom,
 }
 
 /// Why a command was not carried out; nothing was changed.
@@ -50,6 +52,10 @@ impl Refusal {
     /// Wrong state.
     pub fn conflict(detail: impl Into<String>) -> Self {
         Self { kind: RefusalKind::Conflict, detail: detail.into(), errors: Vec::new() }
+    }
+    /// No room now.
+    pub fn no_room(detail: impl Into<String>) -> Self {
+        Self { kind: RefusalKind::NoRoom, detail: detail.into(), errors: Vec::new() }
     }
     /// Wrong fields; the sentence is that of the first.
     pub fn invalid(errors: Vec<FieldError>) -> Self {

@@ -1,6 +1,6 @@
 //! What comes out of the node.
 
-use metaopt_schema::{AttemptKey, DocId, StudyId, docs::RawChange, study::RunSpec};
+use metaopt_schema::{AttemptKey, DocId, StudyId, docs::{DocError, RawChange}, study::RunSpec};
 
 use crate::{
     commands::Event,
@@ -18,6 +18,8 @@ pub enum Effect {
     Probe(StudyId, Box<RunSpec>),
     /// The attempt's end is recorded: its working files may go.
     Finish(AttemptKey),
+    /// An attempt that no document knows is over: its files are to be kept where people find them.
+    SetAside(AttemptKey),
     /// Drop these documents of a deleted study.
     Forget(Vec<DocId>),
 }
@@ -33,11 +35,17 @@ pub struct Output {
     pub effects: Vec<Effect>,
     /// For people who follow.
     pub events: Vec<Event>,
+    /// Facts that could not be written.
+    pub refused: Vec<DocError>,
 }
 
 impl Output {
     /// Nothing at all.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.meta.is_empty() && self.effects.is_empty() && self.events.is_empty()
+        self.changes.is_empty()
+            && self.meta.is_empty()
+            && self.effects.is_empty()
+            && self.events.is_empty()
+            && self.refused.is_empty()
     }
 }

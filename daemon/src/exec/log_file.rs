@@ -56,7 +56,7 @@ impl LogFile {
         let room = usize::try_from(self.limit - self.head_length).unwrap_or(usize::MAX).min(bytes.len());
         let (first, rest) = bytes.split_at(room);
         if !first.is_empty() {
-            self.head.write_all(first)?;
+            append(&mut self.head, first, self.head_length)?;
             self.head_length += first.len() as u64;
         }
         if rest.is_empty() { Ok(()) } else { self.write_tail(rest) }
@@ -68,11 +68,15 @@ impl LogFile {
             none => {
                 let mut file = files::create_private(&self.tail_path)?;
                 let line = marker(0);
-                file.write_all(line.as_bytes())?;
+                if let Err(error) = file.write_all(line.as_bytes()) {
+                    // Without its marker it means nothing, and the next try must find its place free.
+                    let _ = fs::remove_file(&self.tail_path);
+                    return Err(error);
+                }
                 none.insert(Tail { file, length: 0, left_out: 0, marker_length: line.len() as u64 })
             }
         };
-        tail.file.write_all(bytes)?;
+        append(&mut tail.file, bytes, tail.marker_length + tail.length)?;
         tail.length += bytes.len() as u64;
         // Trimming copies the kept part, so it waits until there is as much to throw away as to keep.
         if tail.length >= self.limit.saturating_mul(2) { self.trim() } else { Ok(()) }
@@ -107,6 +111,13 @@ impl LogFile {
         *tail = Tail { file, length: kept.len() as u64, left_out, marker_length: head.len() as u64 };
         Ok(())
     }
+}
+
+/// Appends to a file of `length` bytes: all or, where the disk has no room, nothing, so that positions stay true.
+fn append(file: &mut File, bytes: &[u8], length: u64) -> io::Result<()> {
+    file.write_all(bytes).inspect_err(|_| {
+        let _ = file.set_len(length).and_then(|()| file.seek(SeekFrom::Start(length)));
+    })
 }
 
 /// Reads a log from a position on, as if nothing had been left out: `(from, bytes)` where `from` is the position that

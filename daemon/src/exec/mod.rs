@@ -177,6 +177,22 @@ impl Executor {
         tokio::task::spawn_blocking(move || inner.clean(&key));
     }
 
+    /// Nothing is known of the attempt but what its files say (the database was lost): they go to `DATA/unknown`, for
+    /// people to look at, once it is over.
+    pub fn set_aside(&self, key: &AttemptKey) {
+        let inner = &self.inner;
+        let (from, to) = (inner.layout.attempt(key), inner.layout.unknown(key));
+        let moved = fs::create_dir_all(inner.layout.unknown_all()).and_then(|()| fs::rename(&from.0, &to));
+        match moved {
+            Ok(()) => tracing::error!(
+                trial = %key.trial, kept = %to.display(),
+                "an attempt ended that no document knows; its log, parameters and result are kept"
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::error!(%error, path = %from.0.display(), "could not set an unknown attempt aside"),
+        }
+    }
+
     /// Attempts that were launched or adopted and whose end was not yet told.
     pub fn running(&self) -> Vec<AttemptKey> {
         self.inner.lock().keys().cloned().collect()

@@ -29,8 +29,10 @@ pub struct Output {
     line: Vec<u8>,
     result: Option<String>,
     bad_result: Option<String>,
-    // the disk refused a write: what follows can't be kept, but the script must not be stopped for it
+    // the disk refused a write: the script must not be stopped for it
     broken: Option<String>,
+    // bytes refused since the last that were kept
+    lost: u64,
 }
 
 struct Side {
@@ -51,7 +53,7 @@ impl Output {
     /// Nothing printed yet.
     pub fn new(log: LogFile, redactor: Redactor) -> Self {
         let side = || Side { redactor: redactor.clone(), last: VecDeque::new() };
-        Self { log, out: side(), err: side(), line: Vec::new(), result: None, bad_result: None, broken: None }
+        Self { log, out: side(), err: side(), line: Vec::new(), result: None, bad_result: None, broken: None, lost: 0 }
     }
 
     /// The script printed.
@@ -108,7 +110,17 @@ impl Output {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        let written = self.log.write(bytes);
+        let gap = match (self.lost, bytes.is_empty()) {
+            (0, _) | (_, true) => Ok(()),
+            (lost, _) => self.log.write(format!("\n[metaopt: {lost} bytes of the log had no room here]\n").as_bytes()),
+        };
+        let written = gap.and_then(|()| {
+            self.lost = 0;
+            self.log.write(bytes)
+        });
+        if written.is_err() {
+            self.lost += bytes.len() as u64;
+        }
         self.note(written);
     }
 

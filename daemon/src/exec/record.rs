@@ -42,6 +42,14 @@ impl Layout {
     pub fn done(&self, key: &AttemptKey) -> PathBuf {
         self.attempts().join(format!("{DONE}{}", stem(key)))
     }
+    /// Attempts that no document knows.
+    pub fn unknown_all(&self) -> PathBuf {
+        self.data.join("unknown")
+    }
+    /// One of them.
+    pub fn unknown(&self, key: &AttemptKey) -> PathBuf {
+        self.unknown_all().join(stem(key))
+    }
     /// Unpacked snapshots, set up.
     pub fn prepared(&self) -> PathBuf {
         self.data.join("prepared")

@@ -36,6 +36,9 @@ use crate::{
 /// How long what is left in the pipes is read once the whole group is dead.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// Pause before an exit record is written again that a full or failing disk refused.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// What the supervisor prints, as its only line, once the script runs.
 pub const STARTED: &str = "started";
 
@@ -73,27 +76,34 @@ async fn supervise(dir: &AttemptDir) -> Result<(), String> {
 
     let shares = match hold_gpus(&plan, &me) {
         Ok(shares) => shares,
-        Err(message) => return finish(dir, failed(message)),
+        Err(message) => return finish(dir, failed(message)).await,
     };
     let log = LogFile::create(&dir.log(), &dir.log_tail(), plan.log_limit).map_err(at(dir.log()))?;
     let output = Output::new(log, Redactor::new(secrets.iter().map(|(_, value)| value)));
     // asked to stop before it was started
     if let Some(request) = read_stop(dir) {
         let report = ExitReport { stopped: Some(request.why), ended_at: now_ms(), ..ExitReport::default() };
-        return finish(dir, ExitRecord::of(report));
+        return finish(dir, ExitRecord::of(report)).await;
     }
-    let child = match spawn(&plan, &secrets) {
+    let mut child = match spawn(&plan, &secrets) {
         Ok(child) => child,
         Err(error) => {
             let program = plan.argv.first().map_or("", String::as_str);
-            return finish(dir, failed(format!("`{program}` could not be started in {}: {error}", plan.cwd.display())));
+            let why = format!("`{program}` could not be started in {}: {error}", plan.cwd.display());
+            return finish(dir, failed(why)).await;
         }
     };
     // The secrets are in the child's environment now and nowhere else of ours.
     drop(secrets);
     let pid = child.id().ok_or("the script has no process id")?;
     who.child = Process::of(pid);
-    record::write(&dir.supervisor(), &who, false).map_err(at(dir.supervisor()))?;
+    if let Err(error) = record::write(&dir.supervisor(), &who, false) {
+        // Nobody could find the script again, and the daemon would start it elsewhere: it must not run on.
+        signal_group(pid, Signal::Kill);
+        let _ = child.wait().await;
+        platform::kill_strays();
+        return finish(dir, failed(format!("{}: {error}", dir.supervisor().display()))).await;
+    }
     say_started();
 
     let mut run = Run {
@@ -116,7 +126,7 @@ async fn supervise(dir: &AttemptDir) -> Result<(), String> {
     for (ledger, uuid) in shares {
         let _ = ledger.release(&uuid, &plan.gpu_owner);
     }
-    finish(dir, ExitRecord::of(report))
+    finish(dir, ExitRecord::of(report)).await
 }
 
 /// The daemon waits for this line; if it is gone by now nobody does.
@@ -131,8 +141,18 @@ fn failed(message: String) -> ExitRecord {
     ExitRecord { launch_failed: Some(message), ..ExitRecord::of(report) }
 }
 
-fn finish(dir: &AttemptDir, record: ExitRecord) -> Result<(), String> {
-    record::write(&dir.exit(), &record, true).map_err(|error| format!("{}: {error}", dir.exit().display()))
+/// Writes the exit record, however long the disk has no room for it: it is all that is left of the result.
+async fn finish(dir: &AttemptDir, record: ExitRecord) -> Result<(), String> {
+    loop {
+        match record::write(&dir.exit(), &record, true) {
+            Ok(()) => return Ok(()),
+            // The directory was removed: nobody waits for it any more.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(format!("{}: {error}", dir.exit().display()));
+            }
+            Err(_) => tokio::time::sleep(AGAIN).await,
+        }
+    }
 }
 
 fn read_stop(dir: &AttemptDir) -> Option<StopRecord> {

@@ -15,6 +15,9 @@ use crate::platform::Process;
 
 const VERSION: u32 = 1;
 
+/// The file grows by this many bytes.
+const BLOCK: u64 = 4096;
+
 /// Sums of shares such as ten tenths may exceed 1 by this much.
 const ROUNDING: f64 = 1e-9;
 
@@ -181,9 +184,14 @@ impl Ledger {
     }
 }
 
+/// Room first, then the text, padded with blanks to whole blocks: a disk that is full refuses before anything of the
+/// old is gone, since without the file others' shares would be given out again.
 fn write(file: &mut File, shares: Vec<Share>) -> io::Result<()> {
-    let bytes = serde_json::to_vec(&Stored { version: VERSION, shares })?;
-    file.set_len(0)?;
+    let mut bytes = serde_json::to_vec(&Stored { version: VERSION, shares })?;
+    let before = file.seek(SeekFrom::End(0))?;
+    let length = (bytes.len() as u64).max(before).next_multiple_of(BLOCK);
+    bytes.resize(usize::try_from(length).unwrap_or(bytes.len()), b' ');
+    io::copy(&mut io::repeat(b' ').take(length - before), file)?;
     file.seek(SeekFrom::Start(0))?;
     file.write_all(&bytes)
 }

@@ -90,6 +90,10 @@ impl From<Refusal> for ApiError {
             RefusalKind::NotFound => ProblemKind::NotFound,
             RefusalKind::Conflict => ProblemKind::Conflict,
             RefusalKind::Invalid => ProblemKind::Invalid,
+            RefusalKind::NoRoom => {
+                return Self::new(ProblemKind::Storage, refusal.detail)
+                    .with(header::RETRY_AFTER, HeaderValue::from(10));
+            }
         };
         Self { kind, detail: refusal.detail, errors: refusal.errors, headers: Vec::new() }
     }
@@ -103,6 +107,7 @@ impl From<CallError> for ApiError {
             CallError::Storage(why) => {
                 soon(ProblemKind::Storage, format!("nothing can be stored now ({why}); it is tried again every second"))
             }
+            CallError::Lost(why) => Self::internal(why),
             CallError::Stopping => soon(ProblemKind::Stopping, "try again once it has started".into()),
         }
     }

@@ -110,7 +110,7 @@ impl StoreError {
     }
 
     /// Whether the database itself is unusable, so that it should be moved aside.
-    pub(super) fn is_corruption(&self) -> bool {
+    pub(crate) fn is_corruption(&self) -> bool {
         matches!(self, Self::Corrupt { .. })
     }
 }

@@ -6,15 +6,17 @@
 //! A change is stored under (document, actor, seq); a snapshot of a document takes the place of the changes it covers,
 //! in one transaction. What [`Store::commit`] has answered survives any crash.
 
+mod backend;
 mod error;
 mod format;
 mod open;
 // They look at modes and send signals.
 #[cfg(all(test, unix))]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -27,8 +29,9 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable, WriteTransacti
 use format::{CHANGES, FORMAT_KEY, META, SNAPSHOTS};
 use open::DirLock;
 
+pub use backend::{Opener, on_disk};
 pub use error::StoreError;
-pub use open::{DATABASE, LOCK, Opener, on_disk};
+pub use open::{DATABASE, LOCK};
 
 /// Changes after which a document should be snapshotted.
 pub const SNAPSHOT_CHANGES: u64 = 2_000;
@@ -90,10 +93,39 @@ impl Store {
     /// again (committing a change twice is harmless). A corrupt database is an error here: moving it aside would lose
     /// what the running node relies on.
     pub fn reopen(&mut self) -> Result<(), StoreError> {
-        // The old handle first: the file admits one.
-        self.database = None;
+        self.close();
         self.database = Some(open::attempt(&self.path, &self.opener)?);
         self.count_tails()
+    }
+
+    /// Moves a database that turned out corrupt while the daemon ran aside (the answer says where) and opens a fresh one,
+    /// to be filled from memory by [`Store::fill`].
+    pub fn begin_again(&mut self, why: &StoreError) -> Result<PathBuf, StoreError> {
+        self.close();
+        let aside = open::move_aside(&self.path, why)?;
+        self.database = Some(open::attempt(&self.path, &self.opener)?);
+        self.count_tails()?;
+        Ok(aside)
+    }
+
+    /// Stores whole documents and the daemon's own values, in one transaction, so that a crash leaves all or nothing.
+    pub fn fill(&mut self, docs: &[(DocId, Vec<u8>)], meta: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mut table = transaction.open_table(SNAPSHOTS)?;
+            for (id, bytes) in docs {
+                table.insert(id.to_string().as_str(), bytes.as_slice())?;
+            }
+            let mut table = transaction.open_table(META)?;
+            for (key, value) in meta.iter().filter(|(key, _)| key != FORMAT_KEY) {
+                table.insert(key.as_str(), value.as_slice())?;
+            }
+            Ok(true)
+        })
+    }
+
+    /// Corrupt databases that were moved aside, now or earlier, and still lie in the data directory.
+    pub fn moved_aside(&self) -> Vec<PathBuf> {
+        open::moved_aside(&self.path)
     }
 
     /// Every document.
@@ -246,19 +278,33 @@ impl Store {
         Ok(())
     }
 
+    /// Before another opening: the file admits one.
+    fn close(&mut self) {
+        let old = self.database.take();
+        // One whose inner checks failed may fail them again as it goes.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
+    }
+
+    /// A check within redb that fails on damaged pages is a corrupt database, not the end of the node's thread.
+    fn guarded<T>(&self, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let outcome = catch_unwind(AssertUnwindSafe(work))
+            .unwrap_or_else(|_| Err(redb::Error::Corrupted("using it failed an inner check of redb".into())));
+        outcome.map_err(|error| StoreError::redb(&self.path, error))
+    }
+
     fn database(&self) -> Result<&Database, StoreError> {
         self.database.as_ref().ok_or_else(|| StoreError::Closed { path: self.path.clone() })
     }
 
     fn read<T>(&self, work: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
-        let transaction = self.database()?.begin_read().map_err(|error| StoreError::redb(&self.path, error))?;
-        work(&transaction).map_err(|error| StoreError::redb(&self.path, error))
+        let database = self.database()?;
+        self.guarded(|| work(&database.begin_read()?))
     }
 
     /// Runs `work` in a transaction, durable on return; undone where it fails or answers false.
     fn write(&self, work: impl FnOnce(&mut WriteTransaction) -> Result<bool, redb::Error>) -> Result<(), StoreError> {
         let database = self.database()?;
-        let whole = || -> Result<(), redb::Error> {
+        self.guarded(|| {
             let mut transaction = database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
             if work(&mut transaction)? {
@@ -267,8 +313,7 @@ impl Store {
                 transaction.abort()?
             }
             Ok(())
-        };
-        whole().map_err(|error| StoreError::redb(&self.path, error))
+        })
     }
 }
 

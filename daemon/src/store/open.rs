@@ -7,13 +7,16 @@ use std::{
     io::{self, Read, Seek, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use redb::{Builder, Database, DatabaseError};
+use redb::Database;
 
-use super::{StoreError, format};
+use super::{
+    StoreError,
+    backend::{Guarded, Opener},
+    format,
+};
 use crate::platform::files;
 
 /// The database's name in the data directory.
@@ -22,14 +25,8 @@ pub const DATABASE: &str = "metaopt.redb";
 pub const LOCK: &str = "lock";
 /// Pages kept in memory, in bytes: documents are in memory anyway, and are read from disk only at a start.
 const CACHE: usize = 32 << 20;
-
-/// How a database file is opened; tests put a failing disk here.
-pub type Opener = Arc<dyn Fn(&Builder, &Path) -> Result<Database, DatabaseError> + Send + Sync>;
-
-/// The real disk.
-pub fn on_disk() -> Opener {
-    Arc::new(|builder, path| builder.create(path))
-}
+/// What a corrupt database's new name adds to the old, before the time in seconds.
+const ASIDE: &str = ".corrupt-";
 
 /// Holds the data directory for this process, until dropped or the process ends, however it ends.
 #[derive(Debug)]
@@ -74,32 +71,66 @@ pub(super) fn database(path: &Path, opener: &Opener) -> Result<Found, StoreError
     match attempt(path, opener) {
         Ok(database) => Ok(Found { database, moved_aside: None }),
         Err(error) if error.is_corruption() => {
-            let aside = aside(path);
-            fs::rename(path, &aside).map_err(|error| StoreError::io(path, error))?;
-            tracing::error!(
-                database = %path.display(), kept = %aside.display(), %error,
-                "the database is corrupt: it was moved aside and a fresh one is started"
-            );
+            let aside = move_aside(path, &error)?;
             Ok(Found { database: attempt(path, opener)?, moved_aside: Some(aside) })
         }
         Err(error) => Err(error),
     }
 }
 
-/// Opens the database as it is.
+/// Keeps the corrupt database at `path` under another name beside it, which it answers.
+pub(super) fn move_aside(path: &Path, why: &StoreError) -> Result<PathBuf, StoreError> {
+    let aside = aside(path);
+    fs::rename(path, &aside).map_err(|error| StoreError::io(path, error))?;
+    tracing::error!(
+        database = %path.display(), kept = %aside.display(), error = %why,
+        "the database is corrupt: it was moved aside and a fresh one is started"
+    );
+    Ok(aside)
+}
+
+/// Corrupt databases that were moved aside from `path` and still lie there.
+pub(super) fn moved_aside(path: &Path) -> Vec<PathBuf> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
+    let start = format!("{}{ASIDE}", name.to_string_lossy());
+    let mut found: Vec<PathBuf> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&start))
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found
+}
+
+/// Opens the database as it is; makes it where there is none. It is made under another name, since one whose making was
+/// cut short can't be told from one that is damaged.
 pub(super) fn attempt(path: &Path, opener: &Opener) -> Result<Database, StoreError> {
-    match files::create_private(path) {
-        Ok(_) => files::sync_parent(path).map_err(|error| StoreError::io(path, error))?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            files::restrict(path).map_err(|error| StoreError::io(path, error))?;
+    let failed = |error| StoreError::io(path, error);
+    if !path.try_exists().map_err(failed)? {
+        let mut new = path.as_os_str().to_owned();
+        new.push(".new");
+        let new = PathBuf::from(new);
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
         }
-        Err(error) => return Err(StoreError::io(path, error)),
+        files::create_private(&new).map_err(failed)?;
+        open(&new, opener)?.close().map_err(|error| StoreError::redb(path, error))?;
+        fs::rename(&new, path).and_then(|()| files::sync_parent(path)).map_err(failed)?;
     }
+    files::restrict(path).map_err(failed)?;
+    open(path, opener)
+}
+
+fn open(path: &Path, opener: &Opener) -> Result<Database, StoreError> {
     let mut builder = Database::builder();
     // A plain open trusts the file and may panic later on a flipped bit; every page is read at a start anyway.
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
     let opened = catch_unwind(AssertUnwindSafe(|| {
-        let database = opener(&builder, path).map_err(|error| StoreError::redb(path, error))?;
+        let backend = Guarded::open(path, opener).map_err(|error| StoreError::io(path, error))?;
+        let database = builder.create_with_backend(backend).map_err(|error| StoreError::redb(path, error))?;
         format::settle(&database, path)?;
         Ok(database)
     }));
@@ -113,7 +144,7 @@ fn aside(path: &Path) -> PathBuf {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
     let name = |n: u32| {
         let mut name = path.as_os_str().to_owned();
-        name.push(format!(".corrupt-{seconds}"));
+        name.push(format!("{ASIDE}{seconds}"));
         if n > 0 {
             name.push(format!("-{n}"));
         }

@@ -1,7 +1,8 @@
 //! What the store promises, on a real disk, on a failing one, and across a killed process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod disk;
+mod crash;
+pub(crate) mod disk;
 mod golden;
 
 use std::{

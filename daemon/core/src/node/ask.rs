@@ -25,7 +25,7 @@ impl Node {
     /// Hands out trials of an ask-and-tell study.
     ///
     /// # Errors
-    /// Unknown study, one that metaopt runs itself, or one that was cancelled or put away.
+    /// Unknown study, one that metaopt runs itself, one that was cancelled or put away, or no room for another trial.
     pub fn suggest(&mut self, now: Now, study: &str, request: SuggestRequest) -> Result<Suggested, Refusal> {
         let view = self.study(study)?;
         if view.record.def.run.is_some() {
@@ -42,8 +42,13 @@ impl Node {
             return Err(Refusal::conflict("this version can't run the study's sampler or rule; ask another node"));
         }
         let mut trials = self.held_by(now, &id, &request);
-        let mut reason = None;
-        while (trials.len() as u64) < request.count {
+        if let Some(why) = &self.held
+            && trials.is_empty()
+        {
+            return Err(Refusal::no_room(format!("no new trial is given out: {why}")));
+        }
+        let mut reason = self.held.is_some().then_some(IdleReason::Wait);
+        while reason.is_none() && (trials.len() as u64) < request.count {
             match self.next_trial(now, &id) {
                 Ok(place) => {
                     self.lend(now, &id, &place, &request);

@@ -116,7 +116,7 @@ impl Node {
     /// Fills free slots.
     pub fn dispatch(&mut self, now: Now) {
         let me = self.world.cluster.nodes.get(&self.config.id);
-        if !self.adopted || self.closing || me.is_some_and(|n| n.draining || n.removed) {
+        if !self.adopted || self.closing || self.held.is_some() || me.is_some_and(|n| n.draining || n.removed) {
             return;
         }
         let mut tried: Vec<StudyId> = Vec::new();
@@ -283,8 +283,10 @@ impl Node {
                 self.end_attempt(&running.study, &place, key, end);
                 self.supersede(now, key);
             }
+            self.effect(Effect::Finish(key.clone()));
+        } else {
+            self.let_go(key);
         }
-        self.effect(Effect::Finish(key.clone()));
         self.dispatch(now);
     }
 
@@ -293,8 +295,8 @@ impl Node {
             self.deliver(now, key, call);
         }
         let Some(stop) = self.running.get(key).map(|r| r.stop.map(|(why, _)| why).or(report.stopped)) else {
-            // Known to be over already: only its files are left.
-            self.effect(Effect::Finish(key.clone()));
+            // Over already, as far as is known: only its files are left.
+            self.let_go(key);
             return;
         };
         let node = self.config.id.clone();

@@ -3,6 +3,7 @@
 mod ask;
 mod dispatch;
 mod explain;
+mod hold;
 mod propose;
 mod report;
 mod status;
@@ -78,6 +79,9 @@ pub struct Node {
     counter_dirty: bool,
     skipped: u64,
     damaged: Vec<String>,
+    /// Why nothing new starts here, if so.
+    held: Option<String>,
+    notices: Vec<String>,
 }
 
 /// What the node keeps of a study beside its view; rebuilt from it at boot.
@@ -151,6 +155,8 @@ impl Node {
             counter_dirty: false,
             skipped: 0,
             damaged: Vec::new(),
+            held: None,
+            notices: Vec::new(),
             config,
         };
         for (id, snapshot, changes) in stored {
@@ -361,11 +367,10 @@ impl Node {
         self.effects.push(effect);
     }
 
-    /// Everything since the last drain: one change a document, effects and events.
-    ///
-    /// # Errors
-    /// When a document refuses a fact, which means a bug: what it was is in the error.
-    pub fn drain(&mut self) -> Result<Output, DocError> {
+    /// Everything since the last drain: one change a document, effects and events. A fact that its document refuses, which
+    /// means a bug, is told in `refused` and takes no other along: what a document has taken must be stored, or its
+    /// next change could never be read.
+    pub fn drain(&mut self) -> Output {
         let mut by_doc: BTreeMap<DocId, Vec<Fact>> = BTreeMap::new();
         for fact in std::mem::take(&mut self.pending) {
             by_doc.entry(fact.doc()).or_default().push(fact);
@@ -388,14 +393,21 @@ impl Node {
                 self.docs.insert(id.clone(), Doc::new(id.clone(), &self.actor));
             }
             let Some(doc) = self.docs.get_mut(&id) else { continue };
-            if let Some(change) = doc.write(&facts)? {
-                output.changes.push((id.clone(), change));
+            let written = match doc.write(&facts) {
+                Err(_) if facts.len() > 1 => facts.into_iter().map(|fact| doc.write(&[fact])).collect(),
+                written => vec![written],
+            };
+            for one in written {
+                match one {
+                    Ok(change) => output.changes.extend(change.map(|change| (id.clone(), change))),
+                    Err(error) => output.refused.push(error),
+                }
             }
         }
         if std::mem::take(&mut self.counter_dirty) {
             output.meta.push((META_COUNTER.to_owned(), self.counter.to_le_bytes().to_vec()));
         }
-        Ok(output)
+        output
     }
 
     /// The stored form of a document and what it covers, for a snapshot.

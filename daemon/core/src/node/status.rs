@@ -59,10 +59,13 @@ impl Node {
         let Some(runtime) = self.studies.get(&study.id) else {
             return Some("this version can't run the study's sampler or rule".into());
         };
+        let here = |text: String| Some(format!("{}: {text}", self.config.hardware.name));
+        if let Some(why) = &self.held {
+            return here(why.clone());
+        }
         let Some(run) = &study.record.def.run else {
             return Some("no client is asking for trials".into());
         };
-        let here = |text: String| Some(format!("{}: {text}", self.config.hardware.name));
         if self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.draining) {
             return here("the node is draining".into());
         }
@@ -136,7 +139,7 @@ impl Node {
                 slots: if me { self.slots.0.clone() } else { Vec::new() },
                 labels: view.hardware.labels.clone(),
                 last_seen: now.wall_ms,
-                why: None,
+                why: if me { self.remarks() } else { None },
             }
         };
         self.world.cluster.nodes.values().filter(|n| !n.removed || n.id == self.config.id).map(status).collect()

@@ -66,7 +66,7 @@ impl Bench {
     /// What the shell does after each batch; probes always succeed.
     pub fn settle(&mut self) {
         loop {
-            let output = self.node.drain().unwrap();
+            let output = self.node.drain();
             if output.is_empty() {
                 return;
             }
