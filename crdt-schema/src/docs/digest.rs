@@ -6,10 +6,11 @@
 //! Loading an Automerge document of a thousand trials takes five times as long as reading its entries, and the replica
 //! several times their memory; but most documents of a long history are never written again.
 //!
-//! Layout, version 1: a byte `1`; then for each entry the bucket plus one (0: the root map), the key's length and bytes,
-//! the value's length and bytes. Numbers are LEB128. A reader that doesn't know the version loads the document instead.
+//! Layout, version 1: a byte `1`; how many actors, and for each its length, bytes and number of changes; then for each
+//! entry the bucket plus one (0: the root map), the key's length and bytes, the value's length and bytes. Numbers are
+//! LEB128. A reader that doesn't know the version loads the document instead.
 
-use super::{DocError, Facts, codec};
+use super::{DocError, Facts, Vector, codec};
 use crate::DocId;
 
 /// The version that is written; the first byte.
@@ -23,8 +24,14 @@ pub(super) const NOT_BYTES: &[u8] = &[u8::MAX];
 pub(super) struct Writer(Vec<u8>);
 
 impl Writer {
-    pub(super) fn new() -> Self {
-        Self(vec![VERSION])
+    pub(super) fn new(vector: &Vector) -> Self {
+        let mut writer = Self(vec![VERSION]);
+        writer.number(vector.len() as u64);
+        for (actor, changes) in vector {
+            writer.bytes(actor);
+            writer.number(*changes);
+        }
+        writer
     }
 
     pub(super) fn entry(&mut self, bucket: Option<u64>, key: &str, value: &[u8]) {
@@ -52,16 +59,17 @@ impl Writer {
     }
 }
 
-/// The facts of the document whose digest `bytes` are.
+/// The facts of the document whose digest `bytes` are, and its vector.
 ///
 /// # Errors
 /// Damage, or a version that this metaopt doesn't know: then the document itself is to be loaded.
-pub fn read(doc: &DocId, bytes: &[u8]) -> Result<Facts, DocError> {
+pub fn read(doc: &DocId, bytes: &[u8]) -> Result<(Facts, Vector), DocError> {
     let damaged = |detail: &str| DocError::Damaged { doc: doc.clone(), detail: format!("its digest {detail}") };
     let mut rest = match bytes.split_first() {
         Some((&VERSION, rest)) => rest,
         _ => return Err(damaged("is of an unknown version")),
     };
+    let vector = vector(&mut rest).ok_or_else(|| damaged("is cut short"))?;
     let mut facts = Facts::default();
     while !rest.is_empty() {
         let entry = (|| {
@@ -76,7 +84,11 @@ pub fn read(doc: &DocId, bytes: &[u8]) -> Result<Facts, DocError> {
             Err(problem) => facts.problems.push(problem),
         }
     }
-    Ok(facts)
+    Ok((facts, vector))
+}
+
+fn vector(rest: &mut &[u8]) -> Option<Vector> {
+    (0..number(rest)?).map(|_| Some((text(rest)?.into(), number(rest)?))).collect()
 }
 
 fn number(rest: &mut &[u8]) -> Option<u64> {

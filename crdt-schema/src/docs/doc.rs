@@ -334,9 +334,9 @@ impl Doc {
         facts
     }
 
-    /// Its entries as bytes: what [`digest::read`] makes [`Doc::facts`] of. Linear in its size.
+    /// Its entries and vector as bytes: what [`digest::read`] makes [`Doc::facts`] of. Linear in its size.
     pub fn digest(&self) -> Vec<u8> {
-        let mut writer = digest::Writer::new();
+        let mut writer = digest::Writer::new(&self.vector());
         // What isn't bytes is of a later metaopt, and reads as unknown either way.
         self.each_entry(&mut |bucket, key, value| writer.entry(bucket, key, value.unwrap_or(digest::NOT_BYTES)));
         writer.done()

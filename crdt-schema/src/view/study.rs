@@ -158,6 +158,11 @@ impl StudyView {
         self.trials().before(trial.key()) as u64
     }
 
+    /// Whether ended attempts have points in memory.
+    pub fn has_warm(&self) -> bool {
+        !self.warm.is_empty()
+    }
+
     /// The oldest trial that can be claimed.
     pub fn next_waiting(&self) -> Option<&TrialView> {
         self.waiting.first().and_then(|(_, id)| self.trial(id))

@@ -251,7 +251,8 @@ pub fn all(doc: &Doc) -> Vec<String> {
     let facts = doc.facts();
     assert_eq!(facts.problems, []);
     assert_eq!(facts.unknown, 0);
-    let digest = read_digest(doc.id(), &doc.digest()).expect("a digest that was just made");
+    let (digest, vector) = read_digest(doc.id(), &doc.digest()).expect("a digest that was just made");
     assert_eq!((digest.facts, digest.unknown), (facts.facts.clone(), 0), "the digest says what the document says");
+    assert_eq!(vector, doc.vector());
     bag(facts.facts)
 }

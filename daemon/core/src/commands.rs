@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 use metaopt_schema::{
-    AttemptNo, FieldError, StudyId, TrialId,
+    AttemptNo, FieldError, Named, StudyId, TrialId,
     space::{Params, Space},
     stamp::WallMs,
     study::Budget,
@@ -30,6 +30,8 @@ pub enum RefusalKind {
     Invalid,
     /// The machine has no room for it now (503).
     NoRoom,
+    /// What it is about can't be read now (503).
+    Unreadable,
 }
 
 /// Why a command was not carried out; nothing was changed.
@@ -56,6 +58,10 @@ impl Refusal {
     /// No room now.
     pub fn no_room(detail: impl Into<String>) -> Self {
         Self { kind: RefusalKind::NoRoom, detail: detail.into(), errors: Vec::new() }
+    }
+    /// It rests on a disk that can't be read now.
+    pub fn unreadable(detail: impl Into<String>) -> Self {
+        Self { kind: RefusalKind::Unreadable, detail: detail.into(), errors: Vec::new() }
     }
     /// Wrong fields; the sentence is that of the first.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
@@ -201,7 +207,7 @@ pub struct Report {
     /// From 1 up.
     pub step: u64,
     /// Finite metrics (JSON null where a process gave a non-finite one).
-    pub values: IndexMap<String, Option<f64>>,
+    pub values: Named<Option<f64>>,
     /// The attempt that reports; absent: the running one.
     pub attempt: Option<AttemptNo>,
 }

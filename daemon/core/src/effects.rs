@@ -1,6 +1,10 @@
 //! What comes out of the node.
 
-use metaopt_schema::{AttemptKey, DocId, StudyId, docs::{DocError, RawChange}, study::RunSpec};
+use metaopt_schema::{
+    AttemptKey, DocId, StudyId,
+    docs::{DocError, RawChange},
+    study::RunSpec,
+};
 
 use crate::{
     commands::Event,
@@ -33,6 +37,8 @@ pub struct Output {
     pub meta: Vec<(String, Vec<u8>)>,
     /// To be done afterwards.
     pub effects: Vec<Effect>,
+    /// Something is not written yet, since its document can't be read now: what was called is not to be acknowledged.
+    pub owed: Option<DocError>,
     /// For people who follow.
     pub events: Vec<Event>,
     /// Facts that could not be written.

@@ -13,4 +13,4 @@ pub mod slots;
 
 pub use commands::{Now, Refusal, RefusalKind};
 pub use effects::{Effect, Output};
-pub use node::{Node, NodeConfig, NodeStatus};
+pub use node::{NoShelf, Node, NodeConfig, NodeStatus, ReadDoc, Saved, Shelf, StoredDoc, read_doc};

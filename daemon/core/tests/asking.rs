@@ -224,7 +224,7 @@ fn a_fork_starts_from_the_finished_trials_and_may_grow_the_space() {
     bench.settle();
     let fork = bench.node.study(id.as_str()).unwrap();
     assert_eq!((fork.trials().len(), fork.imported()), (2, 2));
-    assert!(fork.trials().iter().all(|t| t.spec.params["y"] == json!(true)));
+    assert!(fork.trials().iter().all(|t| t.spec.params.get("y") == Some(json!(true))));
     assert_eq!(bench.ask("t", 2, None).trials.len(), 2, "the budget is the fork's own");
     assert!(bench.node.fork_study(bench.now, &study, "t".into(), None).is_err(), "the name is taken");
 }
@@ -247,5 +247,5 @@ fn a_finite_space_ends_exhausted_and_goes_on_when_it_is_widened() {
     let space = Space::parse_edit(&json!([{"name": "n", "type": "int", "low": 1, "high": 4}])).unwrap();
     bench.node.patch_study(bench.now, &study, StudyPatch { space: Some(space), ..StudyPatch::default() }).unwrap();
     let id = bench.ask(&study, 1, None).trials.remove(0);
-    assert_eq!(bench.trial(id.as_str()).spec.params["n"], json!(4));
+    assert_eq!(bench.trial(id.as_str()).spec.params.get("n"), Some(json!(4)));
 }

@@ -90,7 +90,7 @@ impl From<Refusal> for ApiError {
             RefusalKind::NotFound => ProblemKind::NotFound,
             RefusalKind::Conflict => ProblemKind::Conflict,
             RefusalKind::Invalid => ProblemKind::Invalid,
-            RefusalKind::NoRoom => {
+            RefusalKind::NoRoom | RefusalKind::Unreadable => {
                 return Self::new(ProblemKind::Storage, refusal.detail)
                     .with(header::RETRY_AFTER, HeaderValue::from(10));
             }

@@ -97,9 +97,7 @@ impl Node {
         if study.budget.max_parallel.is_some_and(|max| running >= max) {
             return Err(IdleReason::Wait);
         }
-        if study.count(TrialState::Waiting) > 0
-            && let Some(trial) = study.trials().iter().find(|t| t.state == TrialState::Waiting)
-        {
+        if let Some(trial) = study.next_waiting() {
             return Ok(trial.place.clone());
         }
         if budget_left(study) == Some(0) {

@@ -49,6 +49,8 @@ impl Node {
 
     /// Time passed: leases run out, stops become signals, free slots are filled. Call it a few times a second.
     pub fn tick(&mut self, now: Now) {
+        self.ticked = now.mono_ms;
+        self.rest_curves();
         self.expire_leases(now);
         let due: Vec<(AttemptKey, StopWhy)> = self
             .running
@@ -183,7 +185,7 @@ impl Node {
             label: trial.label(),
             study: id.clone(),
             study_name: study.name.clone(),
-            params: study.space.with_fidelity(&trial.spec.params, None),
+            params: study.space.with_fidelity(&trial.spec.params.params(), None),
             space_names: study.space.params.iter().map(|p| p.name.clone()).collect(),
             metrics: study.record.def.objectives.iter().map(|o| o.metric.clone()).collect(),
             gpus: slots.iter().map(|(id, _)| id.clone()).filter(|id| !id.starts_with("cpu-")).collect(),
@@ -299,6 +301,7 @@ impl Node {
             self.let_go(key);
             return;
         };
+        self.write_held(key);
         let node = self.config.id.clone();
         let Some((study, trial)) = self.world.trial(&key.trial) else {
             self.running.remove(key);
@@ -309,15 +312,11 @@ impl Node {
         let study_id = study.id.clone();
         let Some(view) = trial.attempt(key.attempt, &node) else { return };
         let metrics: Vec<String> = study.record.def.objectives.iter().map(|o| o.metric.clone()).collect();
-        let last_values: Values = metrics
-            .iter()
-            .filter_map(|m| {
-                view.curve.iter().rev().find_map(|p| p.values.get(m).copied().flatten()).map(|v| (m.clone(), v))
-            })
-            .collect();
-        let (told, last_step) = (view.told.clone(), view.last_step());
+        let last_values: Values =
+            metrics.iter().filter_map(|m| view.curve.last_of(m).map(|(_, v)| (m.clone(), v))).collect();
+        let (told, last_step) = (view.told.as_deref().cloned(), view.last_step());
         let claimed = view.claim.as_ref().map_or(0, |c| c.at.ms);
-        let seen: Vec<String> = view.curve.iter().flat_map(|p| p.values.keys().cloned()).collect();
+        let seen: Vec<String> = view.curve.last().map(|(name, _)| name.to_owned()).collect();
         let mut end = self.end(now, Outcome::Fail, Reason::Exit);
         end.exit_code = report.exit_code;
         // What ended while the daemon was away ended then, not now; nothing was drawn in between that saw it or not.
@@ -357,7 +356,7 @@ impl Node {
             }
             Some(values) => {
                 end.reason = Reason::MissingMetric;
-                end.detail = Some(missing(&metrics, values.keys().cloned().chain(report.seen.clone())));
+                end.detail = Some(missing(&metrics, values.names().map(ToString::to_string).chain(report.seen.clone())));
             }
             None if report.timed_out => {
                 end.reason = Reason::Timeout;

@@ -15,17 +15,17 @@ impl Node {
         let (study, view) = self.trial(trial)?;
         let head = json!({
             "trial": view.place.id, "label": view.label(), "study": study.name, "study_id": study.id,
-            "params": view.spec.params, "proposed_by": view.place.node,
+            "params": view.spec.params.params(), "proposed_by": view.place.node,
         });
         let rest = match &view.spec.by {
             Proposer::Enqueued => {
                 json!({"source": "enqueued", "reproduced": null, "detail": "the parameters were given, not drawn"})
             }
-            Proposer::Imported => json!({"source": "imported", "from": view.spec.imported_as, "reproduced": null,
+            Proposer::Imported => json!({"source": "imported", "from": view.imported_as(), "reproduced": null,
                 "detail": "the trial came with an import or a fork"}),
             Proposer::Sampler { name, seed, slot, draw, saw } => {
                 let (reproduced, detail, redrawn) = match self.redraw(study, view) {
-                    Some(Ok(params)) if params == view.spec.params => {
+                    Some(Ok(params)) if params == view.spec.params.params() => {
                         (true, "drawing again from the history as it stood gives the same parameters", Some(params))
                     }
                     Some(Ok(params)) => (

@@ -43,8 +43,16 @@ impl Node {
 
     /// All that has to be stored to lose nothing when the database is lost: documents whole, and the small values.
     #[allow(clippy::type_complexity, reason = "what `Store::fill` takes")]
-    pub fn everything(&self) -> (Vec<(DocId, Vec<u8>)>, Vec<(String, Vec<u8>)>) {
-        let docs = self.docs.keys().filter_map(|id| Some((id.clone(), self.save(id)?.0))).collect();
+    ///
+    /// Curves that were on the disk alone are gone with it: their documents are forgotten, and people are told.
+    pub fn everything(&mut self) -> (Vec<(DocId, Vec<u8>)>, Vec<(String, Vec<u8>)>) {
+        let (docs, shelved) = self.all_docs();
+        if !shelved.is_empty() {
+            self.notice(format!("curves of finished trials are gone with the database ({} documents)", shelved.len()));
+        }
+        for id in &shelved {
+            self.forget_doc(id);
+        }
         (docs, vec![(META_COUNTER.to_owned(), self.counter.to_le_bytes().to_vec())])
     }
 
@@ -79,7 +87,8 @@ mod tests {
             grace_s: 1.0,
             pause_grace_s: 1.0,
         };
-        let mut node = Node::load(config, Now::default(), Vec::new(), None).unwrap();
+        let mut node =
+            Node::load(config, Now::default(), Vec::new(), std::sync::Arc::new(crate::NoShelf), None).unwrap();
         node.drain();
         let study = StudyId::new("s");
         let edit = |text: &str, lamport| {

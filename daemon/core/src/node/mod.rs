@@ -6,24 +6,31 @@ mod explain;
 mod hold;
 mod propose;
 mod report;
+mod residence;
 mod status;
 mod studies;
+mod thin;
 mod trials;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use metaopt_engine::{History, Rule, Sampler};
 use metaopt_schema::{
     AttemptKey, ClaimId, DocId, Lamport, NodeId, Stamp, StudyId, TrialId,
-    docs::{Actor, Doc, DocError, RawChange, Vector},
+    docs::{Actor, DocError},
     facts::{ClusterFact, Fact, Hardware, METRIC_SEGMENT, MetricChunk, NodeRecord},
     shape::nearest,
     stamp::{Clock, WallMs},
-    trial::Point,
+    trial::{Point, TrialState},
     view::{StudyView, Touched, TrialView, World},
 };
+pub use residence::{NoShelf, REST_AFTER_MS, ReadDoc, Saved, Shelf, StoredDoc, read_doc};
 pub use status::NodeStatus;
 
+use self::{residence::Replica, thin::Thinned};
 use crate::{
     Now, Refusal,
     commands::Event,
@@ -51,6 +58,13 @@ pub struct NodeConfig {
     pub pause_grace_s: f64,
 }
 
+impl NodeConfig {
+    /// The writer of this node's changes in this boot.
+    pub fn actor(&self) -> Actor {
+        Actor::new(&self.id, self.boot)
+    }
+}
+
 /// The counter that labels and trial IDs are minted from; kept beside the documents, since deleted studies take theirs along.
 pub const META_COUNTER: &str = "trial-counter";
 
@@ -59,7 +73,12 @@ pub struct Node {
     config: NodeConfig,
     actor: Actor,
     world: World,
-    docs: BTreeMap<DocId, Doc>,
+    docs: BTreeMap<DocId, Replica>,
+    shelf: Arc<dyn Shelf>,
+    /// Bytes of packed curves.
+    packed_curves: usize,
+    /// The last tick, monotonic.
+    ticked: u64,
     clock: Clock,
     lamport: Lamport,
     minted: u64,
@@ -74,6 +93,7 @@ pub struct Node {
     closing: bool,
     pending: Vec<Fact>,
     points: BTreeMap<(StudyId, AttemptKey, NodeId), Vec<Point>>,
+    thinned: BTreeMap<AttemptKey, Thinned>,
     effects: Vec<Effect>,
     events: Vec<Event>,
     counter_dirty: bool,
@@ -123,21 +143,25 @@ struct Running {
 }
 
 impl Node {
-    /// A node from its stored documents.
+    /// A node from its stored documents, in the order of their IDs. What it doesn't keep in memory it takes from `shelf`.
     ///
     /// # Errors
     /// When a document can't be read; it is named.
     pub fn load(
         config: NodeConfig,
         now: Now,
-        stored: Vec<(DocId, Option<Vec<u8>>, Vec<RawChange>)>,
+        stored: impl IntoIterator<Item = Result<ReadDoc, DocError>>,
+        shelf: Arc<dyn Shelf>,
         counter: Option<u64>,
     ) -> Result<Self, DocError> {
         let mut node = Self {
-            actor: Actor::new(&config.id, config.boot),
+            actor: config.actor(),
             clock: Clock::new(config.id.clone()),
             world: World::new(),
             docs: BTreeMap::new(),
+            shelf,
+            packed_curves: 0,
+            ticked: now.mono_ms,
             lamport: 0,
             minted: 0,
             counter: counter.unwrap_or(0),
@@ -150,6 +174,7 @@ impl Node {
             closing: false,
             pending: Vec::new(),
             points: BTreeMap::new(),
+            thinned: BTreeMap::new(),
             effects: Vec::new(),
             events: Vec::new(),
             counter_dirty: false,
@@ -159,16 +184,17 @@ impl Node {
             notices: Vec::new(),
             config,
         };
-        for (id, snapshot, changes) in stored {
-            let doc = Doc::load(id.clone(), &node.actor, snapshot.as_deref(), &changes)?;
-            let read = doc.facts();
-            node.skipped += read.unknown as u64;
-            node.damaged.extend(read.problems.iter().map(ToString::to_string));
-            for fact in &read.facts {
-                node.learn(fact, now);
-                node.world.fold(fact);
+        let mut opened = false;
+        for read in stored {
+            let read = read?;
+            // Curves come last: what models need of them is noted before their points go to rest.
+            if read.is_curves() && !std::mem::replace(&mut opened, true) {
+                node.open_studies();
             }
-            node.docs.insert(id, doc);
+            node.take(read, now);
+        }
+        if !opened {
+            node.open_studies();
         }
         node.boot(now);
         Ok(node)
@@ -210,14 +236,10 @@ impl Node {
             };
             self.write(Fact::Cluster(ClusterFact::Joined(record)));
         }
-        let ids: Vec<StudyId> = self.world.studies().map(|s| s.id.clone()).collect();
-        for id in ids {
-            self.open_study(&id);
-        }
         // Leases of asked trials start anew: a client that lives renews them, one that died loses them a lease later.
         let mut mine = Vec::new();
         for study in self.world.studies() {
-            for trial in study.trials().iter().filter(|t| !t.state.is_terminal()) {
+            for trial in study.trials().iter().filter(|t| t.state == TrialState::Running) {
                 for attempt in trial.attempts.iter().filter(|a| a.is_running() && a.node == self.config.id) {
                     let key = AttemptKey { trial: trial.place.id.clone(), attempt: attempt.attempt };
                     mine.extend(attempt.claim.clone().map(|claim| (study.id.clone(), key, claim)));
@@ -241,6 +263,13 @@ impl Node {
                 self.slots.book(&key, &slots);
                 self.running.insert(key, Running { study, since: now.mono_ms, slots: slots.len() as u64, stop: None });
             }
+        }
+    }
+
+    fn open_studies(&mut self) {
+        let ids: Vec<StudyId> = self.world.studies().map(|s| s.id.clone()).collect();
+        for id in ids {
+            self.open_study(&id);
         }
     }
 
@@ -389,10 +418,15 @@ impl Node {
             ..Output::default()
         };
         for (id, facts) in by_doc {
-            if !self.docs.contains_key(&id) {
-                self.docs.insert(id.clone(), Doc::new(id.clone(), &self.actor));
-            }
-            let Some(doc) = self.docs.get_mut(&id) else { continue };
+            let doc = match self.wake(&id) {
+                Ok(doc) => doc,
+                Err(error) => {
+                    // It rests on a disk that can't be read now: to be written later.
+                    self.pending.extend(facts);
+                    output.owed = Some(error);
+                    continue;
+                }
+            };
             let written = match doc.write(&facts) {
                 Err(_) if facts.len() > 1 => facts.into_iter().map(|fact| doc.write(&[fact])).collect(),
                 written => vec![written],
@@ -408,12 +442,6 @@ impl Node {
             output.meta.push((META_COUNTER.to_owned(), self.counter.to_le_bytes().to_vec()));
         }
         output
-    }
-
-    /// The stored form of a document and what it covers, for a snapshot.
-    pub fn save(&self, id: &DocId) -> Option<(Vec<u8>, Vector)> {
-        let doc = self.docs.get(id)?;
-        Some((doc.save(), doc.vector()))
     }
 }
 

@@ -1,12 +1,14 @@
 //! From the view to the engine's history, and from its suggestion to a trial.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use metaopt_engine::{Ask, History, Member, Record, RecordState, Stop, hash64};
 use metaopt_schema::{
     NodeId, Stamp, StudyId,
     space::Params,
     trial::{Outcome, Place, Proposer, TrialState},
-    view::{StudyView, TrialView},
+    view::{AttemptView, StudyView, TrialView},
 };
 
 use super::Node;
@@ -28,7 +30,16 @@ impl Node {
         let Some(runtime) = self.studies.get_mut(id) else { return };
         for trial in std::mem::take(&mut runtime.dirty) {
             if let Some(view) = study.trial(&trial) {
-                runtime.history.upsert(record(study, view));
+                let mut record = record(study, view);
+                if !view.is_warm()
+                    && let Some(known) = runtime.history.get(record.key)
+                {
+                    // The points rest; what was noted of them before still holds.
+                    let summary = std::mem::replace(&mut record.curve, known.curve.clone());
+                    let beyond = record.curve.last().map_or(0, |(step, _)| *step);
+                    record.curve.extend(summary.into_iter().filter(|(step, _)| *step > beyond));
+                }
+                runtime.history.upsert(record, || params(study, view));
             }
         }
     }
@@ -55,7 +66,7 @@ impl Node {
         };
         runtime.draw += 1;
         let saw = study.trials().len() as u64;
-        let by = Proposer::Sampler { name: suggestion.sampler.to_owned(), seed, slot, draw, saw };
+        let by = Proposer::Sampler { name: suggestion.sampler.into(), seed, slot, draw, saw };
         Ok(self.propose_spec(now, id, suggestion.params, by, IndexMap::new(), None))
     }
 
@@ -66,8 +77,8 @@ impl Node {
         let mut history = History::new(&study.space, study.record.def.objectives.len());
         let mut own = 0;
         for other in study.trials().iter().filter(|t| t.spec.at < trial.spec.at) {
-            history.upsert(record_at(study, other, Some(&trial.spec.at)));
-            own += u64::from(other.spec.imported_as.is_none());
+            history.upsert(record_at(study, other, Some(&trial.spec.at)), || params(study, other));
+            own += u64::from(other.imported_as().is_none());
         }
         let me = [Member { id: hash64(trial.place.node.as_str()), weight: 1.0 }];
         let budget_left = study.budget.max_trials.map(|max| max.saturating_sub(own));
@@ -116,30 +127,49 @@ fn record_at(study: &StudyView, trial: &TrialView, cut: Option<&Stamp>) -> Recor
     };
     let costs = if state == RecordState::Complete { study.costs(trial).unwrap_or_default() } else { Vec::new() };
     let violation = if known { study.violation(trial) } else { 0.0 };
-    let curve = match def.objectives.first() {
-        Some(o) => trial
-            .curve()
-            .iter()
-            .filter(|p| cut.is_none_or(|cut| p.at <= cut.ms))
-            .filter_map(|p| Some((p.step, o.direction.cost((*p.values.get(&o.metric)?)?))))
-            .collect(),
-        None => Vec::new(),
-    };
-    // Trials from before a parameter was added had its default.
-    let params = match study.space.params.len() == def.space.params.len() {
-        true => trial.spec.params.clone(),
-        false => {
-            study.space.check_params_with_defaults(&trial.spec.params).unwrap_or_else(|_| trial.spec.params.clone())
-        }
-    };
+    let curve = def.objectives.first().map_or_else(Vec::new, |objective| {
+        let points = series(trial, &objective.metric, cut).into_iter();
+        points.map(|(step, value)| (step, objective.direction.cost(value))).collect()
+    });
     Record {
         order: order(&trial.spec.at),
         key: hash64(trial.place.id.as_str()),
-        params,
         state,
         costs,
         violation,
         last_step: trial.last_step(),
         curve,
     }
+}
+
+/// One metric of a trial by step, later attempts over earlier ones and the counted one over all; of resting points the
+/// last.
+fn series(trial: &TrialView, metric: &str, cut: Option<&Stamp>) -> Vec<(u64, f64)> {
+    let of = |attempt: &AttemptView| -> Vec<(u64, f64)> {
+        match attempt.curve.is_warm() {
+            true => {
+                let known = attempt.curve.series(metric).filter(|(_, at, _)| cut.is_none_or(|cut| *at <= cut.ms));
+                known.map(|(step, _, value)| (step, value)).collect()
+            }
+            false => attempt.curve.last_of(metric).into_iter().collect(),
+        }
+    };
+    match trial.attempts.as_slice() {
+        [] => Vec::new(),
+        [one] => of(one),
+        several => {
+            let counted = trial.counted.map(|i| &trial.attempts[i]);
+            let steps: BTreeMap<u64, f64> = several.iter().chain(counted).flat_map(of).collect();
+            steps.into_iter().collect()
+        }
+    }
+}
+
+/// A trial's configuration in the study's space as it is now: trials from before a parameter was added had its default.
+pub(super) fn params(study: &StudyView, trial: &TrialView) -> Params {
+    let given = trial.spec.params.params();
+    if study.space.params.len() == study.record.def.space.params.len() {
+        return given;
+    }
+    study.space.check_params_with_defaults(&given).unwrap_or(given)
 }

@@ -2,7 +2,7 @@
 
 use metaopt_engine::{Verdict, hash64};
 use metaopt_schema::{
-    AttemptKey, AttemptNo, FieldError, TrialId,
+    AttemptKey, AttemptNo, FieldError, Named, TrialId,
     facts::{Fact, TrialFact},
     problem::token,
     study::StudyState,
@@ -97,6 +97,7 @@ impl Node {
         if !errors.is_empty() {
             return Err(Refusal::invalid(errors));
         }
+        self.warm(trial)?;
         let mut fresh: Vec<(AttemptKey, Point)> = Vec::new();
         let mut latest: Option<AttemptKey> = None;
         if reports.is_empty() {
@@ -104,10 +105,10 @@ impl Node {
         }
         for report in reports {
             let (key, view) = self.attempt_key(trial, report.attempt)?;
-            let known = view.point(report.step).map(|p| &p.values);
-            let twin = fresh.iter().find(|(k, p)| *k == key && p.step == report.step).map(|(_, p)| &p.values);
+            let known = view.curve.point(report.step).map(|p| p.values);
+            let twin = fresh.iter().find(|(k, p)| *k == key && p.step == report.step).map(|(_, p)| p.values.clone());
             match known.or(twin) {
-                Some(values) if *values == report.values => {}
+                Some(values) if values == report.values => {}
                 Some(_) => {
                     return Err(Refusal::conflict(format!(
                         "step {} was reported with other values already",
@@ -167,7 +168,7 @@ impl Node {
         point: Point,
     ) {
         let data = serde_json::json!({"step": point.step, "values": point.values, "attempt": key.attempt});
-        self.write_point(study, key, holder, point.clone());
+        self.write_or_hold(study, key, holder, point.clone());
         if let (Some(runtime), Some(view)) = (self.studies.get_mut(study), self.world.study(study))
             && let Some(objective) = view.record.def.objectives.first()
             && let Some(Some(value)) = point.values.get(&objective.metric)
@@ -200,9 +201,10 @@ impl Node {
     /// # Errors
     /// Unknown trial or attempt, a missing objective, or another result for an attempt that has one.
     pub fn complete(&mut self, now: Now, trial: &str, completion: Completion) -> Result<TrialId, Refusal> {
+        self.warm(trial)?;
         let (key, view) = self.attempt_key(trial, completion.attempt)?;
         let (known_end, told, holder, last_step) =
-            (view.end.clone(), view.told.clone(), view.node.clone(), view.last_step());
+            (view.end.clone(), view.told.as_deref().cloned(), view.node.clone(), view.last_step());
         let Some((study, trial_view)) = self.world.trial(&key.trial) else {
             return Err(Refusal::not_found(format!("there is no trial `{trial}`")));
         };
@@ -263,10 +265,11 @@ impl Node {
         holder: &metaopt_schema::NodeId,
         values: Values,
     ) {
+        self.write_held(key);
         let Some(view) = self.world.trial(&key.trial).and_then(|(_, t)| t.attempt(key.attempt, holder)) else { return };
         let last = view.last_step();
-        let values: indexmap::IndexMap<_, _> = values.into_iter().map(|(k, v)| (k, Some(v))).collect();
-        if view.point(last).is_some_and(|p| p.values == values) {
+        let values: Named<_> = values.into_iter().map(|(k, v)| (k, Some(v))).collect();
+        if view.curve.point(last).is_some_and(|p| p.values == values) {
             return;
         }
         self.note_point(study, key, holder, Point { step: last + 1, values, at: now.wall_ms });
@@ -323,5 +326,5 @@ fn names(values: &Values) -> String {
     if values.is_empty() {
         return "no values".into();
     }
-    values.keys().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
+    values.names().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
 }

@@ -6,7 +6,7 @@ use metaopt_schema::{NodeId, StudyId, stamp::WallMs, study::StudyState, trial::T
 use super::{
     Node,
     ask::timed_out,
-    propose::{budget_left, record},
+    propose::{budget_left, params, record},
 };
 use crate::{Now, Refusal, commands::NodeAction, slots::Slot};
 
@@ -98,7 +98,7 @@ impl Node {
         }
         let left = budget_left(study)? + study.open();
         let (mut total, mut n) = (0.0, 0.0);
-        for trial in study.trials().iter().rev().filter(|t| t.spec.imported_as.is_none()).take(200) {
+        for trial in study.trials().iter().rev().filter(|t| t.imported_as().is_none()).take(200) {
             if let (Some(start), Some(end)) = (trial.started_at(), trial.finished_at()) {
                 total += end.saturating_sub(start) as f64 / 1000.0;
                 n += 1.0;
@@ -116,7 +116,7 @@ impl Node {
         let study = self.study(study)?;
         let mut history = metaopt_engine::History::new(&study.space, study.record.def.objectives.len());
         for trial in study.trials() {
-            history.upsert(record(study, trial));
+            history.upsert(record(study, trial), || params(study, trial));
         }
         Ok((study.id.clone(), importance(&study.space, &history)))
     }

@@ -233,7 +233,9 @@ impl Node {
         if self.world.study_named(&def.name).is_some() {
             return Err(Refusal::conflict(format!("there is a study `{}` already; choose another name", def.name)));
         }
-        let finished: Vec<_> = view.trials().iter().filter_map(super::trials::as_import).collect();
+        let curves = self.curves(view, view.trials().iter())?;
+        let finished: Vec<_> =
+            view.trials().iter().zip(curves).filter_map(|(t, curve)| super::trials::as_import(t, curve)).collect();
         let id = StudyId::new(format!("s{}", self.mint()));
         self.define(now, id.clone(), def, Some(origin));
         for mut trial in finished {
@@ -260,6 +262,7 @@ impl Node {
         }
         self.leases.retain(|_, lease| lease.study != id);
         self.points.retain(|(study, _, _), _| *study != id);
+        self.thinned.retain(|_, held| held.study != id);
         self.pending.retain(|f| !matches!(f, Fact::Trial(s, ..) | Fact::Metric(s, _) if *s == id));
         self.edit_study(&id, StudyEdit::Deleted);
         self.studies.remove(&id);
@@ -270,7 +273,7 @@ impl Node {
             .cloned()
             .collect();
         for doc in &docs {
-            self.docs.remove(doc);
+            self.forget_doc(doc);
         }
         self.effect(Effect::Forget(docs));
         self.events.push(Event { kind: "study.deleted", study: Some(id.clone()), trial: None, data: None });

@@ -201,6 +201,7 @@ impl Node {
     /// Records an attempt's end, with its last step, and drops its lease.
     pub(super) fn end_attempt(&mut self, study: &StudyId, place: &Place, key: &AttemptKey, mut end: End) {
         let node = self.config.id.clone();
+        self.write_held(key);
         if let Some(view) = self.world.trial(&place.id).and_then(|(_, t)| t.attempt(key.attempt, &node)) {
             if view.end.is_some() {
                 return;
@@ -248,7 +249,7 @@ impl Node {
         let mut known: HashSet<String> = HashSet::new();
         for trial in view.trials() {
             known.insert(trial.place.id.as_str().to_owned());
-            known.extend(trial.spec.imported_as.clone());
+            known.extend(trial.imported_as().map(str::to_owned));
         }
         let mut done = Imported::default();
         for trial in trials {
@@ -287,7 +288,7 @@ impl Node {
         points.dedup_by_key(|r| r.step);
         for report in points {
             let point = Point { step: report.step, values: report.values.clone(), at: now.wall_ms };
-            self.write_point(study, &key, &node, point);
+            self.write_or_hold(study, &key, &node, point);
         }
         let mut end = match &trial.told {
             Told::Complete(values) => End { values: values.clone(), ..self.end(now, Outcome::Complete, Reason::Exit) },
@@ -301,7 +302,7 @@ impl Node {
 }
 
 /// A finished trial in the form in which it can be imported elsewhere.
-pub(super) fn as_import(trial: &TrialView) -> Option<ImportedTrial> {
+pub(super) fn as_import(trial: &TrialView, curve: Vec<Point>) -> Option<ImportedTrial> {
     let told = match trial.state {
         TrialState::Complete => Told::Complete(trial.values()),
         TrialState::Pruned => Told::Pruned,
@@ -309,14 +310,14 @@ pub(super) fn as_import(trial: &TrialView) -> Option<ImportedTrial> {
         TrialState::Infeasible => Told::Infeasible,
         _ => return None,
     };
-    let point = |p: &&Point| Report { step: p.step, values: p.values.clone(), attempt: None };
+    let point = |p: Point| Report { step: p.step, values: p.values, attempt: None };
     Some(ImportedTrial {
-        params: trial.spec.params.clone(),
+        params: trial.spec.params.params(),
         told,
-        reports: trial.curve().iter().map(point).collect(),
+        reports: curve.into_iter().map(point).collect(),
         detail: trial.end().and_then(|e| e.detail.clone()),
-        user_attrs: trial.user_attrs.clone(),
-        id: Some(trial.spec.imported_as.clone().unwrap_or_else(|| trial.place.id.as_str().to_owned())),
+        user_attrs: trial.user_attrs().clone(),
+        id: Some(trial.imported_as().unwrap_or(trial.place.id.as_str()).to_owned()),
     })
 }
 

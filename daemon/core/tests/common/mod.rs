@@ -1,12 +1,16 @@
 //! A node without a machine: time, disk and processes are the test's.
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use metaopt_core::{
-    Effect, Node, NodeConfig, Now,
+    Effect, Node, NodeConfig, Now, Shelf, StoredDoc,
     commands::{Action, Completion, Report, SuggestRequest, Suggested, Told},
     launch::{AttemptEvent, ExitReport, Launch},
+    read_doc,
 };
 use metaopt_schema::{
     AttemptKey, DocId, NodeId,
@@ -21,7 +25,7 @@ use serde_json::{Value, json};
 pub struct Bench {
     pub node: Node,
     pub now: Now,
-    pub disk: BTreeMap<DocId, Vec<RawChange>>,
+    pub disk: Disk,
     pub counter: Option<u64>,
     pub launched: Vec<Launch>,
     pub effects: Vec<Effect>,
@@ -40,19 +44,45 @@ pub fn config(boot: u64) -> NodeConfig {
     }
 }
 
+/// What was stored; clones are the same disk.
+#[derive(Clone, Default)]
+pub struct Disk(Arc<Mutex<BTreeMap<DocId, StoredDoc>>>);
+
+impl Disk {
+    pub fn docs(&self) -> BTreeMap<DocId, StoredDoc> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// As an older metaopt left it.
+    pub fn drop_digests(&self) {
+        self.0.lock().unwrap().values_mut().for_each(|doc| doc.digest = None);
+    }
+
+    fn push(&self, id: DocId, change: RawChange) {
+        let mut docs = self.0.lock().unwrap();
+        let new = StoredDoc { id: id.clone(), snapshot: None, digest: None, changes: Vec::new() };
+        docs.entry(id).or_insert(new).changes.push(change);
+    }
+}
+
+impl Shelf for Disk {
+    fn fetch(&self, id: &DocId) -> Result<Option<StoredDoc>, String> {
+        Ok(self.0.lock().unwrap().get(id).cloned())
+    }
+}
+
+fn load(config: NodeConfig, now: Now, disk: &Disk, counter: Option<u64>) -> Node {
+    let actor = config.actor();
+    let docs: Vec<_> = disk.docs().into_values().map(|stored| read_doc(&actor, stored)).collect();
+    Node::load(config, now, docs, Arc::new(disk.clone()), counter).unwrap()
+}
+
 impl Bench {
     pub fn new(slots: u32) -> Self {
         let now = Now { mono_ms: 1, wall_ms: 1_790_000_000_000 };
-        let node = Node::load(config(1), now, Vec::new(), None).unwrap();
-        let mut bench = Self {
-            node,
-            now,
-            disk: BTreeMap::new(),
-            counter: None,
-            launched: Vec::new(),
-            effects: Vec::new(),
-            boots: 1,
-        };
+        let disk = Disk::default();
+        let node = load(config(1), now, &disk, None);
+        let mut bench = Self { node, now, disk, counter: None, launched: Vec::new(), effects: Vec::new(), boots: 1 };
         bench.arm(slots);
         bench
     }
@@ -71,7 +101,7 @@ impl Bench {
                 return;
             }
             for (id, change) in output.changes {
-                self.disk.entry(id).or_default().push(change);
+                self.disk.push(id, change);
             }
             for (_, value) in output.meta {
                 self.counter = Some(u64::from_le_bytes(value.try_into().unwrap()));
@@ -80,7 +110,7 @@ impl Bench {
                 match &effect {
                     Effect::Launch(launch) => self.launched.push((**launch).clone()),
                     Effect::Probe(study, _) => self.node.probed(self.now, study, Ok(())),
-                    Effect::Forget(docs) => docs.iter().for_each(|d| drop(self.disk.remove(d))),
+                    Effect::Forget(docs) => docs.iter().for_each(|d| drop(self.disk.0.lock().unwrap().remove(d))),
                     _ => {}
                 }
                 self.effects.push(effect);
@@ -91,8 +121,7 @@ impl Bench {
     /// A crash: only what was on disk is left.
     pub fn restart(&mut self, slots: u32) {
         self.boots += 1;
-        let stored = self.disk.iter().map(|(id, changes)| (id.clone(), None, changes.clone())).collect();
-        self.node = Node::load(config(self.boots), self.now, stored, self.counter).unwrap();
+        self.node = load(config(self.boots), self.now, &self.disk, self.counter);
         self.arm(slots);
     }
 
@@ -101,6 +130,19 @@ impl Bench {
         self.now.wall_ms += (seconds * 1000.0) as u64;
         self.node.tick(self.now);
         self.settle();
+    }
+
+    /// Puts every idle document to rest, as the shell does; how many.
+    pub fn rest(&mut self) -> usize {
+        let idle = self.node.idle_docs(self.now, usize::MAX);
+        for id in &idle {
+            let saved = self.node.save(id).unwrap();
+            let (snapshot, digest) = (Some(saved.bytes.clone()), Some(saved.digest.clone()));
+            let stored = StoredDoc { id: id.clone(), snapshot, digest, changes: Vec::new() };
+            self.disk.0.lock().unwrap().insert(id.clone(), stored);
+            self.node.rest(id, saved);
+        }
+        idle.len()
     }
 
     pub fn study(&mut self, extra: Value) -> String {

@@ -26,6 +26,11 @@ pub enum Verdict {
 pub trait Rule: Send + Sync {
     /// What to do with trial `key` (see [`crate::Record::key`]), whose report for `step` is in the history.
     fn decide(&self, history: &History, key: u64, step: u64) -> Verdict;
+
+    /// Whether it compares whole curves, so that a history must have those of finished trials too.
+    fn reads_curves(&self) -> bool {
+        true
+    }
 }
 
 /// Rules of this version, as named in a study.

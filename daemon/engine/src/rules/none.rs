@@ -24,4 +24,8 @@ impl Rule for None {
     fn decide(&self, _: &History, _: u64, _: u64) -> Verdict {
         Verdict::Continue
     }
+
+    fn reads_curves(&self) -> bool {
+        false
+    }
 }

@@ -1,0 +1,155 @@
+//! What isn't used lately rests outside of memory, and nobody can tell.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::Bench;
+use metaopt_core::{
+    commands::{Action, Report, TrialAction},
+    node::REST_AFTER_MS,
+};
+use metaopt_schema::trial::{Point, TrialState};
+use serde_json::json;
+
+fn rest(bench: &mut Bench) -> usize {
+    bench.pass(1.0);
+    bench.pass(REST_AFTER_MS as f64 / 1000.0 + 1.0);
+    bench.rest()
+}
+
+/// A study with two finished trials, whose curves have three points.
+fn finished(bench: &mut Bench) -> Vec<String> {
+    let study = bench.study(json!({"early_stopping": {"rule": "median"}}));
+    let ids: Vec<String> = (0..2).map(|_| bench.ask(&study, 1, None).trials[0].to_string()).collect();
+    for id in &ids {
+        for step in 1..=3 {
+            bench.report(id, step, 1.0 / step as f64);
+        }
+        bench.tell(id, None, 0.3).unwrap();
+    }
+    ids
+}
+
+fn curve(bench: &Bench, id: &str) -> Vec<Point> {
+    let (study, trial) = bench.node.trial(id).unwrap();
+    bench.node.curve(study, trial).unwrap()
+}
+
+#[test]
+fn resting_trials_are_read_edited_and_told_of_as_others() {
+    let mut bench = Bench::new(0);
+    let ids = finished(&mut bench);
+    let before: Vec<_> = ids.iter().map(|id| (bench.trial(id).values(), curve(&bench, id))).collect();
+    assert_eq!(before[0].1.len(), 3);
+    assert_eq!(rest(&mut bench), 2, "the trials' document and that of their curves");
+    assert!(ids.iter().all(|id| !bench.trial(id).is_warm()));
+    assert_eq!(bench.rest(), 0, "what rests already is not saved again");
+    let after: Vec<_> = ids.iter().map(|id| (bench.trial(id).values(), curve(&bench, id))).collect();
+    assert_eq!(before, after);
+
+    bench.node.patch_trial(bench.now, &ids[0], Some("woken".into()), Default::default()).unwrap();
+    bench.settle();
+    // The rule that points are never changed holds for those that rest, too.
+    assert_eq!(bench.report(&ids[1], 2, 0.5), Action::Stop);
+    let changed = Report { step: 2, values: [("loss", Some(9.0))].into_iter().collect(), attempt: None };
+    let refused = bench.node.report(bench.now, &ids[1], vec![changed]).unwrap_err();
+    assert!(refused.detail.contains("other values"), "{refused}");
+    assert_eq!(bench.report(&ids[1], 7, 0.1), Action::Stop);
+    assert_eq!(curve(&bench, &ids[1]).iter().map(|p| p.step).collect::<Vec<_>>(), [1, 2, 3, 7]);
+    bench.restart(0);
+    assert_eq!(bench.trial(&ids[0]).note(), "woken");
+    assert_eq!(curve(&bench, &ids[1]).iter().map(|p| p.step).collect::<Vec<_>>(), [1, 2, 3, 7]);
+    assert_eq!(curve(&bench, &ids[0]), before[0].1);
+}
+
+#[test]
+fn a_start_from_digests_is_a_start_from_documents() {
+    let mut bench = Bench::new(0);
+    let ids = finished(&mut bench);
+    let study = bench.node.trial(&ids[0]).unwrap().0.id.clone();
+    rest(&mut bench);
+    let shown = |bench: &Bench| {
+        let study = bench.node.world().study(&study).unwrap();
+        let trials: Vec<String> = study.trials().iter().map(|t| format!("{t:?}")).collect();
+        (trials, study.best().map(|t| t.label()), ids.iter().map(|id| curve(bench, id)).collect::<Vec<_>>())
+    };
+    let digested = bench.disk.docs().values().filter(|d| d.digest.is_some()).count();
+    assert_eq!(digested, 2);
+    bench.restart(0);
+    let from_digests = shown(&bench);
+    bench.disk.drop_digests();
+    bench.restart(0);
+    bench.pass(0.1);
+    assert_eq!(from_digests, shown(&bench));
+    // Both go on where they were: no number is given twice.
+    let next = bench.ask("s", 1, None).trials[0].clone();
+    assert!(!ids.contains(&next.to_string()));
+}
+
+#[test]
+fn early_stopping_compares_with_curves_that_rest() {
+    let mut bench = Bench::new(0);
+    let study = bench.study(json!({"early_stopping": {"rule": "median", "n_startup_trials": 2, "min_peers": 2}}));
+    for level in [0.1, 0.2, 0.3] {
+        let id = bench.ask(&study, 1, None).trials[0].to_string();
+        for step in 1..=5 {
+            bench.report(&id, step, level);
+        }
+        bench.tell(&id, None, level).unwrap();
+    }
+    let verdicts = |bench: &mut Bench| {
+        let id = bench.ask("s", 1, None).trials[0].to_string();
+        (1..=4).map(|step| bench.report(&id, step, 5.0)).collect::<Vec<_>>()
+    };
+    let fresh = verdicts(&mut bench);
+    assert!(fresh.contains(&Action::Stop), "{fresh:?}");
+    rest(&mut bench);
+    assert_eq!(verdicts(&mut bench), fresh, "after their points went to rest");
+    rest(&mut bench);
+    bench.restart(0);
+    assert_eq!(verdicts(&mut bench), fresh, "after a start from what rested");
+}
+
+#[test]
+fn a_resting_trial_can_run_again() {
+    let mut bench = Bench::new(0);
+    let study = bench.study(json!({}));
+    let id = bench.ask(&study, 1, None).trials[0].to_string();
+    bench.report(&id, 1, 0.5);
+    bench.node.trial_action(bench.now, &id, TrialAction::Cancel).unwrap();
+    bench.settle();
+    rest(&mut bench);
+    bench.node.trial_action(bench.now, &id, TrialAction::Retry).unwrap();
+    bench.settle();
+    assert_eq!(bench.ask(&study, 1, None).trials[0].as_str(), id);
+    bench.report(&id, 1, 0.4);
+    bench.tell(&id, None, 0.4).unwrap();
+    assert_eq!((bench.trial(&id).state, bench.trial(&id).attempts.len()), (TrialState::Complete, 2));
+    assert_eq!(curve(&bench, &id).len(), 1, "the later attempt's point over the earlier one's");
+}
+
+#[test]
+fn endless_curves_are_thinned_and_keep_their_ends_and_extremes() {
+    let mut bench = Bench::new(0);
+    let study = bench.study(json!({}));
+    let id = bench.ask(&study, 1, None).trials[0].to_string();
+    let loss = |step: u64| match step {
+        7_777 => -1.0,
+        8_888 => 99.0,
+        _ => 1.0 / step as f64,
+    };
+    for step in 1..=20_000 {
+        bench.report(&id, step, loss(step));
+    }
+    // The same report again is no news, whether it was kept or not.
+    assert_eq!(bench.report(&id, 19_999, loss(19_999)), Action::Continue);
+    bench.tell(&id, None, 0.1).unwrap();
+    let kept = curve(&bench, &id);
+    assert!((1_000..4_000).contains(&kept.len()), "{}", kept.len());
+    assert!(kept[..1000].iter().zip(1..).all(|(p, step)| p.step == step), "the first thousand are whole");
+    let steps: Vec<u64> = kept.iter().map(|p| p.step).collect();
+    assert!([7_777, 8_888, 20_000].iter().all(|step| steps.contains(step)), "extremes and the end");
+    assert!(steps.windows(2).all(|w| w[1] - w[0] <= w[0] / 500 + 1), "no gap wider than 0.2 %");
+    bench.restart(0);
+    assert_eq!(curve(&bench, &id), kept);
+}
