@@ -5,12 +5,15 @@
 //! A study has a handful of metrics and up to a million points, so that what one entry costs matters: names are shared
 //! between maps (see [`Pool`](crate::view::Pool)), and there is no table beside the entries.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{collections::HashMap, fmt, marker::PhantomData, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
 };
+
+/// Entries up to which walking over them is the fastest way to find one.
+const FEW: usize = 32;
 
 /// Values by name. Two are equal when they hold the same entries, in whatever order.
 #[derive(Clone)]
@@ -111,8 +114,24 @@ impl<S: Into<Arc<str>> + AsRef<str>, V> FromIterator<(S, V)> for Named<V> {
 
 impl<S: Into<Arc<str>> + AsRef<str>, V> Extend<(S, V)> for Named<V> {
     fn extend<I: IntoIterator<Item = (S, V)>>(&mut self, entries: I) {
+        // Beyond a few dozen a walk for each would cost more than a table; anyone may send a megabyte of names.
+        let mut known: HashMap<Arc<str>, usize> = HashMap::new();
         for (name, value) in entries {
-            self.insert(name, value);
+            if self.0.len() < FEW {
+                self.insert(name, value);
+                continue;
+            }
+            if known.is_empty() {
+                known = self.0.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
+            }
+            match known.get(name.as_ref()) {
+                Some(&i) => self.0[i].1 = value,
+                None => {
+                    let name: Arc<str> = name.into();
+                    known.insert(name.clone(), self.0.len());
+                    self.0.push((name, value));
+                }
+            }
         }
     }
 }
@@ -143,11 +162,11 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Named<V> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<V>, A::Error> {
-                let mut all = Named::new();
-                while let Some((name, value)) = map.next_entry::<Arc<str>, V>()? {
-                    all.insert(name, value);
+                let mut entries = Vec::with_capacity(map.size_hint().unwrap_or(2).min(FEW));
+                while let Some(entry) = map.next_entry::<Arc<str>, V>()? {
+                    entries.push(entry);
                 }
-                Ok(all)
+                Ok(entries.into_iter().collect())
             }
         }
         deserializer.deserialize_map(Entries(PhantomData))
@@ -167,6 +186,14 @@ mod tests {
         assert_ne!(ab, [("a", 1), ("c", 2)].into_iter().collect());
         assert_eq!(ba.iter().map(|(n, _)| n).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!((ab.get("b"), ab.get("c"), ab["a"]), (Some(&2), None, 1));
+    }
+
+    #[test]
+    fn many_entries_are_as_few() {
+        let many = |offset: usize| (0..1000).map(move |i| (format!("m{}", (i + offset) % 1000), i));
+        let all: Named<usize> = many(0).chain(many(1)).collect();
+        assert_eq!((all.len(), all["m0"], all["m999"]), (1000, 999, 998));
+        assert_eq!(all, many(1).collect());
     }
 
     #[test]

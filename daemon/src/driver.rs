@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use metaopt_core::{Effect, Node, Now, Refusal, commands::Event, launch::AttemptEvent};
+use metaopt_core::{Effect, Node, Now, Refusal, Saved, commands::Event, launch::AttemptEvent};
 use metaopt_schema::{AttemptKey, DocId, StudyId, docs::RawChange, facts::SlotSpec};
 use tokio::sync::oneshot;
 
@@ -27,6 +27,8 @@ const TICK: Duration = Duration::from_millis(100);
 const BATCH: usize = 1024;
 /// Pause between attempts to reach a failing disk.
 const DISK_REST: Duration = Duration::from_secs(1);
+/// Documents put to rest at one tick: saving one takes about 10 ms.
+const REST_AT_ONCE: usize = 4;
 /// Pause before a snapshot is tried again that could not be stored; the changes stay till then.
 const SNAPSHOT_REST: Duration = Duration::from_secs(60);
 /// Longer than this between two rounds, and clients could not be heard: their leases are extended.
@@ -291,6 +293,10 @@ impl Driver {
         self.held.extend(output.effects);
         self.held_events.extend(output.events);
         let mut saved = self.save(quit);
+        if let Some(error) = &output.owed {
+            tracing::warn!(%error, "a document can't be read now; what was said of it waits in memory");
+            saved = saved.and_then(|()| Err(CallError::Storage(error.to_string())));
+        }
         for error in &output.refused {
             tracing::error!(%error, "a document refused a fact; what it said is lost");
             saved = saved.and_then(|()| Err(CallError::Lost(error.to_string())));
@@ -304,6 +310,9 @@ impl Driver {
                 self.carry_out(effect);
             }
             self.snapshots(&touched);
+            if tick {
+                self.rest();
+            }
         }
         quit
     }
@@ -358,7 +367,7 @@ impl Driver {
             outcome => outcome?,
         }
         if self.lost {
-            let (docs, meta) = self.shell.read(|node, _| node.everything());
+            let (docs, meta) = self.shell.node.write().unwrap_or_else(PoisonError::into_inner).everything();
             self.store.fill(&docs, &meta)?;
             self.lost = false;
             tracing::warn!(documents = docs.len(), "the fresh database was filled from memory; nothing was lost");
@@ -406,14 +415,35 @@ impl Driver {
             if !self.store.wants_snapshot(id) {
                 continue;
             }
-            let saved = self.shell.read(|node, _| node.save(id));
-            if let Some((bytes, covered)) = saved
-                && let Err(error) = self.store.snapshot(id, &bytes, &covered)
+            if let Some(saved) = self.shell.read(|node, _| node.save(id))
+                && !self.snapshot(id, &saved)
             {
-                tracing::warn!(%error, doc = %id, "could not store a snapshot; the changes stay");
-                self.no_snapshot_until = Some(Instant::now() + SNAPSHOT_REST);
                 return;
             }
+        }
+    }
+
+    /// False: it could not be stored, and none is tried for a while.
+    fn snapshot(&mut self, id: &DocId, saved: &Saved) -> bool {
+        let stored = self.store.snapshot(id, &saved.bytes, &saved.vector, Some(&saved.digest));
+        if let Err(error) = &stored {
+            tracing::warn!(%error, doc = %id, "could not store a snapshot; the changes stay");
+            self.no_snapshot_until = Some(Instant::now() + SNAPSHOT_REST);
+        }
+        stored.is_ok()
+    }
+
+    /// Puts documents to rest that nobody writes to, as many as nobody notices.
+    fn rest(&mut self) {
+        if self.no_snapshot_until.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        for id in self.shell.read(|node, now| node.idle_docs(now, REST_AT_ONCE)) {
+            let Some(saved) = self.shell.read(|node, _| node.save(&id)) else { continue };
+            if self.store.tail(&id) > 0 && !self.snapshot(&id, &saved) {
+                return;
+            }
+            self.shell.node.write().unwrap_or_else(PoisonError::into_inner).rest(&id, saved);
         }
     }
 }

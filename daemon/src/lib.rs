@@ -2,6 +2,7 @@
 //!
 //! Owns: all I/O. Must not: decide anything about studies or trials.
 
+mod boot;
 pub mod config;
 pub mod data_dir;
 pub mod driver;

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    boot,
     config::{Config, LogFormat, Options},
     data_dir::{self, Identity},
     driver::{Clock, Shell},
@@ -34,6 +35,8 @@ use crate::{
 const DEFAULT_PORT: u16 = 7878;
 /// How often GPUs are looked at.
 const LOOK_AT_GPUS: Duration = Duration::from_secs(5);
+/// Memory for the curves of finished trials, as they are stored (about 30 bytes a point).
+const CURVE_BYTES: usize = 32 << 20;
 /// Longest run of a `setup` command.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
@@ -157,7 +160,6 @@ fn own_program() -> Result<PathBuf> {
 
 fn load(store: &Store, config: &Config, identity: &Identity, boot: u64, clock: Clock) -> Result<Node> {
     let counter = store.meta(META_COUNTER)?.and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
-    let stored = store.load()?.into_iter().map(|d| (d.id, d.snapshot, d.changes)).collect();
     let hardware = Hardware {
         name: config.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -173,8 +175,12 @@ fn load(store: &Store, config: &Config, identity: &Identity, boot: u64, clock: C
         entropy: data_dir::random()?,
         grace_s: config.grace.as_secs_f64(),
         pause_grace_s: config.pause_grace.as_secs_f64(),
+        curve_bytes: CURVE_BYTES,
     };
-    let node = Node::load(node, clock.now(), stored, counter)?;
+    let reader = store.reader();
+    let node = boot::read_all(reader, &node.actor(), |docs| {
+        Node::load(node, clock.now(), docs, Arc::new(reader.clone()), counter).map_err(anyhow::Error::from)
+    })?;
     for problem in node.damaged() {
         tracing::error!(%problem, "an entry of a document could not be read");
     }

@@ -10,11 +10,6 @@ use std::sync::Arc;
 use super::pool::Pool;
 use crate::{Named, stamp::WallMs, trial::Point};
 
-/// A metric that a point doesn't have.
-const ABSENT: u64 = 0x7ff8_0000_0000_0001;
-/// A metric that a point has as null.
-const NULL: u64 = 0x7ff8_0000_0000_0002;
-
 /// One attempt's curve.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
@@ -28,13 +23,15 @@ pub struct Trace {
     cold: bool,
 }
 
-/// Columns: one entry a point, in the order of steps.
+/// By step. A metric that few points have takes no room in the others.
 #[derive(Clone, Debug, Default)]
 struct Points {
-    steps: Vec<u64>,
-    times: Vec<WallMs>,
-    columns: Vec<(Arc<str>, Vec<f64>)>,
+    steps: Vec<(u64, WallMs)>,
+    columns: Vec<(Arc<str>, Column)>,
 }
+
+/// One metric: the steps that have it, NaN for null (numbers in documents are finite).
+type Column = Vec<(u64, f64)>;
 
 impl Trace {
     /// The largest step; 0: none.
@@ -62,6 +59,16 @@ impl Trace {
         self.last.get(metric).copied().filter(|(step, _)| *step > 0)
     }
 
+    /// How many different metrics were reported.
+    pub fn metrics(&self) -> usize {
+        self.last.len()
+    }
+
+    /// Whether a metric was reported, be it as null.
+    pub fn has(&self, metric: &str) -> bool {
+        self.last.contains_key(metric)
+    }
+
     /// Whether the points are in memory.
     pub fn is_warm(&self) -> bool {
         !self.cold
@@ -76,14 +83,19 @@ impl Trace {
     /// The point at `step`, where there is one in memory.
     pub fn point(&self, step: u64) -> Option<Point> {
         let points = self.points.as_ref()?;
-        points.steps.binary_search(&step).ok().map(|i| points.at(i))
+        points.steps.binary_search_by_key(&step, |(step, _)| *step).ok().map(|i| points.at(i))
     }
 
     /// A metric's numbers by step, as far as the points are in memory.
     pub fn series(&self, metric: &str) -> impl Iterator<Item = (u64, WallMs, f64)> {
         let found = self.points.as_ref().and_then(|p| Some((p, &p.columns.iter().find(|(n, _)| **n == *metric)?.1)));
-        let rows = found.into_iter().flat_map(|(p, column)| p.steps.iter().zip(&p.times).zip(column));
-        rows.filter(|(_, value)| value.is_finite()).map(|((step, time), value)| (*step, *time, *value))
+        found.into_iter().flat_map(|(points, column)| {
+            let mut times = points.steps.iter();
+            column.iter().filter(|(_, value)| !value.is_nan()).filter_map(move |&(step, value)| {
+                let (_, time) = times.find(|(at, _)| *at == step)?;
+                Some((step, *time, value))
+            })
+        })
     }
 
     /// Adds a point. One holder writes each (attempt, step) once; should a document say otherwise, the first stands
@@ -122,42 +134,43 @@ impl Trace {
 
 impl Points {
     fn at(&self, i: usize) -> Point {
-        let value = |column: &Vec<f64>| match column[i].to_bits() {
-            ABSENT => None,
-            NULL => Some(None),
-            _ => Some(Some(column[i])),
+        let (step, at) = self.steps[i];
+        let value = |column: &Column| {
+            let found = column.binary_search_by_key(&step, |(step, _)| *step).ok()?;
+            Some(Some(column[found].1).filter(|value| !value.is_nan()))
         };
         let values = self.columns.iter().filter_map(|(name, column)| Some((name.clone(), value(column)?)));
-        Point { step: self.steps[i], values: values.collect(), at: self.times[i] }
+        Point { step, values: values.collect(), at }
     }
 
     /// False: the step is known.
     fn insert(&mut self, point: &Point, pool: &mut Pool) -> bool {
-        let i = match self.steps.last() {
-            Some(last) if *last < point.step => self.steps.len(),
-            None => 0,
-            Some(_) => match self.steps.binary_search(&point.step) {
-                Ok(_) => return false,
-                Err(i) => i,
-            },
-        };
-        for (name, _) in point.values.iter() {
-            if !self.columns.iter().any(|(n, _)| **n == *name) {
-                self.columns.push((pool.text(name), vec![f64::from_bits(ABSENT); self.steps.len()]));
-            }
+        if !put(&mut self.steps, point.step, point.at) {
+            return false;
         }
-        self.steps.insert(i, point.step);
-        self.times.insert(i, point.at);
-        for (name, column) in &mut self.columns {
-            let value = match point.values.get(name) {
-                None => f64::from_bits(ABSENT),
-                Some(None) => f64::from_bits(NULL),
-                Some(Some(value)) => *value,
-            };
-            column.insert(i, value);
+        for (name, value) in point.values.iter() {
+            let value = value.unwrap_or(f64::NAN);
+            match self.columns.iter_mut().find(|(n, _)| **n == *name) {
+                Some((_, column)) => {
+                    put(column, point.step, value);
+                }
+                None => self.columns.push((pool.text(name), vec![(point.step, value)])),
+            }
         }
         true
     }
+}
+
+/// Puts what belongs to a step in its place; false where the step is known.
+fn put<T>(rows: &mut Vec<(u64, T)>, step: u64, value: T) -> bool {
+    match rows.last() {
+        Some((last, _)) if *last >= step => match rows.binary_search_by_key(&step, |(step, _)| *step) {
+            Ok(_) => return false,
+            Err(i) => rows.insert(i, (step, value)),
+        },
+        _ => rows.push((step, value)),
+    }
+    true
 }
 
 /// Columns stand in the order in which their metrics were first heard of, which says nothing.

@@ -5,6 +5,7 @@ mod common;
 
 use common::Bench;
 use metaopt_core::{
+    RefusalKind,
     commands::{Action, Report, TrialAction},
     node::REST_AFTER_MS,
 };
@@ -126,6 +127,33 @@ fn a_resting_trial_can_run_again() {
     bench.tell(&id, None, 0.4).unwrap();
     assert_eq!((bench.trial(&id).state, bench.trial(&id).attempts.len()), (TrialState::Complete, 2));
     assert_eq!(curve(&bench, &id).len(), 1, "the later attempt's point over the earlier one's");
+}
+
+#[test]
+fn curves_beyond_their_share_of_memory_are_on_the_disk_alone() {
+    let mut bench = Bench::new(0);
+    let ids = finished(&mut bench);
+    let before = curve(&bench, &ids[0]);
+    rest(&mut bench);
+    bench.curve_bytes = 0;
+    bench.restart(0);
+    assert_eq!(curve(&bench, &ids[0]), before);
+
+    bench.disk.break_down(true);
+    let (study, trial) = bench.node.trial(&ids[0]).unwrap();
+    let refused = bench.node.curve(study, trial).unwrap_err();
+    assert!(refused.kind == RefusalKind::Unreadable && refused.detail.contains("the disk broke down"), "{refused}");
+    let report = Report { step: 9, values: [("loss", Some(0.1))].into_iter().collect(), attempt: None };
+    assert_eq!(bench.node.report(bench.now, &ids[0], vec![report]).unwrap_err().kind, RefusalKind::Unreadable);
+    assert_eq!(bench.trial(&ids[0]).values()["loss"], 0.3, "what isn't a curve is in memory");
+
+    bench.disk.break_down(false);
+    bench.report(&ids[0], 9, 0.1);
+    let after = curve(&bench, &ids[0]);
+    assert_eq!((after.len(), &after[..3]), (4, &before[..]));
+    assert_eq!(rest(&mut bench), 1);
+    assert_eq!(curve(&bench, &ids[0]), after, "and back on the disk");
+    assert_eq!(curve(&bench, &ids[1]).len(), 3);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Ask and tell: `suggest`, reports, `complete`, heartbeats.
 
 use axum::{Extension, extract::State};
-use indexmap::IndexMap;
 use metaopt_api::trial::{self as dto, MAX_COUNT, MAX_LEASE_S, MAX_REPORTS};
 use metaopt_core::commands::{Action, Completion, Report, SuggestRequest, Told};
 use metaopt_schema::{
-    Fields,
+    Fields, Named,
     problem::token,
     shape::{self, Field, Kind, may, need, opt},
+    trial::Values,
 };
 use serde_json::Value;
 
@@ -61,16 +61,20 @@ pub async fn suggest(
 const REPORT: &[Field] = &[need("step", Kind::Count), need("values", Kind::Object), opt("attempt", Kind::Count)];
 
 /// Metric values by name: finite numbers, or, from a process, null where one was not finite.
-fn metrics(value: Option<&Value>, at: &str, nulls: bool, errors: &mut Fields) -> IndexMap<String, Option<f64>> {
-    let mut read = IndexMap::new();
+fn metrics(value: Option<&Value>, at: &str, nulls: bool, errors: &mut Fields) -> Named<Option<f64>> {
+    let mut read = Named::new();
+    if value.and_then(Value::as_object).is_some_and(|map| map.len() > MAX_METRICS) {
+        errors.add(at, format!("more than {MAX_METRICS} metrics; report those you compare trials by"));
+        return read;
+    }
     for (name, value) in value.and_then(Value::as_object).into_iter().flatten() {
         let here = format!("{at}/{}", token(name));
         if let Some(why) = shape::bad_name(name) {
             errors.add(&here, format!("the metric's name {why}"));
         } else if let Some(number) = value.as_f64() {
-            read.insert(name.clone(), Some(number));
+            read.insert(name.as_str(), Some(number));
         } else if value.is_null() && nulls {
-            read.insert(name.clone(), None);
+            read.insert(name.as_str(), None);
         } else {
             errors.add(&here, format!("`{name}` must be a finite number, not {}", shape::describe(value)));
         }
@@ -179,7 +183,7 @@ fn read_completion(value: &Value, nulls: bool) -> Answer<Completion> {
     let Some(map) = map else { return Err(ApiError::fields(errors.0)) };
     // A process's non-finite value is no value: the objective is then missing, and the node says so.
     let read = metrics(map.get("values"), "/values", nulls, &mut errors);
-    let values: IndexMap<String, f64> = read.into_iter().filter_map(|(name, v)| Some((name, v?))).collect();
+    let values: Values = read.into_iter().filter_map(|(name, v)| Some((name, v?))).collect();
     let given = map.contains_key("values");
     let state = map.get("state").and_then(Value::as_str).unwrap_or("complete");
     let told = match state {

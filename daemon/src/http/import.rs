@@ -16,6 +16,7 @@ use metaopt_schema::{
     FieldError, Fields,
     problem::token,
     shape::{self, Field, Kind, may, need, opt},
+    trial::Values,
 };
 use serde_json::Value;
 
@@ -158,7 +159,7 @@ fn read(value: &Value, errors: &mut Fields) -> Option<ImportedTrial> {
     let object = |name: &str| -> IndexMap<String, Value> {
         map.get(name).and_then(Value::as_object).into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
     };
-    let mut values = IndexMap::new();
+    let mut values = Values::new();
     for (name, value) in object("values") {
         match value.as_f64() {
             Some(number) => {

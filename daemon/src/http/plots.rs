@@ -7,9 +7,9 @@ use metaopt_api::plot::{
     Curve, Curves, Head, History, HistoryPoint, MAX_POINTS, Parallel, ParallelLine, ParamSlice, Plot, Slice, SlicePoint,
 };
 use metaopt_schema::{
-    shape,
+    StudyId, TrialId, shape,
     study::Direction,
-    trial::TrialState,
+    trial::{Point, TrialState},
     view::{StudyView, TrialView},
 };
 use serde_json::Value;
@@ -19,6 +19,7 @@ use super::{
     problem::{Answer, ApiError},
     query::{In, Query},
 };
+use crate::driver::Shell;
 
 const KINDS: [&str; 4] = ["history", "curves", "parallel", "slice"];
 /// Most curves of one plot.
@@ -40,26 +41,35 @@ pub async fn get(
     }
     let shell = app.shell().clone();
     let work = move || {
-        shell.read(|node, _| {
+        let (id, metric) = shell.read(|node, _| {
             let study = node.study(&study)?;
-            let first = study.record.def.objectives.first().map_or("", |o| o.metric.as_str());
-            let metric = query.get("metric").unwrap_or(first);
-            let direction = study.record.def.objectives.iter().find(|o| o.metric == metric).map(|o| o.direction);
-            let head = Head {
-                study: study.name.clone(),
-                metric: metric.to_owned(),
-                direction: direction.map(|d| if d == Direction::Minimize { "minimize" } else { "maximize" }.to_owned()),
-                total: 0,
-            };
+            Ok::<_, ApiError>((study.id.clone(), head(study, query.get("metric")).0.metric))
+        })?;
+        if kind == "curves" {
+            return curves(&shell, &id, &metric).map(Plot::Curves);
+        }
+        shell.read(|node, _| {
+            let study = node.study(id.as_str())?;
+            let (head, direction) = head(study, Some(&metric));
             Ok::<_, ApiError>(match kind.as_str() {
                 "history" => Plot::History(history(study, head, direction)),
-                "curves" => Plot::Curves(curves(study, head, direction)),
                 "parallel" => Plot::Parallel(parallel(study, head, direction)),
                 _ => Plot::Slice(slice(study, head, direction)),
             })
         })
     };
     Ok(axum::Json(tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)??))
+}
+
+/// What every plot says first, of the metric asked for or else the first objective.
+fn head(study: &StudyView, metric: Option<&str>) -> (Head, Option<Direction>) {
+    let first = study.record.def.objectives.first().map_or("", |o| o.metric.as_str());
+    let metric = metric.unwrap_or(first);
+    let direction = study.record.def.objectives.iter().find(|o| o.metric == metric).map(|o| o.direction);
+    let word = |d| if d == Direction::Minimize { "minimize" } else { "maximize" };
+    let direction_word = direction.map(|d| word(d).to_owned());
+    let head = Head { study: study.name.clone(), metric: metric.to_owned(), direction: direction_word, total: 0 };
+    (head, direction)
 }
 
 /// Complete trials with a value of the metric, in canonical order.
@@ -111,7 +121,7 @@ fn history(study: &StudyView, mut head: Head, direction: Option<Direction>) -> H
     }
     let point = |i: usize| {
         let (trial, value) = &all[i];
-        HistoryPoint { number: trial.number, trial: trial.place.id.to_string(), value: *value, best: bests[i] }
+        HistoryPoint { number: study.number(trial), trial: trial.place.id.to_string(), value: *value, best: bests[i] }
     };
     let points = thinned(all.len(), &improvements, MAX_POINTS).into_iter().map(point).collect();
     History { head, points }
@@ -129,40 +139,49 @@ fn chosen(all: Vec<(&TrialView, f64)>, direction: Option<Direction>, most: usize
     thinned(all.len(), &must, most).into_iter().map(|i| all[i]).collect()
 }
 
-fn curves(study: &StudyView, mut head: Head, direction: Option<Direction>) -> Curves {
-    let mut with: Vec<(&TrialView, Vec<(f64, f64)>)> = Vec::new();
-    for trial in study.trials() {
-        let point = |p: &&metaopt_schema::trial::Point| Some((p.step as f64, p.values.get(&head.metric).copied()??));
-        let points: Vec<(f64, f64)> = trial.curve().iter().filter_map(point).collect();
-        if !points.is_empty() {
-            head.total += points.len() as u64;
-            with.push((trial, points));
+/// The curves plot: which trials are shown is told by their summaries; their points are then read one trial at a time, so
+/// that nobody waits for documents at rest.
+fn curves(shell: &Shell, id: &StudyId, metric: &str) -> Answer<Curves> {
+    let (head, chosen) = shell.read(|node, _| {
+        let study = node.study(id.as_str())?;
+        let (mut head, direction) = head(study, Some(metric));
+        let mut with: Vec<(&TrialView, f64)> = Vec::new();
+        for trial in study.trials() {
+            let last = trial.attempts.iter().filter_map(|a| a.curve.last_of(metric)).max_by_key(|(step, _)| *step);
+            if let Some((_, last)) = last {
+                head.total += trial.attempts.iter().map(|a| a.curve.len()).sum::<u64>();
+                with.push((trial, cost(direction, last)));
+            }
         }
-    }
-    if with.len() > CURVES {
-        let end = |points: &[(f64, f64)]| points.last().map_or(f64::INFINITY, |p| cost(direction, p.1));
         let mut order: Vec<usize> = (0..with.len()).collect();
         order.sort_by(|&a, &b| {
-            let rank = |i: usize| (with[i].0.state != TrialState::Running, end(&with[i].1));
+            let rank = |i: usize| (with[i].0.state != TrialState::Running, with[i].1);
             let (a, b) = (rank(a), rank(b));
             a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
         });
         order.truncate(CURVES / 2);
-        let keep: std::collections::HashSet<usize> = thinned(with.len(), &order, CURVES).into_iter().collect();
-        let mut i = 0;
-        with.retain(|_| {
-            i += 1;
-            keep.contains(&(i - 1))
-        });
+        let chosen = thinned(with.len(), &order, CURVES);
+        let chosen: Vec<TrialId> = chosen.into_iter().map(|i| with[i].0.place.id.clone()).collect();
+        Ok::<_, ApiError>((head, chosen))
+    })?;
+    let each = MAX_POINTS / chosen.len().max(1);
+    let mut curves = Vec::with_capacity(chosen.len());
+    for trial in &chosen {
+        let curve = shell.read(|node, _| {
+            let (study, trial) = node.trial(trial.as_str())?;
+            let points = node.curve(study, trial)?;
+            let number = |p: &Point| Some((p.step as f64, p.values.get(metric).copied()??));
+            let points: Vec<(f64, f64)> = points.iter().filter_map(number).collect();
+            Ok::<_, ApiError>(Curve {
+                number: study.number(trial),
+                trial: trial.place.id.to_string(),
+                state: trial.state.as_str().to_owned(),
+                points: thinned(points.len(), &extremes(&points), each).into_iter().map(|i| points[i]).collect(),
+            })
+        })?;
+        curves.push(curve);
     }
-    let each = MAX_POINTS / with.len().max(1);
-    let curve = |(trial, points): (&TrialView, Vec<(f64, f64)>)| Curve {
-        number: trial.number,
-        trial: trial.place.id.to_string(),
-        state: trial.state.as_str().to_owned(),
-        points: thinned(points.len(), &extremes(&points), each).into_iter().map(|i| points[i]).collect(),
-    };
-    Curves { head, curves: with.into_iter().map(curve).collect() }
+    Ok(Curves { head, curves })
 }
 
 /// Smallest, largest, first and last.
@@ -181,9 +200,9 @@ fn parallel(study: &StudyView, mut head: Head, direction: Option<Direction>) -> 
     head.total = all.len() as u64;
     let most = (MAX_POINTS / params.len().max(1)).max(1);
     let line = |(trial, value): (&TrialView, f64)| ParallelLine {
-        number: trial.number,
+        number: study.number(trial),
         trial: trial.place.id.to_string(),
-        params: params.iter().map(|name| trial.spec.params.get(name).cloned().unwrap_or(Value::Null)).collect(),
+        params: params.iter().map(|name| trial.spec.params.get(name).unwrap_or(Value::Null)).collect(),
         value,
     };
     let lines = chosen(all, direction, most).into_iter().map(line).collect();
@@ -197,7 +216,7 @@ fn slice(study: &StudyView, mut head: Head, direction: Option<Direction>) -> Sli
     let one = |name: &str| {
         let with = all.iter().filter(|(t, _)| t.spec.params.contains_key(name)).copied().collect();
         let point = |(trial, y): (&TrialView, f64)| {
-            Some(SlicePoint { number: trial.number, x: trial.spec.params.get(name)?.clone(), y })
+            Some(SlicePoint { number: study.number(trial), x: trial.spec.params.get(name)?, y })
         };
         ParamSlice {
             param: name.to_owned(),

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use metaopt_api::{node as dto_node, study as dto_study, trial as dto};
 use metaopt_core::{Node, NodeStatus, Now, slots::Slot};
 use metaopt_schema::{
-    NodeId,
+    Named, NodeId,
     facts::SlotKind,
     stamp::WallMs,
     study::StudyState,
@@ -90,20 +90,20 @@ pub fn trial(node: &Node, study: &StudyView, trial: &TrialView) -> dto::Trial {
     let shown = trial.shown();
     let end = trial.end();
     let sampler = match &trial.spec.by {
-        Proposer::Sampler { name, seed, .. } => Some(dto::SampledBy { name: name.clone(), seed: *seed }),
+        Proposer::Sampler { name, seed, .. } => Some(dto::SampledBy { name: name.to_string(), seed: *seed }),
         Proposer::Enqueued | Proposer::Imported => None,
     };
     dto::Trial {
         id: trial.place.id.to_string(),
         label: trial.label(),
-        number: trial.number,
+        number: study.number(trial),
         study: study.name.clone(),
         study_id: study.id.to_string(),
         state: trial_state(trial.state),
         reason: end.map(|e| reason(e.reason)),
         detail: end.and_then(|e| e.detail.clone()),
-        params: trial.spec.params.clone(),
-        values: trial.values(),
+        params: trial.spec.params.params(),
+        values: plain(trial.values()),
         node: shown.map(|a| node_name(node, &a.node)),
         attempt: shown.map(|a| a.attempt),
         attempts: trial.attempts.iter().enumerate().map(|(i, a)| attempt(node, a, trial.counted == Some(i))).collect(),
@@ -113,8 +113,8 @@ pub fn trial(node: &Node, study: &StudyView, trial: &TrialView) -> dto::Trial {
         created_at: time(trial.spec.at.ms),
         started_at: trial.started_at().map(time),
         finished_at: trial.finished_at().map(time),
-        user_attrs: trial.user_attrs.clone(),
-        note: trial.note.clone(),
+        user_attrs: trial.user_attrs().clone(),
+        note: trial.note().to_owned(),
         sampler,
     }
 }
@@ -130,7 +130,7 @@ fn attempt(node: &Node, attempt: &AttemptView, counted: bool) -> dto::Attempt {
         detail: end.and_then(|e| e.detail.clone()),
         exit_code: attempt.end.as_ref().and_then(|e| e.exit_code),
         counted,
-        values: end.map(|e| e.values.clone()).unwrap_or_default(),
+        values: plain(end.map(|e| e.values.clone()).unwrap_or_default()),
         last_step: attempt.last_step(),
         resume_step: attempt.claim.as_ref().map_or(0, |c| c.resume_step),
     }
@@ -167,10 +167,13 @@ fn reason(reason: Reason) -> dto::Reason {
     }
 }
 
+fn plain<V>(named: Named<V>) -> IndexMap<String, V> {
+    named.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+}
+
 /// A point of a curve.
 pub fn report(point: &metaopt_schema::trial::Point) -> dto::Report {
-    let values: IndexMap<String, Option<f64>> = point.values.clone();
-    dto::Report { step: point.step, values, time: time(point.at) }
+    dto::Report { step: point.step, values: plain(point.values.clone()), time: time(point.at) }
 }
 
 /// A node.

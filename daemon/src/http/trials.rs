@@ -96,16 +96,45 @@ pub async fn list(State(app): State<App>, In(study): In<String>, query: Query) -
                     t.shown().is_some_and(|a| a.node.as_str() == wanted || render::node_name(node, &a.node) == wanted)
                 })
         };
-        let mut found: Vec<(Spot, &TrialView)> =
-            study.trials().iter().filter(wanted).map(|t| (Spot::of(study, t, sort), t)).collect();
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let from = after.map_or(0, |after| found.partition_point(|(spot, _)| spot.cmp(&after) != Ordering::Greater));
-        let rest = &found[from..];
-        let items = rest.iter().take(limit).map(|(_, t)| projected(node, study, t, fields.as_deref())).collect();
-        let next_cursor = (rest.len() > limit).then(|| seal(&rest[limit - 1].0));
+        let found = page_of(study, sort, after.as_ref(), limit + 1, wanted);
+        let items = found.iter().take(limit).map(|t| projected(node, study, t, fields.as_deref())).collect();
+        let next_cursor = (found.len() > limit).then(|| seal(&Spot::of(study, found[limit - 1], sort)));
         Ok::<_, ApiError>(Page { items, next_cursor })
     })?;
     Ok(axum::Json(page))
+}
+
+/// The first `most` of the trials wanted that come after `after`. In canonical order only those are looked at.
+fn page_of<'a>(
+    study: &'a StudyView,
+    sort: &str,
+    after: Option<&Spot>,
+    most: usize,
+    wanted: impl Fn(&&'a TrialView) -> bool,
+) -> Vec<&'a TrialView> {
+    let all = study.trials();
+    let place = after.map(|spot| (all.before((&spot.at, &spot.id)), spot));
+    match sort {
+        "number" | "created_at" => {
+            let from = all.from(place.map_or(0, |(place, _)| place));
+            from.filter(|t| after.is_none_or(|a| t.key() > (&a.at, &a.id))).filter(wanted).take(most).collect()
+        }
+        "-number" | "-created_at" => {
+            let rest = all.iter().rev().skip(place.map_or(0, |(place, _)| all.len() - place));
+            rest.filter(|t| after.is_none_or(|a| t.key() < (&a.at, &a.id))).filter(wanted).take(most).collect()
+        }
+        _ => {
+            let spots = all.iter().filter(wanted).map(|t| (Spot::of(study, t, sort), t));
+            let mut found: Vec<(Spot, &TrialView)> =
+                spots.filter(|(spot, _)| after.is_none_or(|a| spot.cmp(a) == Ordering::Greater)).collect();
+            if found.len() > most {
+                found.select_nth_unstable_by(most, |(a, _), (b, _)| a.cmp(b));
+                found.truncate(most);
+            }
+            found.sort_by(|(a, _), (b, _)| a.cmp(b));
+            found.into_iter().map(|(_, t)| t).collect()
+        }
+    }
 }
 
 fn projected(node: &Node, study: &StudyView, trial: &TrialView, fields: Option<&[&str]>) -> Value {
@@ -182,14 +211,18 @@ pub async fn reports(
 ) -> Answer<axum::Json<Page<dto::Report>>> {
     query.only(&["limit", "cursor", "after_step"])?;
     let after = query.whole("after_step", 0, u64::MAX)?.unwrap_or(0);
-    let page = app.shell().read(|node, _| {
-        let (_, trial) = node.trial(&trial)?;
-        let points = trial.curve().into_iter().filter(|p| p.step > after);
-        let found = page(&query, points, |p| p.step)?;
-        let items = found.items.into_iter().map(render::report).collect();
+    // A curve that rests is read from its document, which may take some milliseconds.
+    let shell = app.shell().clone();
+    let read = move || {
+        let curve = shell.read(|node, _| {
+            let (study, trial) = node.trial(&trial)?;
+            node.curve(study, trial)
+        })?;
+        let found = page(&query, curve.into_iter().filter(|p| p.step > after), |p| p.step)?;
+        let items = found.items.iter().map(render::report).collect();
         Ok::<_, ApiError>(Page { items, next_cursor: found.next_cursor })
-    })?;
-    Ok(axum::Json(page))
+    };
+    Ok(axum::Json(tokio::task::spawn_blocking(read).await.map_err(ApiError::internal)??))
 }
 
 /// GET explain.

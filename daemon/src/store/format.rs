@@ -12,6 +12,8 @@ use super::StoreError;
 pub(super) const CHANGES: TableDefinition<'_, (&str, &[u8], u64), &[u8]> = TableDefinition::new("changes");
 /// Document → `Doc::save`.
 pub(super) const SNAPSHOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("snapshots");
+/// Document → what its snapshot says (see [`metaopt_schema::docs::digest`]), packed by zstd.
+pub(super) const DIGESTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("digests");
 /// The daemon's own small things, and the format version.
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
@@ -23,7 +25,13 @@ pub(super) type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
 /// `STEPS[i]` leads from format `i + 1` to `i + 2`. To change the format: append a step, and commit a golden file of
 /// the format before it.
-const STEPS: &[Step] = &[];
+const STEPS: &[Step] = &[add_digests];
+
+/// To format 2: digests beside snapshots.
+fn add_digests(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(DIGESTS)?;
+    Ok(())
+}
 
 /// Makes the tables of a new database; brings an older one up to date; refuses a newer one.
 pub(super) fn settle(database: &Database, path: &Path) -> Result<(), StoreError> {
@@ -58,6 +66,7 @@ fn bring_up(database: &Database, found: Option<u64>, steps: &[Step], known: u64)
         None => {
             transaction.open_table(CHANGES)?;
             transaction.open_table(SNAPSHOTS)?;
+            transaction.open_table(DIGESTS)?;
         }
         Some(found) => {
             tracing::info!(from = found, to = known, "bringing the database to this version's format");

@@ -10,28 +10,31 @@ mod backend;
 mod error;
 mod format;
 mod open;
+mod read;
 // They look at modes and send signals.
 #[cfg(all(test, unix))]
 pub(crate) mod tests;
 
 use std::{
     collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
+use metaopt_core::StoredDoc;
 use metaopt_schema::{
     DocId,
     docs::{RawChange, Vector},
 };
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{Durability, WriteTransaction};
 
-use format::{CHANGES, FORMAT_KEY, META, SNAPSHOTS};
+use format::{CHANGES, DIGESTS, FORMAT_KEY, META, SNAPSHOTS};
 use open::DirLock;
+use read::{after, start};
 
 pub use backend::{Opener, on_disk};
 pub use error::StoreError;
 pub use open::{DATABASE, LOCK};
+pub use read::Reader;
 
 /// Changes after which a document should be snapshotted.
 pub const SNAPSHOT_CHANGES: u64 = 2_000;
@@ -48,23 +51,10 @@ pub struct Opened {
     pub moved_aside: Option<PathBuf>,
 }
 
-/// A document as stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredDoc {
-    /// Which.
-    pub id: DocId,
-    /// Its last snapshot.
-    pub snapshot: Option<Vec<u8>>,
-    /// The changes since, by actor and number.
-    pub changes: Vec<RawChange>,
-}
-
 /// The open database. Its owner is one thread: every method waits for the disk.
 pub struct Store {
-    path: PathBuf,
+    reader: Reader,
     opener: Opener,
-    /// `None` after a failed [`Store::reopen`].
-    database: Option<Database>,
     /// Changes and bytes since each document's snapshot.
     tails: BTreeMap<DocId, (u64, u64)>,
     // Released last, so that nobody enters before the database is closed.
@@ -83,7 +73,7 @@ impl Store {
         let lock = DirLock::take(dir)?;
         let path = dir.join(DATABASE);
         let found = open::database(&path, &opener)?;
-        let mut store = Self { path, opener, database: Some(found.database), tails: BTreeMap::new(), _lock: lock };
+        let mut store = Self { reader: Reader::new(path, found.database), opener, tails: BTreeMap::new(), _lock: lock };
         store.count_tails()?;
         Ok(Opened { store, moved_aside: found.moved_aside })
     }
@@ -93,17 +83,17 @@ impl Store {
     /// again (committing a change twice is harmless). A corrupt database is an error here: moving it aside would lose
     /// what the running node relies on.
     pub fn reopen(&mut self) -> Result<(), StoreError> {
-        self.close();
-        self.database = Some(open::attempt(&self.path, &self.opener)?);
+        self.reader.close();
+        self.reader.open(open::attempt(self.path(), &self.opener)?);
         self.count_tails()
     }
 
     /// Moves a database that turned out corrupt while the daemon ran aside (the answer says where) and opens a fresh one,
     /// to be filled from memory by [`Store::fill`].
     pub fn begin_again(&mut self, why: &StoreError) -> Result<PathBuf, StoreError> {
-        self.close();
-        let aside = open::move_aside(&self.path, why)?;
-        self.database = Some(open::attempt(&self.path, &self.opener)?);
+        self.reader.close();
+        let aside = open::move_aside(self.path(), why)?;
+        self.reader.open(open::attempt(self.path(), &self.opener)?);
         self.count_tails()?;
         Ok(aside)
     }
@@ -125,48 +115,23 @@ impl Store {
 
     /// Corrupt databases that were moved aside, now or earlier, and still lie in the data directory.
     pub fn moved_aside(&self) -> Vec<PathBuf> {
-        open::moved_aside(&self.path)
+        open::moved_aside(self.path())
     }
 
-    /// Every document.
+    /// Every document, in the order of their IDs.
     pub fn load(&self) -> Result<Vec<StoredDoc>, StoreError> {
-        self.read(|transaction| {
-            let mut docs: BTreeMap<String, StoredDoc> = BTreeMap::new();
-            for row in transaction.open_table(SNAPSHOTS)?.iter()? {
-                let (key, bytes) = row?;
-                let doc = entry(&mut docs, key.value())?;
-                doc.snapshot = Some(bytes.value().to_vec());
-            }
-            for row in transaction.open_table(CHANGES)?.iter()? {
-                let (key, bytes) = row?;
-                let (name, actor, seq) = key.value();
-                let change = RawChange { actor: actor.into(), seq, bytes: bytes.value().into() };
-                entry(&mut docs, name)?.changes.push(change);
-            }
-            Ok(docs.into_values().collect())
-        })
-    }
-
-    /// One document; `None` when nothing of it is stored.
-    pub fn load_doc(&self, id: &DocId) -> Result<Option<StoredDoc>, StoreError> {
-        let name = id.to_string();
-        self.read(|transaction| {
-            let snapshot = transaction.open_table(SNAPSHOTS)?.get(name.as_str())?.map(|bytes| bytes.value().to_vec());
-            let mut changes = Vec::new();
-            let end = after(&name);
-            for row in transaction.open_table(CHANGES)?.range(start(&name)..start(&end))? {
-                let (key, bytes) = row?;
-                let (_, actor, seq) = key.value();
-                changes.push(RawChange { actor: actor.into(), seq, bytes: bytes.value().into() });
-            }
-            let stored = snapshot.is_some() || !changes.is_empty();
-            Ok(stored.then(|| StoredDoc { id: id.clone(), snapshot, changes }))
-        })
+        let ids = self.reader.ids()?;
+        ids.iter().filter_map(|id| self.reader.doc(id).transpose()).collect()
     }
 
     /// One of the daemon's own values.
     pub fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(|transaction| Ok(transaction.open_table(META)?.get(key)?.map(|value| value.value().to_vec())))
+        self.reader.meta(key)
+    }
+
+    /// For reading, from any thread.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     /// Stores changes and the daemon's own values, all or none; on disk when it answers. Storing a change again is
@@ -176,7 +141,7 @@ impl Store {
             return Ok(());
         }
         if let Some((id, _)) = changes.iter().find(|(id, _)| id.to_string().parse().ok().as_ref() != Some(id)) {
-            return Err(StoreError::BadName { path: self.path.clone(), doc: id.clone() });
+            return Err(StoreError::BadName { path: self.path().to_owned(), doc: id.clone() });
         }
         let mut contradiction = None;
         let mut fresh = Vec::with_capacity(changes.len());
@@ -201,7 +166,7 @@ impl Store {
             Ok(true)
         })?;
         if let Some((doc, seq)) = contradiction {
-            return Err(StoreError::Contradiction { path: self.path.clone(), doc, seq });
+            return Err(StoreError::Contradiction { path: self.path().to_owned(), doc, seq });
         }
         for (id, bytes) in fresh {
             let tail = self.tails.entry(id.clone()).or_default();
@@ -211,14 +176,26 @@ impl Store {
     }
 
     /// Puts a snapshot in the place of the changes that it covers, in one transaction. `covered` is the vector of the
-    /// document when it was saved; changes stored since then stay.
-    pub fn snapshot(&mut self, id: &DocId, bytes: &[u8], covered: &Vector) -> Result<(), StoreError> {
+    /// document when it was saved; changes stored since then stay. `digest` is what the snapshot says, for a quick start.
+    pub fn snapshot(
+        &mut self,
+        id: &DocId,
+        bytes: &[u8],
+        covered: &Vector,
+        digest: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
         let name = id.to_string();
+        let digest = digest.map(|digest| read::deflate(digest, self.path())).transpose()?;
         let mut gone = (0, 0);
         self.write(|transaction| {
             // So that a start after a crash need not walk the whole file to find the free pages.
             transaction.set_quick_repair(true);
             transaction.open_table(SNAPSHOTS)?.insert(name.as_str(), bytes)?;
+            let mut digests = transaction.open_table(DIGESTS)?;
+            match &digest {
+                Some(digest) => digests.insert(name.as_str(), digest.as_slice())?,
+                None => digests.remove(name.as_str())?,
+            };
             let mut table = transaction.open_table(CHANGES)?;
             for (actor, count) in covered {
                 let range = (name.as_str(), &**actor, 0)..=(name.as_str(), &**actor, *count);
@@ -241,11 +218,17 @@ impl Store {
         let end = after(&name);
         self.write(|transaction| {
             transaction.open_table(SNAPSHOTS)?.remove(name.as_str())?;
+            transaction.open_table(DIGESTS)?.remove(name.as_str())?;
             transaction.open_table(CHANGES)?.retain_in(start(&name)..start(&end), |_, _| false)?;
             Ok(true)
         })?;
         self.tails.remove(id);
         Ok(())
+    }
+
+    /// Changes of a document stored since its last snapshot.
+    pub fn tail(&self, id: &DocId) -> u64 {
+        self.tails.get(id).map_or(0, |(changes, _)| *changes)
     }
 
     /// Whether so much was stored of a document since its last snapshot that the next is due. Costs nothing.
@@ -255,56 +238,17 @@ impl Store {
 
     /// Where the database is.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.reader.path
     }
 
     fn count_tails(&mut self) -> Result<(), StoreError> {
-        self.tails = self.read(|transaction| {
-            let mut tails: BTreeMap<DocId, (u64, u64)> = BTreeMap::new();
-            let mut last: Option<(String, DocId)> = None;
-            for row in transaction.open_table(CHANGES)?.iter()? {
-                let (key, bytes) = row?;
-                let name = key.value().0;
-                let id = match &last {
-                    Some((text, id)) if text == name => id.clone(),
-                    _ => parse(name)?,
-                };
-                let tail = tails.entry(id.clone()).or_default();
-                *tail = (tail.0 + 1, tail.1 + bytes.value().len() as u64);
-                last = Some((name.to_owned(), id));
-            }
-            Ok(tails)
-        })?;
+        self.tails = self.reader.tails()?;
         Ok(())
-    }
-
-    /// Before another opening: the file admits one.
-    fn close(&mut self) {
-        let old = self.database.take();
-        // One whose inner checks failed may fail them again as it goes.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
-    }
-
-    /// A check within redb that fails on damaged pages is a corrupt database, not the end of the node's thread.
-    fn guarded<T>(&self, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StoreError> {
-        let outcome = catch_unwind(AssertUnwindSafe(work))
-            .unwrap_or_else(|_| Err(redb::Error::Corrupted("using it failed an inner check of redb".into())));
-        outcome.map_err(|error| StoreError::redb(&self.path, error))
-    }
-
-    fn database(&self) -> Result<&Database, StoreError> {
-        self.database.as_ref().ok_or_else(|| StoreError::Closed { path: self.path.clone() })
-    }
-
-    fn read<T>(&self, work: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
-        let database = self.database()?;
-        self.guarded(|| work(&database.begin_read()?))
     }
 
     /// Runs `work` in a transaction, durable on return; undone where it fails or answers false.
     fn write(&self, work: impl FnOnce(&mut WriteTransaction) -> Result<bool, redb::Error>) -> Result<(), StoreError> {
-        let database = self.database()?;
-        self.guarded(|| {
+        self.reader.with(|database| {
             let mut transaction = database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
             if work(&mut transaction)? {
@@ -319,27 +263,6 @@ impl Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Store").field("path", &self.path()).finish_non_exhaustive()
     }
-}
-
-/// The first key of the document `name`.
-fn start(name: &str) -> (&str, &[u8], u64) {
-    (name, &[], 0)
-}
-
-/// The name right after `name` in the tables' order.
-fn after(name: &str) -> String {
-    format!("{name}\0")
-}
-
-fn parse(name: &str) -> Result<DocId, redb::Error> {
-    name.parse().map_err(|error| redb::Error::Corrupted(format!("{error}")))
-}
-
-fn entry<'a>(docs: &'a mut BTreeMap<String, StoredDoc>, name: &str) -> Result<&'a mut StoredDoc, redb::Error> {
-    if !docs.contains_key(name) {
-        docs.insert(name.to_owned(), StoredDoc { id: parse(name)?, snapshot: None, changes: Vec::new() });
-    }
-    docs.get_mut(name).ok_or_else(|| redb::Error::Corrupted(format!("document {name} vanished while loading")))
 }

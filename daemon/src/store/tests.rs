@@ -70,8 +70,8 @@ fn all_that_was_committed_is_there_after_reopening() {
         doc(study("b2"), vec![change("n", 1)]),
     ];
     assert_eq!(store.load().unwrap(), stored);
-    assert_eq!(store.load_doc(&study("b")).unwrap().as_ref(), Some(&stored[1]));
-    assert_eq!(store.load_doc(&study("b1")).unwrap(), None);
+    assert_eq!(store.reader().doc(&study("b")).unwrap().as_ref(), Some(&stored[1]));
+    assert_eq!(store.reader().doc(&study("b1")).unwrap(), None);
     assert_eq!(store.meta("counter").unwrap(), Some(vec![2, 3]));
     assert_eq!(store.meta("other").unwrap(), None);
     assert_eq!(flags(store.path()), 0o600);
@@ -188,21 +188,21 @@ fn a_snapshot_takes_the_place_of_the_changes_it_covers_and_no_others() {
     let theirs = put(&mut store, &mut peer, "b", 10);
     doc.apply(&[theirs]);
     store.commit(&[(study("s2"), change("a", 1)), (DocId::Cluster, change("a", 1))], &[]).unwrap();
-    store.snapshot(&id, &bytes, &covered).unwrap();
+    store.snapshot(&id, &bytes, &covered, None).unwrap();
     drop(store);
     let mut store = open(dir.path());
-    let stored = store.load_doc(&id).unwrap().unwrap();
+    let stored = store.reader().doc(&id).unwrap().unwrap();
     assert_eq!(stored.changes.len(), 2);
     let back =
         Doc::load(id.clone(), &Actor::new(&NodeId::new("c"), 2), stored.snapshot.as_deref(), &stored.changes).unwrap();
     assert_eq!((back.heads(), back.vector()), (doc.heads(), doc.vector()));
     assert_eq!(store.load().unwrap().len(), 3, "other documents keep their changes");
     // A second snapshot replaces the first.
-    store.snapshot(&id, &doc.save(), &doc.vector()).unwrap();
-    let stored = store.load_doc(&id).unwrap().unwrap();
+    store.snapshot(&id, &doc.save(), &doc.vector(), None).unwrap();
+    let stored = store.reader().doc(&id).unwrap().unwrap();
     assert_eq!((stored.changes, stored.snapshot), (vec![], Some(doc.save())));
     store.delete(&id).unwrap();
-    assert_eq!(store.load_doc(&id).unwrap(), None);
+    assert_eq!(store.reader().doc(&id).unwrap(), None);
     assert_eq!(store.load().unwrap().len(), 2);
 }
 
@@ -223,7 +223,7 @@ fn a_snapshot_is_wanted_after_many_changes_or_many_bytes() {
     for name in ["many", "big"] {
         assert!(store.wants_snapshot(&study(name)), "{name}: known again after a restart");
         let covered: Vector = [(actor("n"), SNAPSHOT_CHANGES)].into_iter().collect();
-        store.snapshot(&study(name), b"snapshot", &covered).unwrap();
+        store.snapshot(&study(name), b"snapshot", &covered, None).unwrap();
         assert!(!store.wants_snapshot(&study(name)));
     }
     assert!(!store.wants_snapshot(&study("unknown")));
@@ -284,7 +284,7 @@ fn child_that_commits_until_killed() {
         store.commit(&[(DocId::Cluster, change("n", seq))], &[("last".into(), seq.to_le_bytes().to_vec())]).unwrap();
         if seq % 50 == 0 {
             let covered: Vector = [(actor("n"), seq - 10)].into_iter().collect();
-            store.snapshot(&DocId::Cluster, &seq.to_le_bytes(), &covered).unwrap();
+            store.snapshot(&DocId::Cluster, &seq.to_le_bytes(), &covered, None).unwrap();
         }
         println!("acknowledged {seq}");
     }
@@ -311,7 +311,7 @@ fn what_was_acknowledged_survives_kill_minus_nine() {
         let acknowledged = output.filter_map(|line| number(&line)).last().unwrap_or(seen);
         let Opened { store, moved_aside } = Store::open(dir.path()).unwrap();
         assert_eq!(moved_aside, None);
-        let doc = store.load_doc(&DocId::Cluster).unwrap().unwrap();
+        let doc = store.reader().doc(&DocId::Cluster).unwrap().unwrap();
         let last = doc.changes.last().unwrap().seq;
         assert!(last >= acknowledged, "{acknowledged} was acknowledged, {last} is the last there");
         assert_eq!(store.meta("last").unwrap(), Some(last.to_le_bytes().to_vec()), "changes and meta go together");

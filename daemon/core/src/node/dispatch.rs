@@ -356,7 +356,8 @@ impl Node {
             }
             Some(values) => {
                 end.reason = Reason::MissingMetric;
-                end.detail = Some(missing(&metrics, values.names().map(ToString::to_string).chain(report.seen.clone())));
+                end.detail =
+                    Some(missing(&metrics, values.names().map(ToString::to_string).chain(report.seen.clone())));
             }
             None if report.timed_out => {
                 end.reason = Reason::Timeout;

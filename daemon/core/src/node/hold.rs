@@ -86,6 +86,7 @@ mod tests {
             entropy: [1; 32],
             grace_s: 1.0,
             pause_grace_s: 1.0,
+            curve_bytes: 0,
         };
         let mut node =
             Node::load(config, Now::default(), Vec::new(), std::sync::Arc::new(crate::NoShelf), None).unwrap();

@@ -27,6 +27,7 @@ use metaopt_schema::{
     trial::{Point, TrialState},
     view::{StudyView, Touched, TrialView, World},
 };
+pub use report::MAX_METRICS;
 pub use residence::{NoShelf, REST_AFTER_MS, ReadDoc, Saved, Shelf, StoredDoc, read_doc};
 pub use status::NodeStatus;
 
@@ -56,6 +57,8 @@ pub struct NodeConfig {
     pub grace_s: f64,
     /// The same before a pause.
     pub pause_grace_s: f64,
+    /// Most bytes of packed curves kept in memory; the rest is read from the shelf when it is looked at.
+    pub curve_bytes: usize,
 }
 
 impl NodeConfig {

@@ -17,6 +17,9 @@ use crate::{
     launch::StopWhy,
 };
 
+/// Different metrics of one attempt; more is a script that names metrics by what it measures.
+pub const MAX_METRICS: usize = 1_000;
+
 impl Node {
     /// Finds the attempt meant: the one named, else the running one, else the latest.
     pub(super) fn attempt_key(
@@ -114,6 +117,15 @@ impl Node {
                         "step {} was reported with other values already",
                         report.step
                     )));
+                }
+                None if report.values.len() > MAX_METRICS
+                    || view.curve.metrics() + report.values.iter().filter(|(m, _)| !view.curve.has(m)).count()
+                        > MAX_METRICS =>
+                {
+                    return Err(Refusal::field(
+                        "/values",
+                        format!("a trial may have at most {MAX_METRICS} different metrics"),
+                    ));
                 }
                 None => fresh.push((key.clone(), Point { step: report.step, values: report.values, at: now.wall_ms })),
             }

@@ -4,7 +4,7 @@
 //! fetched through a [`Shelf`].
 //!
 //! A replica takes several times the memory of the view of it. So one that nobody writes to is packed into the bytes it
-//! is stored as; and where the curves' bytes would grow too many, they are left to the disk alone.
+//! is stored as (about 100 a trial); and where the curves' bytes would grow too many, they are left to the disk alone.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,6 @@ use crate::{Now, Refusal};
 pub const REST_AFTER_MS: u64 = 30_000;
 /// With more replicas than this in memory, those written least lately rest sooner.
 const MOST_LIVE: usize = 128;
-/// Most bytes of packed curves kept in memory; those of trials are always kept, about 100 bytes each.
-const MOST_CURVES: usize = 32 << 20;
 
 /// A document as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,7 +123,7 @@ impl Node {
     fn within_limits(&mut self, id: &DocId, replica: Replica) -> Replica {
         match replica {
             Replica::Packed(bytes) if matches!(id, DocId::Metrics { .. }) => {
-                if self.packed_curves + bytes.len() > MOST_CURVES {
+                if self.packed_curves + bytes.len() > self.config.curve_bytes {
                     return Replica::Shelved;
                 }
                 self.packed_curves += bytes.len();

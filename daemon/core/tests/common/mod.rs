@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use metaopt_core::{
@@ -23,6 +26,8 @@ use serde_json::{Value, json};
 
 /// A node, its clocks, and the disk it would be loaded from.
 pub struct Bench {
+    /// See `NodeConfig`.
+    pub curve_bytes: usize,
     pub node: Node,
     pub now: Now,
     pub disk: Disk,
@@ -41,16 +46,22 @@ pub fn config(boot: u64) -> NodeConfig {
         entropy: [boot as u8; 32],
         grace_s: 10.0,
         pause_grace_s: 120.0,
+        curve_bytes: 1 << 20,
     }
 }
 
 /// What was stored; clones are the same disk.
 #[derive(Clone, Default)]
-pub struct Disk(Arc<Mutex<BTreeMap<DocId, StoredDoc>>>);
+pub struct Disk(Arc<Mutex<BTreeMap<DocId, StoredDoc>>>, Arc<AtomicBool>);
 
 impl Disk {
     pub fn docs(&self) -> BTreeMap<DocId, StoredDoc> {
         self.0.lock().unwrap().clone()
+    }
+
+    /// From now on nothing is read, or is again.
+    pub fn break_down(&self, broken: bool) {
+        self.1.store(broken, Ordering::SeqCst);
     }
 
     /// As an older metaopt left it.
@@ -67,6 +78,9 @@ impl Disk {
 
 impl Shelf for Disk {
     fn fetch(&self, id: &DocId) -> Result<Option<StoredDoc>, String> {
+        if self.1.load(Ordering::SeqCst) {
+            return Err("the disk broke down".into());
+        }
         Ok(self.0.lock().unwrap().get(id).cloned())
     }
 }
@@ -82,7 +96,16 @@ impl Bench {
         let now = Now { mono_ms: 1, wall_ms: 1_790_000_000_000 };
         let disk = Disk::default();
         let node = load(config(1), now, &disk, None);
-        let mut bench = Self { node, now, disk, counter: None, launched: Vec::new(), effects: Vec::new(), boots: 1 };
+        let mut bench = Self {
+            curve_bytes: 1 << 20,
+            node,
+            now,
+            disk,
+            counter: None,
+            launched: Vec::new(),
+            effects: Vec::new(),
+            boots: 1,
+        };
         bench.arm(slots);
         bench
     }
@@ -121,7 +144,8 @@ impl Bench {
     /// A crash: only what was on disk is left.
     pub fn restart(&mut self, slots: u32) {
         self.boots += 1;
-        self.node = load(config(self.boots), self.now, &self.disk, self.counter);
+        let config = NodeConfig { curve_bytes: self.curve_bytes, ..config(self.boots) };
+        self.node = load(config, self.now, &self.disk, self.counter);
         self.arm(slots);
     }
 

@@ -81,7 +81,8 @@ pub fn of(study: &StudyView) -> Vec<Column> {
     }
     let def = &study.record.def;
     let mut metrics: Vec<String> = def.objectives.iter().map(|o| o.metric.clone()).collect();
-    let seen: BTreeSet<String> = study.trials().iter().flat_map(|t| t.values().into_keys()).collect();
+    let seen: BTreeSet<String> =
+        study.trials().iter().flat_map(|t| t.values().into_iter().map(|(name, _)| name.to_string())).collect();
     for metric in def.constraints.iter().map(|c| c.metric.clone()).chain(seen) {
         if !metrics.contains(&metric) {
             metrics.push(metric);
@@ -137,9 +138,9 @@ impl Column {
     /// This column's value of a trial.
     pub fn cell(&self, node: &Node, study: &StudyView, trial: &TrialView) -> Cell {
         match &self.source {
-            Source::Param(name) => trial.spec.params.get(name).map_or(Cell::Null, |v| self.param(study, name, v)),
+            Source::Param(name) => trial.spec.params.get(name).map_or(Cell::Null, |v| self.param(study, name, &v)),
             Source::Metric(name) => trial.values().get(name).map_or(Cell::Null, |v| Cell::Float(*v)),
-            Source::Field(name) => field(name, node, trial),
+            Source::Field(name) => field(name, node, study, trial),
         }
     }
 
@@ -157,12 +158,12 @@ impl Column {
     }
 }
 
-fn field(name: &str, node: &Node, trial: &TrialView) -> Cell {
+fn field(name: &str, node: &Node, study: &StudyView, trial: &TrialView) -> Cell {
     let text = |t: Option<String>| t.filter(|t| !t.is_empty()).map_or(Cell::Null, Cell::Text);
     let whole = |n: u64| i64::try_from(n).map_or(Cell::Null, Cell::Int);
     let time = |t: Option<u64>| t.map_or(Cell::Null, Cell::Time);
     match name {
-        "number" => whole(trial.number),
+        "number" => whole(study.number(trial)),
         "id" => Cell::Text(trial.place.id.to_string()),
         "label" => Cell::Text(trial.label()),
         "state" => Cell::Text(trial.state.as_str().to_owned()),
@@ -178,13 +179,13 @@ fn field(name: &str, node: &Node, trial: &TrialView) -> Cell {
         "started_at" => time(trial.started_at()),
         "finished_at" => time(trial.finished_at()),
         "sampler" => match &trial.spec.by {
-            Proposer::Sampler { name, .. } => Cell::Text(name.clone()),
+            Proposer::Sampler { name, .. } => Cell::Text(name.to_string()),
             Proposer::Enqueued | Proposer::Imported => Cell::Null,
         },
         "detail" => text(trial.end().and_then(|e| e.detail.clone())),
-        "note" => text(Some(trial.note.clone())),
-        "user_attrs" if trial.user_attrs.is_empty() => Cell::Null,
-        "user_attrs" => text(serde_json::to_string(&trial.user_attrs).ok()),
+        "note" => text(Some(trial.note().to_owned())),
+        "user_attrs" if trial.user_attrs().is_empty() => Cell::Null,
+        "user_attrs" => text(serde_json::to_string(trial.user_attrs()).ok()),
         _ => Cell::Null,
     }
 }

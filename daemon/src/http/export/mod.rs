@@ -85,7 +85,8 @@ fn key(trial: &TrialView) -> (Stamp, TrialId) {
 
 impl Trials {
     fn new(shell: Shell, study: StudyId, stopping: tokio_util::sync::CancellationToken) -> Self {
-        let last = shell.read(|node, _| node.study(study.as_str()).ok().and_then(|s| s.trials().last().map(key)));
+        let last =
+            shell.read(|node, _| node.study(study.as_str()).ok().and_then(|s| s.trials().iter().next_back().map(key)));
         Self { shell, study, stopping, after: None, last }
     }
 
@@ -104,8 +105,9 @@ impl Trials {
         let (items, at) = self.shell.read(|node, _| {
             let study = node.study(self.study.as_str()).map_err(io::Error::other)?;
             let all = study.trials();
-            let from = after.as_ref().map_or(0, |a| all.partition_point(|t| (&t.spec.at, &t.place.id) <= (&a.0, &a.1)));
-            let batch = all[from..].iter().take(BATCH).take_while(|t| (&t.spec.at, &t.place.id) <= (&last.0, &last.1));
+            // The one it stopped at still stands there: trials never go.
+            let from = after.as_ref().map_or(0, |a| all.before((&a.0, &a.1)) + 1);
+            let batch = all.from(from).take(BATCH).take_while(|t| t.key() <= (&last.0, &last.1));
             let batch: Vec<&TrialView> = batch.collect();
             let items = batch.iter().map(|t| f(node, study, t)).collect();
             Ok::<_, io::Error>((items, batch.last().map(|t| key(t))))

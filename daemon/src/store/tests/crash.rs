@@ -63,7 +63,7 @@ impl Model {
     fn read(store: &Store) -> Self {
         let mut model = Self::default();
         for doc in store.load().unwrap() {
-            assert_eq!(store.load_doc(&doc.id).unwrap().as_ref(), Some(&doc), "both ways to read agree");
+            assert_eq!(store.reader().doc(&doc.id).unwrap().as_ref(), Some(&doc), "both ways to read agree");
             model.snapshots.extend(doc.snapshot.map(|bytes| (doc.id.clone(), bytes)));
             if !doc.changes.is_empty() {
                 let list = doc.changes.iter().map(|c| (format!("{:?}", c.actor), c.seq, c.bytes.to_vec()));
@@ -116,7 +116,9 @@ fn perform(store: &mut Store, step: &Step) -> Result<(), StoreError> {
         Step::Commit(changes, value) => {
             store.commit(changes, &[(KEYS[usize::from(value % 2)].into(), vec![*value; 9])])
         }
-        Step::Snapshot(id, bytes, covered) => store.snapshot(id, bytes, &[(actor("n"), *covered)].into_iter().collect()),
+        Step::Snapshot(id, bytes, covered) => {
+            store.snapshot(id, bytes, &[(actor("n"), *covered)].into_iter().collect())
+        }
         Step::Delete(id) => store.delete(id),
         Step::Reopen => store.reopen(),
     }

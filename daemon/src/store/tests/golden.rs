@@ -37,7 +37,7 @@ fn write() {
         let change = doc.write(&[fact]).unwrap().unwrap();
         store.commit(&[(DocId::Cluster, change)], &[("counter".into(), vec![7])]).unwrap();
     }
-    store.snapshot(&DocId::Cluster, &doc.save(), &doc.vector()).unwrap();
+    store.snapshot(&DocId::Cluster, &doc.save(), &doc.vector(), None).unwrap();
     let change = doc.write(&[listed()]).unwrap().unwrap();
     store.commit(&[(DocId::Cluster, change)], &[]).unwrap();
     let path = store.path().to_owned();
