@@ -95,6 +95,14 @@ impl App {
     fn shell(&self) -> &Shell {
         &self.0.shell
     }
+
+    /// Uploads wait for room: what is left of the disk is for results.
+    fn room(&self) -> problem::Answer<()> {
+        match self.shell().read(|node, _| node.held().map(str::to_owned)) {
+            Some(why) => Err(metaopt_core::Refusal::no_room(format!("no upload is taken: {why}")).into()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// All routes.

@@ -26,6 +26,7 @@ pub async fn head(State(app): State<App>, In(hash): In<String>) -> Answer<Status
 /// PUT: kept only if it is what its name says.
 pub async fn put(State(app): State<App>, In(hash): In<String>, request: Request) -> Answer<StatusCode> {
     crate::snapshot::digits(&hash)?;
+    app.room()?;
     let store = app.0.executor.snapshots().clone();
     let (parts, body) = request.into_parts();
     let mut chunks = Chunks::open(&parts.headers, body, SNAPSHOT_LIMIT).await?;
