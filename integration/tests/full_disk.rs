@@ -131,15 +131,25 @@ fn a_full_disk_loses_no_result_and_is_left_without_a_restart() {
     let dir = tempfile::tempdir_in(small.0.path()).unwrap();
     let mut daemon = Daemon::within(dir, &["--slots", "2", "--min-free", "2MiB"]);
     study(&daemon, "asked", None, 500);
-    // It goes on printing while there is no room for it, and has its result then.
-    let script = format!(
-        "yes 'a line of the log' | head -c 20000; until test -e {}; do sleep 0.1; done; \
-         yes 'no room for this' | head -c 300000; touch {}; sleep 0.2; echo 'metaopt: loss=0.5'",
-        go.display(),
-        work.path().join("printed").display()
+    // Both go on printing while there is no room for it; the first ends then, the second when there is room again.
+    let (printed, room) = (work.path().join("printed"), work.path().join("room"));
+    let script = |then: &str| {
+        format!(
+            "echo a line of the log; until test -e {}; do sleep 0.1; done; \
+             yes 'no room for this' | head -c 300000; echo; {then}; echo 'metaopt: loss=0.5'",
+            go.display()
+        )
+    };
+    study(&daemon, "runs", job(&script(&format!("touch {}; sleep 0.2", printed.display())), work.path()), 1);
+    study(
+        &daemon,
+        "talks",
+        job(&script(&format!("until test -e {}; do sleep 0.1; done", room.display())), work.path()),
+        1,
     );
-    study(&daemon, "runs", job(&script, work.path()), 1);
-    wait("the job", || (trial(&daemon, "runs")["state"] == "running").then_some(()));
+    for name in ["runs", "talks"] {
+        wait("the job", || (trial(&daemon, name)["state"] == "running").then_some(()));
+    }
     let mut open = Vec::new();
     for _ in 0..100 {
         let asked = daemon.ok("POST", "/studies/asked/trials/suggest", Some(json!({})));
@@ -167,7 +177,7 @@ fn a_full_disk_loses_no_result_and_is_left_without_a_restart() {
     daemon.ok("GET", "/studies/asked/trials", None);
     // The job ends; nobody can write down how.
     fs::write(&go, "").unwrap();
-    wait("the log to be printed", || work.path().join("printed").exists().then_some(()));
+    wait("the log to be printed", || printed.exists().then_some(()));
     std::thread::sleep(Duration::from_secs(2));
     let running = trial(&daemon, "runs");
     assert_eq!(running["state"], "running", "its supervisor waits for room: {running:#}");
@@ -182,10 +192,13 @@ fn a_full_disk_loses_no_result_and_is_left_without_a_restart() {
         (told.status == 200).then_some(())
     });
     assert_eq!(daemon.pid(), pid);
-    let log = daemon.ok("GET", &format!("/trials/{}/logs", ran["id"].as_str().unwrap()), None);
+    fs::write(&room, "").unwrap();
+    wait("the other's result", || (trial(&daemon, "talks")["values"]["loss"] == 0.5).then_some(()));
+    let id = trial(&daemon, "talks")["id"].as_str().unwrap().to_owned();
+    let log = daemon.ok("GET", &format!("/trials/{id}/logs"), None);
     let log = log.as_str().unwrap();
-    assert!(log.starts_with("a line of the log") && log.ends_with("metaopt: loss=0.5\n"), "{}", &log[log.len() - 200..]);
-    assert!(log.contains("bytes of the log had no room here"), "the gap is not marked");
+    assert!(log.starts_with("a line of the log") && log.ends_with("metaopt: loss=0.5\n"), "{log}");
+    assert_eq!(log.matches("bytes of the log had no room here").count(), 1, "the gap is marked, once: {log}");
     // All of it is on the disk, not only in memory.
     daemon.crash_and_restart();
     let reports = daemon.ok("GET", &format!("/trials/{}/reports?limit=1000&after_step={}", open[0], kept - 1), None);

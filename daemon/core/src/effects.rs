@@ -1,6 +1,10 @@
 //! What comes out of the node.
 
-use metaopt_schema::{AttemptKey, DocId, StudyId, docs::{DocError, RawChange}, study::RunSpec};
+use metaopt_schema::{
+    AttemptKey, DocId, StudyId,
+    docs::{DocError, RawChange},
+    study::RunSpec,
+};
 
 use crate::{
     commands::Event,

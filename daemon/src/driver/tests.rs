@@ -91,7 +91,10 @@ impl Bench {
     async fn ask(&self, study: &str, lease_s: f64) -> Result<Option<TrialId>, CallError> {
         let study = study.to_owned();
         let request = SuggestRequest { count: 1, client_id: None, lease_s };
-        self.shell.call(move |node, now| node.suggest(now, &study, request)).await.map(|found| found.trials.into_iter().next())
+        self.shell
+            .call(move |node, now| node.suggest(now, &study, request))
+            .await
+            .map(|found| found.trials.into_iter().next())
     }
 
     async fn tell(&self, trial: &TrialId, loss: f64) -> Result<(), CallError> {
@@ -111,7 +114,8 @@ impl Bench {
 
     /// A study that this node runs, and the attempt that is started first. `Probed` comes from nobody else here.
     async fn running(&self) -> AttemptKey {
-        let study = self.study("runs", json!({"run": {"command": ["true"]}, "budget": {"max_trials": 1}})).await.unwrap();
+        let study =
+            self.study("runs", json!({"run": {"command": ["true"]}, "budget": {"max_trials": 1}})).await.unwrap();
         self.shell.sender.send(Message::Probed(study, Ok(()))).unwrap();
         eventually("an attempt", || self.shell.read(|node, _| node.running().next().cloned())).await
     }

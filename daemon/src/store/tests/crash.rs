@@ -116,7 +116,9 @@ fn perform(store: &mut Store, step: &Step) -> Result<(), StoreError> {
         Step::Commit(changes, value) => {
             store.commit(changes, &[(KEYS[usize::from(value % 2)].into(), vec![*value; 9])])
         }
-        Step::Snapshot(id, bytes, covered) => store.snapshot(id, bytes, &[(actor("n"), *covered)].into_iter().collect()),
+        Step::Snapshot(id, bytes, covered) => {
+            store.snapshot(id, bytes, &[(actor("n"), *covered)].into_iter().collect())
+        }
         Step::Delete(id) => store.delete(id),
         Step::Reopen => store.reopen(),
     }
