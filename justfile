@@ -39,3 +39,10 @@ format: (venv "ruff")
 bench: (venv "pip")
     cargo build --release --locked --bins
     {{python}} integration/bench.py target/release
+
+# Crashes, full and failing disks, for longer than `just test` does (docs/crash-safety.md)
+crash seeds="200" kills="100":
+    cargo build --release --locked --bins
+    METAOPT_CRASH_SEEDS={{seeds}} cargo test --release --locked -p metaopt-daemon --lib store::tests::crash -- --nocapture
+    cargo test --release --locked -p metaopt-daemon --lib driver::tests
+    METAOPT_CRASH_KILLS={{kills}} cargo test --release --locked -p metaopt-integration --test crash --test full_disk -- --nocapture
