@@ -45,7 +45,7 @@ def first_trial(programs: Path) -> float:
         mark = Path(folder) / "mark"
         Path(folder, "train.sh").write_text(f"date +%s.%N > {mark}\necho 'metaopt: loss=1'\n")
         begin = time.time()
-        command = [programs / "metaopt", "submit", "--max-trials", "1", "--", "sh", "train.sh", "--x~uniform(0,1)"]
+        command = [str(programs / "metaopt"), "submit", "--max-trials", "1", "--", "sh", "train.sh", "--x~uniform(0,1)"]
         environment = {**os.environ, "METAOPT_DATA_DIR": str(daemon.dir)}
         subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
         while not (mark.exists() and mark.read_text().strip()):

@@ -46,7 +46,7 @@ def opened(programs: Path, data: Path, study: str, opens: int, name: str, memory
 
 def measure(programs: Path, short: bool) -> Iterator[Row]:
     """Many trials; then fewer with long curves, made through the API as scripts would."""
-    trials, opens = (5_000, 2) if short else (100_000, 5)
+    trials, opens = (5_000, 2) if short else (100_000, 3)
     data = imported(programs, trials)
     yield from opened(programs, data, "big", opens, f"{trials:,} trials", TRIALS_AIM_MB)
     yield from curves(programs, short, CHUNK)

@@ -90,11 +90,16 @@ def asktell(programs: Path, daemon: Daemon, each: int, *more: str, threads: int 
     assert client.stdout is not None
     said = client.stdout.readline()
     assert said, "asktell failed; its message stands above"
-    seconds = json.loads(said)["seconds"]
+    answer = json.loads(said)
+    if answer["refused"]:
+        print(
+            f"# {answer['refused']} calls were answered 429 and made again: the daemon's limit of calls a second",
+            flush=True,
+        )
     # It waits for its input's end, so that its CPU time can still be read.
     cpu = cpu_of(client.pid)
     client.communicate()
-    return Run(each * threads / seconds, cpu * 1000 / (each * threads), 0.0)
+    return Run(each * threads / answer["seconds"], cpu * 1000 / (each * threads), 0.0)
 
 
 def told(daemon: Daemon, trials: int) -> None:

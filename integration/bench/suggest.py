@@ -13,7 +13,7 @@ from bench.rate import has_optuna
 from bench.table import Row, at_most, ratio, row
 
 #: Milliseconds of CPU that a suggestion may take, by trials known.
-AIMS = {1_000: at_most(1), 10_000: at_most(1), 100_000: at_most(2)}
+AIMS = {1_000: at_most(1), 10_000: at_most(2), 100_000: at_most(2)}
 
 
 def engine(programs: Path, sizes: List[int]) -> Dict[int, List[float]]:

@@ -1,17 +1,21 @@
 //! A client as lean as they come, to measure the daemon and not the client: kept connections, one per thread, no library.
 //!
 //! `asktell URL STUDY THREADS TRIALS [REPORTS CHUNK]` with the token in `METAOPT_TOKEN`: each thread asks and tells TRIALS
-//! times, with REPORTS reports in between, CHUNK at a time. Prints `{"seconds": …}` and then waits for the end of its input.
+//! times, with REPORTS reports in between, CHUNK at a time. Prints `{"seconds": …, "refused": …}` (calls that the daemon
+//! answered with 429 and that were made again) and then waits for the end of its input.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
 type Fallible<T> = Result<T, String>;
+
+/// Pause after a 429. Shorter than it asks for, so that the daemon's limit is measured and not this client's patience.
+const BUSY: Duration = Duration::from_millis(20);
 
 /// One kept connection.
 struct Connection {
@@ -19,6 +23,7 @@ struct Connection {
     head: String,
     message: Vec<u8>,
     body: Vec<u8>,
+    refused: u64,
 }
 
 impl Connection {
@@ -26,10 +31,21 @@ impl Connection {
         let stream = TcpStream::connect(place).map_err(|e| format!("cannot connect to {place}: {e}"))?;
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
         let head = format!("Host: {place}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n");
-        Ok(Self { stream: BufReader::new(stream), head, message: Vec::new(), body: Vec::new() })
+        Ok(Self { stream: BufReader::new(stream), head, message: Vec::new(), body: Vec::new(), refused: 0 })
     }
 
+    /// One call; made again while the daemon says that it has too many.
     fn post(&mut self, path: &str, body: &str) -> Fallible<Value> {
+        loop {
+            match self.once(path, body)? {
+                Some(answer) => return Ok(answer),
+                None => self.refused += 1,
+            }
+            std::thread::sleep(BUSY);
+        }
+    }
+
+    fn once(&mut self, path: &str, body: &str) -> Fallible<Option<Value>> {
         self.message.clear();
         let Self { head, message, .. } = self;
         write!(message, "POST /api/v1{path} HTTP/1.1\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len())
@@ -57,10 +73,13 @@ impl Connection {
         }
         self.body.resize(length.ok_or("an answer without a length")?, 0);
         self.stream.read_exact(&mut self.body).map_err(|e| format!("cannot read: {e}"))?;
+        if status == 429 {
+            return Ok(None);
+        }
         if status >= 300 {
             return Err(format!("{path}: {status} {}", String::from_utf8_lossy(&self.body)));
         }
-        serde_json::from_slice(&self.body).map_err(|e| format!("{path}: {e}"))
+        serde_json::from_slice(&self.body).map(Some).map_err(|e| format!("{path}: {e}"))
     }
 }
 
@@ -125,13 +144,14 @@ fn main() -> Fallible<()> {
         .into_iter()
         .map(|mut connection| {
             let work = work.clone();
-            std::thread::spawn(move || work.run(&mut connection))
+            std::thread::spawn(move || work.run(&mut connection).map(|()| connection.refused))
         })
         .collect();
+    let mut refused = 0;
     for thread in running {
-        thread.join().map_err(|_| "a thread broke down".to_owned())??;
+        refused += thread.join().map_err(|_| "a thread broke down".to_owned())??;
     }
-    println!(r#"{{"seconds": {}}}"#, begin.elapsed().as_secs_f64());
+    println!(r#"{{"seconds": {}, "refused": {refused}}}"#, begin.elapsed().as_secs_f64());
     let _ = std::io::stdin().read(&mut [0]);
     Ok(())
 }
