@@ -47,8 +47,14 @@ impl Daemon {
 
     /// `kill -9`, then a new one on the same directory.
     pub fn crash_and_restart(&mut self) {
+        self.crash_and_restart_after(|| ());
+    }
+
+    /// The same, with something done in between.
+    pub fn crash_and_restart_after(&mut self, between: impl FnOnce()) {
         self.child.kill().expect("the daemon is ours to kill");
         self.child.wait().expect("and to wait for");
+        between();
         (self.child, self.url, self.token) = boot(self.dir.path(), &self.args);
     }
 
