@@ -111,7 +111,13 @@ impl Daemon {
 
     /// `kill -9`, then a new one on the same directory.
     pub fn crash_and_restart(&mut self) {
+        self.crash_and_restart_after(|| ());
+    }
+
+    /// The same, with something done in between.
+    pub fn crash_and_restart_after(&mut self, between: impl FnOnce()) {
         self.crash();
+        between();
         self.restart();
     }
 
