@@ -2,6 +2,7 @@
 
 venv := justfile_directory() / ".venv"
 python := venv / "bin/python"
+bench_venv := justfile_directory() / ".venv-bench"
 
 # What can be done
 default:
@@ -35,7 +36,23 @@ format: (venv "ruff")
     cargo fmt --all
     cd python-client && {{python}} -m ruff format .
 
-# Measures start, idle cost, first trial and overhead (docs/performance.md)
-bench: (venv "pip")
+# Measures all figures of docs/performance.md, or those named: feel, rate, events, open, suggest, singly
+bench *figures: (_bench figures)
+
+# The same at small sizes in a minute and a half: whether the harness works, not how fast metaopt is
+bench-short *figures: (_bench "--short" figures)
+
+# Optuna, the peer that rates and suggestions stand beside, has an environment of its own: tests must not see its packages.
+_bench *arguments:
     cargo build --release --locked --bins
-    {{python}} integration/bench.py target/release
+    cargo build --release --locked -p metaopt-engine --example suggest_cost
+    @test -x {{bench_venv}}/bin/python || python3 -m venv {{bench_venv}}
+    @{{bench_venv}}/bin/python -m pip install --quiet --disable-pip-version-check 'optuna>=5,<6' || echo "going on without Optuna"
+    @PYTHONPATH=integration:python-client/src {{bench_venv}}/bin/python -m bench target/release {{arguments}}
+
+# Crashes, full and failing disks, for longer than `just test` does (docs/crash-safety.md)
+crash seeds="200" kills="100":
+    cargo build --release --locked --bins
+    METAOPT_CRASH_SEEDS={{seeds}} cargo test --release --locked -p metaopt-daemon --lib store::tests::crash -- --nocapture
+    cargo test --release --locked -p metaopt-daemon --lib driver::tests
+    METAOPT_CRASH_KILLS={{kills}} cargo test --release --locked -p metaopt-integration --test crash --test full_disk -- --nocapture

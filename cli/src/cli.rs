@@ -40,6 +40,7 @@ Machines:
   node         Drain, resume, give up or remove one
   secret       Passwords and keys for trials, kept on this machine
   doctor       Look for what is wrong here
+  gc           Remove old logs, checkpoints, outputs, … (--dry-run: only say what)
 
 Inside a trial:
   report       Give a point of the training curve; prints continue, stop or pause
@@ -113,6 +114,7 @@ pub enum Verb {
     Node(verbs::node::Args),
     Secret(verbs::secret::Args),
     Doctor(verbs::doctor::Args),
+    Gc(verbs::gc::Args),
     Completions(verbs::completions::Args),
 }
 

@@ -7,6 +7,8 @@ use clap::{Parser, ValueEnum};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
+use crate::gc::Policy;
+
 /// The metaopt daemon: keeps the history, proposes and runs trials, serves the API.
 #[derive(Parser, Clone, Debug, Default)]
 #[command(name = "metaoptd", version, about)]
@@ -98,6 +100,7 @@ struct File {
     min_free: Option<String>,
     stop_jobs: Option<bool>,
     log_format: Option<LogFormat>,
+    gc: crate::gc::policy::File,
 }
 
 /// Everything decided.
@@ -125,6 +128,8 @@ pub struct Config {
     pub stop_jobs: bool,
     /// Of the log.
     pub log_format: LogFormat,
+    /// For how long and how much is kept.
+    pub gc: Policy,
     /// Options given that wait for clustering.
     pub unused: Vec<&'static str>,
 }
@@ -162,6 +167,7 @@ impl Options {
         }
         time("suspect-after", self.suspect_after.or(file.suspect_after), 30)?;
         time("orphan-after", self.orphan_after.or(file.orphan_after), 90)?;
+        let gc = file.gc.resolve().with_context(|| format!("{} does not fit", path.display()))?;
         let mut unused = Vec::new();
         if self.peer_listen.or(file.peer_listen).is_some() {
             unused.push("--peer-listen");
@@ -188,6 +194,7 @@ impl Options {
             allow_root: self.allow_root.or(file.allow_root).unwrap_or(false),
             stop_jobs: self.stop_jobs.or(file.stop_jobs).unwrap_or(false),
             log_format: self.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            gc,
             unused,
         })
     }

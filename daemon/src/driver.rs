@@ -447,3 +447,7 @@ impl Driver {
         }
     }
 }
+
+// They need a disk that a test can break.
+#[cfg(all(test, unix))]
+mod tests;

@@ -23,6 +23,7 @@ use crate::{
     driver::{Clock, Shell},
     events::EventHub,
     exec::{ExecConfig, Executor},
+    gc::Collector,
     gpu::Nvml,
     http, inventory,
     platform::files,
@@ -127,8 +128,10 @@ async fn serve(dir: &Path, config: Config) -> Result<()> {
     tokio::spawn(watch_slots(config.clone(), dir.to_owned(), shell.clone(), executor.clone()));
     shell.adopted(found);
 
-    let app = http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity);
+    let gc = Arc::new(Collector::new(shell.clone(), executor.clone(), dir, config.gc.clone()));
+    let app = http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity).with_gc(gc.clone());
     let stopping = app.stopping();
+    tokio::spawn(gc.keep(stopping.clone()));
     let router = http::router(app);
     write_api_json(dir, &url, &identity)?;
     files::write_private(&dir.join("address"), address.to_string().as_bytes())

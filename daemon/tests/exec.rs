@@ -67,6 +67,13 @@ impl Bench {
         self.data().join("attempts").join(format!("{}-{}", key.trial, key.attempt))
     }
 
+    /// What an earlier attempt would have left to go on from.
+    fn checkpoint(&self) {
+        let dir = self.data().join("trials/node.7/checkpoint");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("weights"), "x").unwrap();
+    }
+
     fn supervisor(&self, key: &AttemptKey) -> (Process, Process) {
         let record: serde_json::Value =
             serde_json::from_slice(&fs::read(self.attempt(key).join("supervisor.json")).unwrap()).unwrap();
@@ -179,6 +186,14 @@ async fn what_the_script_spooled_and_committed_is_collected() {
 }
 
 #[tokio::test]
+async fn a_trial_whose_checkpoint_is_gone_begins_anew() {
+    let (bench, executor, _) = run("echo from $METAOPT_RESUME_STEP").await;
+    assert_eq!(logs::read(&executor, &key()).unwrap().unwrap(), "from 0\n");
+    let owner = fs::read_to_string(bench.data().join("trials/node.7/owner.json")).unwrap();
+    assert_eq!(owner, r#"{"version":1,"study":"s"}"#, "its files say whose they are");
+}
+
+#[tokio::test]
 async fn the_process_gets_the_contract_s_environment_and_nothing_else_of_ours() {
     let bench = Bench::new();
     bench.secrets.set("WANDB_API_KEY", "hunter2hunter2").unwrap();
@@ -189,6 +204,7 @@ async fn the_process_gets_the_contract_s_environment_and_nothing_else_of_ours() 
     spec.secret_env = vec!["WANDB_API_KEY".into()];
     spec.env =
         [("FOO".to_owned(), "bar".to_owned()), ("METAOPT_SNEAKY".to_owned(), "x".to_owned())].into_iter().collect();
+    bench.checkpoint();
     executor.launch(launch(spec));
     report(&mut events).await;
     let out = bench.data().join("trials/node.7/output");

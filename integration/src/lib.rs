@@ -19,6 +19,47 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// Where a daemon is called; it survives the daemon's restarts, since they keep port and token.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    /// The node's bearer token.
+    pub token: String,
+}
+
+/// What a call came to.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// `Retry-After` in seconds.
+    pub retry_after: Option<u64>,
+    /// JSON, or text as a string.
+    pub body: Value,
+}
+
+impl Client {
+    /// A call to `/api/v1PATH`; none where nobody answers.
+    pub fn call(&self, method: &str, path: &str, body: Option<String>) -> Option<Answer> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .build()
+            .into();
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}/api/v1{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/json");
+        let mut answer = agent.run(request.body(body.unwrap_or_default()).expect("a request")).ok()?;
+        let retry_after = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
+        let text = answer.body_mut().read_to_string().ok()?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Some(Answer { status: answer.status().as_u16(), retry_after, body })
+    }
+}
+
 /// One running `metaoptd`; killed when dropped, its jobs ended first.
 pub struct Daemon {
     /// Its data directory.
@@ -29,6 +70,8 @@ pub struct Daemon {
     /// The node's bearer token.
     pub token: String,
     args: Vec<String>,
+    /// What all its lives said on standard error; shown when the test fails.
+    pub log: tempfile::NamedTempFile,
 }
 
 impl Daemon {
@@ -39,17 +82,53 @@ impl Daemon {
 
     /// Starts one with more options.
     pub fn with(args: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::within(tempfile::tempdir().expect("a temporary directory"), args)
+    }
+
+    /// Starts one on a directory.
+    pub fn within(dir: tempfile::TempDir, args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
-        let (child, url, token) = boot(dir.path(), &args);
-        Self { dir, child, url, token, args }
+        let log = tempfile::NamedTempFile::new().expect("a temporary file");
+        let (child, url, token) = boot(dir.path(), &args, &log);
+        Self { dir, child, url, token, args, log }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`.
+    pub fn crash(&mut self) {
+        self.child.kill().expect("the daemon is ours to kill");
+        self.child.wait().expect("and to wait for");
+    }
+
+    /// A new one on the same directory, after a crash.
+    pub fn restart(&mut self) {
+        (self.child, self.url, self.token) = boot(self.dir.path(), &self.args, &self.log);
     }
 
     /// `kill -9`, then a new one on the same directory.
     pub fn crash_and_restart(&mut self) {
-        self.child.kill().expect("the daemon is ours to kill");
-        self.child.wait().expect("and to wait for");
-        (self.child, self.url, self.token) = boot(self.dir.path(), &self.args);
+        self.crash_and_restart_after(|| ());
+    }
+
+    /// The same, with something done in between.
+    pub fn crash_and_restart_after(&mut self, between: impl FnOnce()) {
+        self.crash();
+        between();
+        self.restart();
+    }
+
+    /// What it said on standard error so far.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap_or_default()
+    }
+
+    /// Where to call it.
+    pub fn client(&self) -> Client {
+        Client { url: self.url.clone(), token: self.token.clone() }
     }
 
     /// A call to `/api/v1PATH`; the status and the JSON (or text) that came back.
@@ -59,19 +138,9 @@ impl Daemon {
 
     /// The same with a body of any kind and another token.
     pub fn call_raw(&self, method: &str, path: &str, body: Option<String>, token: &str) -> (u16, Value) {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(30)))
-            .build()
-            .into();
-        let request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}/api/v1{path}", self.url))
-            .header("authorization", format!("Bearer {token}"))
-            .header("content-type", "application/json");
-        let mut answer = agent.run(request.body(body.unwrap_or_default()).expect("a request")).expect("an answer");
-        let text = answer.body_mut().read_to_string().expect("a body");
-        (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        let client = Client { url: self.url.clone(), token: token.to_owned() };
+        let answer = client.call(method, path, body).expect("an answer");
+        (answer.status, answer.body)
     }
 
     /// A call that must succeed.
@@ -102,6 +171,13 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the daemon said:\n{}", self.said());
+            // It may be stopped or dead: nothing of it must hold up the test's end.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            return;
+        }
         // Its jobs would outlive it by design; a test leaves none behind.
         let studies = self.call("GET", "/studies?limit=1000", None).1;
         for study in studies["items"].as_array().into_iter().flatten() {
@@ -113,7 +189,7 @@ impl Drop for Daemon {
     }
 }
 
-fn boot(dir: &Path, args: &[String]) -> (Child, String, String) {
+fn boot(dir: &Path, args: &[String], log: &tempfile::NamedTempFile) -> (Child, String, String) {
     let mut child = Command::new(program("metaoptd"))
         .arg("--data-dir")
         .arg(dir)
@@ -121,6 +197,7 @@ fn boot(dir: &Path, args: &[String]) -> (Child, String, String) {
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(std::fs::File::options().append(true).open(log.path()).expect("the log"))
         .spawn()
         .expect("metaoptd starts");
     let mut line = String::new();

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod export;
 pub mod follow;
 pub mod fork;
+pub mod gc;
 pub mod import;
 pub mod logs;
 pub mod node;
@@ -60,6 +61,7 @@ pub fn run(verb: Verb, context: &Context, shorthand: bool) -> Result<(), Failure
         Verb::Node(args) => node::run(args, context),
         Verb::Secret(args) => secret::run(args, context),
         Verb::Doctor(args) => doctor::run(args, context),
+        Verb::Gc(args) => gc::run(args, context),
         Verb::Completions(args) => completions::run(args, context),
     }
 }

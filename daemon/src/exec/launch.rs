@@ -88,8 +88,18 @@ async fn start(
     for path in [&dir.0, &dir.results(), &checkpoints, &output] {
         fs::create_dir_all(path).map_err(NotStarted::io(path))?;
     }
+    record::write_owner(&inner.layout, &launch.key.trial, &launch.study)
+        .map_err(NotStarted::io(&inner.layout.owner(&launch.key.trial)))?;
     let record = LaunchRecord { version: VERSION, launch: launch.clone() };
     record::write(&dir.launch(), &record, false).map_err(NotStarted::io(&dir.launch()))?;
+
+    // A checkpoint may have been collected between an end and a retry: a step without one can't be gone on from.
+    let mut launch = launch.clone();
+    if launch.resume_step > 0 && !super::results::has_checkpoint(&checkpoints) {
+        tracing::warn!(trial = %launch.key.trial, step = launch.resume_step, "its checkpoint is gone; it begins anew");
+        launch.resume_step = 0;
+    }
+    let launch = &launch;
 
     // Preparing goes on for other trials when this one is stopped.
     let preparing = super::prepare::prepare(Arc::clone(inner), launch.run.clone());

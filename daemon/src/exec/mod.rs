@@ -13,7 +13,7 @@ mod output;
 pub mod outputs;
 mod prepare;
 mod probe;
-mod record;
+pub(crate) mod record;
 mod redact;
 mod results;
 pub mod supervisor;
@@ -198,6 +198,14 @@ impl Executor {
         self.inner.lock().keys().cloned().collect()
     }
 
+    /// Takes an environment (a name beneath `DATA/prepared`) out of use by `rename`, unless it is in use; true: done.
+    ///
+    /// # Errors
+    /// Of `rename`, or when it can't be told whether it is in use.
+    pub fn retire_environment(&self, name: &str, rename: impl FnOnce() -> io::Result<()>) -> io::Result<bool> {
+        prepare::retire(&self.inner, name, rename)
+    }
+
     /// The supervisors' process ids, for telling our GPU processes from others'.
     pub fn supervisor_pids(&self) -> Vec<u32> {
         self.inner.lock().values().filter_map(|entry| entry.supervisor.as_ref()).map(|process| process.pid).collect()
@@ -218,6 +226,11 @@ impl Executor {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// The name beneath `DATA/prepared` of the environment that a run uses; none where it uses none there.
+pub fn environment_key(run: &RunSpec) -> Option<String> {
+    prepare::key(run).ok()
 }
 
 impl Drop for Executor {

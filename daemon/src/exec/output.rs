@@ -110,17 +110,15 @@ impl Output {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        let gap = match (self.lost, bytes.is_empty()) {
-            (0, _) | (_, true) => Ok(()),
-            (lost, _) => self.log.write(format!("\n[metaopt: {lost} bytes of the log had no room here]\n").as_bytes()),
+        let written = match self.lost {
+            0 => self.log.write(bytes),
+            // Together: a word about the gap that finds room without what follows would be one of many.
+            lost => {
+                let gap = format!("\n[metaopt: {lost} bytes of the log had no room here]\n");
+                self.log.write(&[gap.as_bytes(), bytes].concat())
+            }
         };
-        let written = gap.and_then(|()| {
-            self.lost = 0;
-            self.log.write(bytes)
-        });
-        if written.is_err() {
-            self.lost += bytes.len() as u64;
-        }
+        self.lost = if written.is_ok() { 0 } else { self.lost + bytes.len() as u64 };
         self.note(written);
     }
 

@@ -11,9 +11,9 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use metaopt_schema::TrialId;
+use metaopt_schema::{StudyId, TrialId};
 
-use super::record::Layout;
+use super::record::{self, Layout};
 
 /// More files than this are not listed.
 pub const MOST: usize = 10_000;
@@ -59,10 +59,11 @@ impl Outputs {
         if meta.is_file() { Ok((file, meta.len())) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
-    /// A file to write an artifact's body to; then [`Outputs::keep`] it.
-    pub fn temp(&self, trial: &TrialId) -> io::Result<tempfile::NamedTempFile> {
+    /// A file to write an artifact's body to; then [`Outputs::keep`] it. The study is noted beside the directory.
+    pub fn temp(&self, study: &StudyId, trial: &TrialId) -> io::Result<tempfile::NamedTempFile> {
         let dir = self.layout.output(trial);
         fs::create_dir_all(&dir)?;
+        record::write_owner(&self.layout, trial, study)?;
         tempfile::Builder::new().prefix(INCOMING).tempfile_in(dir)
     }
 
@@ -167,10 +168,10 @@ mod tests {
         let root = Layout::new(dir.path()).output(&trial);
         fs::create_dir_all(root.join("plots")).unwrap();
         fs::write(root.join("plots/a b.png"), "png").unwrap();
-        let mut temp = outputs.temp(&trial).unwrap();
+        let mut temp = outputs.temp(&StudyId::new("s"), &trial).unwrap();
         temp.write_all(b"model").unwrap();
         outputs.keep(&trial, "model.pt", temp).unwrap();
-        let _half = outputs.temp(&trial).unwrap();
+        let _half = outputs.temp(&StudyId::new("s"), &trial).unwrap();
         let names: Vec<_> = outputs.list(&trial).unwrap().into_iter().map(|one| (one.name, one.size)).collect();
         assert_eq!(names, [("model.pt".to_owned(), 5), ("plots/a b.png".to_owned(), 3)]);
         let (mut file, size) = outputs.open(&trial, "plots/a b.png").unwrap();
@@ -193,7 +194,7 @@ mod tests {
             assert!(outputs.open(&trial, name).is_err(), "{name}");
         }
         for name in ["../x", "a/b", "..", ".incoming-x", "a\\b"] {
-            let temp = outputs.temp(&trial).unwrap();
+            let temp = outputs.temp(&StudyId::new("s"), &trial).unwrap();
             assert_eq!(outputs.keep(&trial, name, temp).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
         }
     }

@@ -23,7 +23,7 @@ use super::{
     Inner, environment,
     log_file::{DEFAULT_LIMIT, LogFile},
     output::{Output, Stream},
-    record::{self, VERSION},
+    record::{self, READY, VERSION},
     redact::Redactor,
 };
 use crate::{
@@ -110,7 +110,7 @@ pub(super) fn key(run: &RunSpec) -> Result<String, String> {
 /// The tree of a run if it is complete already.
 pub(super) fn existing(inner: &Inner, run: &RunSpec) -> Option<PathBuf> {
     let place = inner.layout.prepared().join(key(run).ok()?);
-    place.join("ready.json").is_file().then(|| place.join("tree"))
+    place.join(READY).is_file().then(|| place.join("tree"))
 }
 
 /// Prepares a run's tree, or waits until it is prepared. Dropping the future stops the waiting only.
@@ -129,6 +129,7 @@ pub(super) async fn prepare(inner: Arc<Inner>, run: RunSpec) -> Result<Arc<Prepa
         Arc::clone(slots.entry(key.clone()).or_default())
     };
     if let Some(prepared) = slot.cell.get() {
+        used(&inner.layout.prepared().join(&key));
         return Ok(Arc::clone(prepared));
     }
     let cancel = inner.cancel.clone();
@@ -160,9 +161,12 @@ pub(super) async fn prepare(inner: Arc<Inner>, run: RunSpec) -> Result<Arc<Prepa
 async fn make(inner: &Arc<Inner>, run: &RunSpec, place: &Path) -> Result<Prepared, PrepareError> {
     let in_place = run.workdir == Workdir::InPlace;
     let tree = if in_place { PathBuf::from(run.path.as_deref().unwrap_or_default()) } else { place.join("tree") };
-    let ready = place.join("ready.json");
+    let ready = place.join(READY);
     match record::read::<Ready>(&ready) {
-        Ok(Some(Ready { own, .. })) if tree.is_dir() => return Ok(Prepared { tree, own }),
+        Ok(Some(Ready { own, .. })) if tree.is_dir() => {
+            used(place);
+            return Ok(Prepared { tree, own });
+        }
         Ok(_) => (),
         Err(error) => tracing::warn!(%error, "a prepared snapshot's record can't be read; preparing it again"),
     }
@@ -191,6 +195,43 @@ async fn make(inner: &Arc<Inner>, run: &RunSpec, place: &Path) -> Result<Prepare
     }
     record::write(&ready, &Ready { version: VERSION, own: own.clone() }, true).map_err(PrepareError::io(&ready))?;
     Ok(Prepared { tree, own })
+}
+
+/// Notes a use by the record's time: environments are collected when they are out of use.
+fn used(place: &Path) {
+    let touched = fs::File::options()
+        .append(true)
+        .open(place.join(READY))
+        .and_then(|file| file.set_modified(std::time::SystemTime::now()));
+    if let Err(error) = touched {
+        tracing::warn!(%error, path = %place.display(), "could not note that an environment is in use");
+    }
+}
+
+/// Takes an environment out of use by `rename`, unless somebody prepares it or an attempt's directory names it; true: done.
+///
+/// An attempt writes its `launch.json` before it asks for its environment, and asking takes the same lock: whoever comes
+/// later finds the tree gone and makes it again.
+pub(super) fn retire(inner: &Inner, key: &str, rename: impl FnOnce() -> io::Result<()>) -> io::Result<bool> {
+    let mut slots = inner.preparing.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let busy = slots.get(key).is_some_and(|slot| Arc::strong_count(slot) > 1);
+    if busy || in_use(inner, key)? {
+        return Ok(false);
+    }
+    slots.remove(key);
+    rename().map(|()| true)
+}
+
+fn in_use(inner: &Inner, wanted: &str) -> io::Result<bool> {
+    for entry in fs::read_dir(inner.layout.attempts())? {
+        let launch = record::AttemptDir(entry?.path()).launch();
+        if let Ok(Some(record)) = record::read::<record::LaunchRecord>(&launch)
+            && key(&record.launch.run).is_ok_and(|key| key == wanted)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn names(dir: &Path) -> io::Result<BTreeSet<String>> {

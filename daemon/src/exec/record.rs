@@ -8,7 +8,7 @@ use std::{
 };
 
 use metaopt_core::launch::{ExitReport, Launch, StopWhy};
-use metaopt_schema::{AttemptKey, TrialId};
+use metaopt_schema::{AttemptKey, AttemptNo, StudyId, TrialId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::platform::{Process, files};
@@ -18,6 +18,12 @@ pub const VERSION: u32 = 1;
 
 /// Starts the names of directories that are being removed.
 pub const DONE: &str = ".done-";
+
+/// Beside a prepared tree once it is complete; its time is that of the last use.
+pub const READY: &str = "ready.json";
+
+/// Beside a trial's checkpoints and output.
+pub const OWNER: &str = "owner.json";
 
 /// Where things lie beneath the data directory.
 #[derive(Clone, Debug)]
@@ -70,6 +76,10 @@ impl Layout {
     pub fn output(&self, trial: &TrialId) -> PathBuf {
         self.trials().join(file_name(trial.as_str())).join("output")
     }
+    /// Says whose trial's directory it is.
+    pub fn owner(&self, trial: &TrialId) -> PathBuf {
+        self.trials().join(file_name(trial.as_str())).join(OWNER)
+    }
     /// A finished attempt's log and its tail.
     pub fn kept_log(&self, key: &AttemptKey) -> (PathBuf, PathBuf) {
         let logs = self.logs();
@@ -96,6 +106,28 @@ fn file_name(id: &str) -> String {
         }
     }
     out
+}
+
+/// The ID that [`file_name`] made this component of; none: it made none such.
+pub fn id_of(name: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(c) = rest.bytes().next() {
+        if c == b'%' {
+            bytes.push(u8::from_str_radix(rest.get(1..3)?, 16).ok()?);
+            rest = &rest[3..];
+        } else {
+            bytes.push(c);
+            rest = rest.get(1..)?;
+        }
+    }
+    String::from_utf8(bytes).ok().filter(|id| file_name(id) == name)
+}
+
+/// The attempt that a directory or log of this name (without its ending) belongs to.
+pub fn attempt_of(stem: &str) -> Option<(TrialId, AttemptNo)> {
+    let (trial, attempt) = stem.rsplit_once('-')?;
+    Some((TrialId::new(id_of(trial)?), attempt.parse().ok()?))
 }
 
 /// One attempt's directory.
@@ -159,6 +191,15 @@ impl AttemptDir {
     pub fn spool(&self) -> PathBuf {
         self.results().join("spool.jsonl")
     }
+}
+
+/// `owner.json`: a deleted study's trials are forgotten, so that their files must say themselves whose they are.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerRecord {
+    /// [`VERSION`]
+    pub version: u32,
+    /// The trial's study.
+    pub study: StudyId,
 }
 
 /// `launch.json`
@@ -273,6 +314,15 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     serde_json::from_slice(&bytes).map(Some).map_err(|error| invalid(error.to_string()))
 }
 
+/// Notes whose trial's directory it is, once.
+pub fn write_owner(layout: &Layout, trial: &TrialId, study: &StudyId) -> io::Result<()> {
+    let path = layout.owner(trial);
+    if path.is_file() {
+        return Ok(());
+    }
+    write(&path, &OwnerRecord { version: VERSION, study: study.clone() }, false)
+}
+
 /// Writes one of these files whole; `durable` waits for the disk.
 pub fn write<T: Serialize>(path: &Path, value: &T, durable: bool) -> io::Result<()> {
     let bytes = serde_json::to_vec(value)?;
@@ -289,7 +339,13 @@ mod tests {
         assert_eq!(file_name("abc.12"), "abc.12");
         for (bad, good) in [("..", "%2e."), ("../x", "%2e.%2fx"), ("a/b", "a%2fb"), ("a%2fb", "a%252fb")] {
             assert_eq!(file_name(bad), good);
+            assert_eq!(id_of(good).as_deref(), Some(bad), "and back");
         }
+        for never_made in ["%2e.%2", "%zz", "a/b", "..", "%41", "é"] {
+            assert_eq!(id_of(never_made), None, "{never_made}");
+        }
+        assert_eq!(attempt_of("abc.12-3"), Some((TrialId::new("abc.12"), 3)));
+        assert_eq!(attempt_of("abc.12"), None);
     }
 
     #[test]
@@ -326,5 +382,7 @@ mod tests {
         assert_eq!((record.argv[0].as_str(), record.timeout_s, record.gpu_share), ("sh", Some(5.0), 0.5));
         fs::write(&path, include_str!("golden/stop-v1.json")).unwrap();
         assert_eq!(read::<StopRecord>(&path).unwrap().unwrap().why, StopWhy::Superseded);
+        fs::write(&path, include_str!("golden/owner-v1.json")).unwrap();
+        assert_eq!(read::<OwnerRecord>(&path).unwrap().unwrap().study, StudyId::new("s1"));
     }
 }

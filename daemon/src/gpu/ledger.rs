@@ -254,6 +254,39 @@ mod tests {
         assert_eq!(won, 4);
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_makes_nobodys_share_vanish() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let mount = mount.args(["-t", "tmpfs", "-o", "size=64k,mode=0700", "metaopt-test"]).arg(dir.path()).output();
+        if !mount.is_ok_and(|output| output.status.success()) {
+            eprintln!("SKIPPED: a tmpfs can't be mounted here (needs root); a full disk was not tested");
+            return;
+        }
+        let ledger = Ledger::open(dir.path()).unwrap();
+        ledger.acquire("GPU-1", share("first", 0.5)).unwrap();
+        let mut filler = File::create(dir.path().join("filler")).unwrap();
+        while filler.write_all(&[0; 1024]).is_ok() {}
+        // Until there is no room for another name; nothing may be given out twice on the way.
+        let mut held = vec!["first".to_owned()];
+        let refused = (0..200).find_map(|n| {
+            let owner = format!("{n}-{}", "x".repeat(200));
+            match ledger.acquire("GPU-1", share(&owner, 0.001)) {
+                Ok(()) => held.push(owner),
+                Err(error) => return Some(error),
+            }
+            None
+        });
+        let there: Vec<String> = ledger.shares("GPU-1").unwrap().into_iter().map(|share| share.owner).collect();
+        let too_much = ledger.acquire("GPU-1", share("late", 0.9));
+        let unmounted = std::process::Command::new("umount").arg("-l").arg(dir.path()).status().unwrap();
+        assert!(unmounted.success());
+        assert!(matches!(refused, Some(LedgerError::Io { .. })), "the disk never filled up: {refused:?}");
+        assert_eq!(there, held);
+        assert!(matches!(too_much, Err(LedgerError::Taken { .. })), "{too_much:?}");
+    }
+
     #[test]
     fn a_file_of_version_1_is_still_read() {
         let stored: Stored = serde_json::from_str(include_str!("golden/shares-v1.json")).unwrap();

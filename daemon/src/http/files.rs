@@ -69,11 +69,16 @@ pub async fn logs(
         let from = headers.get("last-event-id").and_then(|v| v.to_str().ok()?.parse().ok()).unwrap_or(0);
         return follow_log(app, key, from);
     }
-    let executor = app.0.executor.clone();
-    let read = tokio::task::spawn_blocking(move || logs::read(&executor, &key));
+    let (executor, gc) = (app.0.executor.clone(), app.0.gc.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let text = logs::read(&executor, &key)?;
+        let collected = if text.is_none() { gc.log_collected(&key) } else { None };
+        Ok::<_, io::Error>((text, collected))
+    });
     match read.await.map_err(ApiError::internal)?.map_err(ApiError::internal)? {
-        Some(text) => Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()),
-        None => Err(ApiError::not_found(none)),
+        (Some(text), _) => Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()),
+        (None, Some(collected)) => Err(ApiError::not_found(format!("the log of trial {label} {collected}"))),
+        (None, None) => Err(ApiError::not_found(none)),
     }
 }
 
@@ -196,9 +201,16 @@ fn trouble(name: &str, error: &io::Error) -> ApiError {
 pub async fn get(State(app): State<App>, In((trial, name)): In<(String, String)>, query: Query) -> Answer<Response> {
     query.only(&[])?;
     let id = find(&app, &trial)?;
-    let (outputs, wanted) = (app.0.outputs.clone(), name.clone());
-    let opened = tokio::task::spawn_blocking(move || outputs.open(&id, &wanted)).await.map_err(ApiError::internal)?;
-    let (file, size) = opened.map_err(|e| trouble(&name, &e))?;
+    let (outputs, gc, wanted) = (app.0.outputs.clone(), app.0.gc.clone(), name.clone());
+    let open = move || {
+        outputs.open(&id, &wanted).map_err(|error| match gc.artifact_collected(&id, &wanted) {
+            Some(why) if error.kind() == io::ErrorKind::NotFound => {
+                ApiError::not_found(format!("the artifact `{wanted}` {why}"))
+            }
+            _ => trouble(&wanted, &error),
+        })
+    };
+    let (file, size) = tokio::task::spawn_blocking(open).await.map_err(ApiError::internal)??;
     // The file may grow while it is sent; what was announced is what is sent.
     let limited = tokio::io::AsyncReadExt::take(tokio::fs::File::from_std(file), size);
     let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(limited, 64 * 1024)));
@@ -248,11 +260,12 @@ pub async fn put(
     In((trial, name)): In<(String, String)>,
     request: Request,
 ) -> Answer<(StatusCode, axum::Json<Artifact>)> {
-    let id = find(&app, &trial)?;
+    let (study, id) =
+        app.shell().read(|node, _| node.trial(&trial).map(|(s, t)| (s.id.clone(), t.place.id.clone())))?;
     let outputs = Arc::new(app.0.outputs.clone());
     let (parts, body) = request.into_parts();
     let mut chunks = Chunks::open(&parts.headers, body, ARTIFACT_LIMIT).await?;
-    let temp = outputs.temp(&id).map_err(|e| trouble(&name, &e))?;
+    let temp = outputs.temp(&study, &id).map_err(|e| trouble(&name, &e))?;
     let file = temp.as_file().try_clone().map_err(|e| trouble(&name, &e))?;
     write_body(&mut chunks, file).await.map_err(|e| e.unwrap_or_else(|io| trouble(&name, &io)))?;
     let kept = tokio::task::spawn_blocking({

@@ -157,8 +157,9 @@ async fn run(app: &App, request: Request, next: Next) -> Answer<Response> {
     let Ok(_permit) = app.0.gates.at_once.try_acquire() else {
         return Err(ApiError::busy(1, format!("{AT_ONCE} requests are being handled already")));
     };
-    // Uploads watch their own pace; streams of answers begin at once.
-    if *request.method() == Method::PUT || request.uri().path().ends_with("/import") {
+    // Uploads watch their own pace; streams of answers begin at once; a collection takes as long as there are files.
+    let path = request.uri().path();
+    if *request.method() == Method::PUT || path.ends_with("/import") || path == "/api/v1/gc" {
         return Ok(next.run(request).await);
     }
     tokio::time::timeout(TIMEOUT, next.run(request)).await.map_err(|_| {

@@ -37,6 +37,7 @@ pub async fn post(
     query: Query,
     request: Request,
 ) -> Answer<axum::Json<Imported>> {
+    app.room()?;
     query.only(&["format"])?;
     query.word("format", &["jsonl"])?;
     // Before hundreds of megabytes are read for nothing.

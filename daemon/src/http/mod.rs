@@ -9,6 +9,7 @@ mod body;
 mod events;
 mod export;
 mod files;
+mod gc;
 mod guard;
 mod health;
 mod import;
@@ -39,6 +40,7 @@ use crate::{
     data_dir::Identity,
     driver::Shell,
     exec::{Executor, outputs::Outputs},
+    gc::{Collector, Policy},
 };
 
 /// Everything that handlers need.
@@ -49,6 +51,7 @@ struct Inner {
     shell: Shell,
     executor: Arc<Executor>,
     outputs: Outputs,
+    gc: Arc<Collector>,
     node: NodeId,
     token: String,
     secret: [u8; 32],
@@ -62,10 +65,12 @@ struct Inner {
 impl App {
     /// For the daemon of `identity`, whose files lie in `dir`.
     pub fn new(shell: Shell, executor: Arc<Executor>, dir: PathBuf, identity: &Identity) -> Self {
+        let gc = Arc::new(Collector::new(shell.clone(), executor.clone(), &dir, Policy::default()));
         Self(Arc::new(Inner {
             shell,
             executor,
             outputs: Outputs::new(&dir),
+            gc,
             node: identity.node.clone(),
             token: identity.token.clone(),
             secret: identity.secret,
@@ -75,6 +80,15 @@ impl App {
             counters: metrics::Counters::default(),
             started: Instant::now(),
         }))
+    }
+
+    /// What collects, where its limits aren't the defaults.
+    #[must_use]
+    pub fn with_gc(mut self, gc: Arc<Collector>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.gc = gc;
+        }
+        self
     }
 
     /// Further names by which this daemon may be called (`Host`), besides those of the loopback interface.
@@ -94,6 +108,14 @@ impl App {
 
     fn shell(&self) -> &Shell {
         &self.0.shell
+    }
+
+    /// Uploads wait for room: what is left of the disk is for results.
+    fn room(&self) -> problem::Answer<()> {
+        match self.shell().read(|node, _| node.held().map(str::to_owned)) {
+            Some(why) => Err(metaopt_core::Refusal::no_room(format!("no upload is taken: {why}")).into()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -135,6 +157,7 @@ pub fn router(app: App) -> Router {
         .route("/nodes/{node}/resume", post(nodes::resume))
         .route("/nodes/{node}/lost", post(nodes::lost))
         .route("/cluster", get(nodes::cluster))
+        .route("/gc", post(gc::post))
         .route("/events", get(events::follow));
     Router::new()
         .nest("/api/v1", v1)

@@ -16,7 +16,7 @@ use super::{
 /// HEAD: is it here?
 pub async fn head(State(app): State<App>, In(hash): In<String>) -> Answer<StatusCode> {
     crate::snapshot::digits(&hash)?;
-    if app.0.executor.snapshots().has(&hash) {
+    if app.0.executor.snapshots().reserve(&hash) {
         Ok(StatusCode::OK)
     } else {
         Err(ApiError::not_found(format!("snapshot {hash} is not on this node")))
@@ -26,10 +26,11 @@ pub async fn head(State(app): State<App>, In(hash): In<String>) -> Answer<Status
 /// PUT: kept only if it is what its name says.
 pub async fn put(State(app): State<App>, In(hash): In<String>, request: Request) -> Answer<StatusCode> {
     crate::snapshot::digits(&hash)?;
+    app.room()?;
     let store = app.0.executor.snapshots().clone();
     let (parts, body) = request.into_parts();
     let mut chunks = Chunks::open(&parts.headers, body, SNAPSHOT_LIMIT).await?;
-    if store.has(&hash) {
+    if store.reserve(&hash) {
         // The sender is let finish: an answer in the middle of a body looks like a broken link to many clients.
         while chunks.next().await?.is_some() {}
         return Ok(StatusCode::OK);

@@ -40,6 +40,12 @@ impl SnapshotStore {
         self.path(hash).is_ok_and(|path| path.is_file())
     }
 
+    /// Whether it is here, asked by somebody who is about to use it: its age begins anew, so that it is not collected now.
+    pub fn reserve(&self, hash: &str) -> bool {
+        let touch = |path: PathBuf| File::options().append(true).open(path)?.set_modified(std::time::SystemTime::now());
+        self.path(hash).is_ok_and(|path| touch(path).is_ok())
+    }
+
     /// Takes in a compressed archive and keeps it if it is what `hash` says; `false` when it was here already (then
     /// nothing is read). Blocking.
     pub fn put(&self, hash: &str, mut body: impl Read) -> Result<bool, SnapshotError> {

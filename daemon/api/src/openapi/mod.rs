@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use crate::{node, plot, problem, study, trial};
+use crate::{gc, node, plot, problem, study, trial};
 
 /// The command that writes the committed document anew.
 pub const REGENERATE: &str = "cargo run -p metaopt-api --bin openapi > daemon/api/openapi.json";
@@ -84,6 +84,8 @@ fn components() -> ComponentsBuilder {
     add::<node::Cluster>(&mut found);
     add::<node::Health>(&mut found);
     add::<plot::Plot>(&mut found);
+    add::<gc::Gc>(&mut found);
+    add::<gc::Collection>(&mut found);
     let mut components = ComponentsBuilder::new().schema("SomeTrial", some_trial());
     for (name, schema) in found {
         components = components.schema(name, schema);

@@ -217,6 +217,9 @@ fn daemon() -> Vec<Verb> {
             .query("study", "Only events of this study (ID or name).", string())
             .answers_bytes(200, &[STREAM], "Events")
             .fails(&[404]),
+        verb(Post, "/api/v1/gc", "collect", "Remove what this node no longer keeps: old logs, checkpoints, outputs, …")
+            .takes("Gc", false)
+            .answers(200, "Collection", "What was found, and what was removed"),
         verb(Get, "/healthz", "health", "Liveness, without a token")
             .query("challenge", "Hexadecimal, 16 to 128 digits: answered by a proof that the token is known.", string())
             .answers(200, "Health", "Alive")

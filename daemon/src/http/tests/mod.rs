@@ -4,6 +4,7 @@
 mod access;
 mod events;
 mod files;
+mod gc;
 mod studies;
 mod table;
 mod trials;

@@ -49,7 +49,6 @@ struct State {
     filled: bool,
     broken: bool,
     slow: Duration,
-    syncs: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -140,7 +139,6 @@ impl Disk {
             filled: false,
             broken: false,
             slow: Duration::ZERO,
-            syncs: 0,
         })))
     }
 
@@ -182,11 +180,6 @@ impl Disk {
     /// Writes, resizings and syncs so far.
     pub fn operations(&self) -> u64 {
         self.lock().operations
-    }
-
-    /// Syncs so far.
-    pub fn syncs(&self) -> u64 {
-        self.lock().syncs
     }
 
     /// The machine loses its power and comes back: what is left is what the disk could have kept.
@@ -310,7 +303,6 @@ impl StorageBackend for Backend {
         std::thread::sleep(slow);
         let mut state = self.disk.lock();
         let state = &mut *state;
-        state.syncs += 1;
         let fails = matches!(state.fault, Some(Fault::Sync(_)));
         let outcome = state.check(Kind::Sync);
         let image = &mut state.files[self.index];
