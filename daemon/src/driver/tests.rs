@@ -8,6 +8,7 @@ use metaopt_core::{
     commands::{Completion, SuggestRequest, Told},
     launch::ExitReport,
     node::META_COUNTER,
+    read_doc,
 };
 use metaopt_schema::{
     NodeId, TrialId,
@@ -46,11 +47,13 @@ fn boot(dir: &Path, disk: &Disk, boots: u64, executor: Option<Arc<Executor>>) ->
         entropy: [boots as u8; 32],
         grace_s: 1.0,
         pause_grace_s: 1.0,
+        curve_bytes: 1 << 20,
     };
     let clock = Clock::default();
     let counter = store.meta(META_COUNTER).unwrap().map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
-    let stored = store.load().unwrap().into_iter().map(|doc| (doc.id, doc.snapshot, doc.changes)).collect();
-    let node = Node::load(config, clock.now(), stored, counter).unwrap();
+    let actor = config.actor();
+    let stored: Vec<_> = store.load().unwrap().into_iter().map(|doc| read_doc(&actor, doc)).collect();
+    let node = Node::load(config, clock.now(), stored, Arc::new(store.reader().clone()), counter).unwrap();
     let (shell, thread) = Shell::start(node, store, executor, clock, EventHub::new("boot")).unwrap();
     shell.slots(vec![(SlotSpec { id: "cpu-0".into(), kind: SlotKind::Cpu }, None)]);
     shell.adopted(Vec::new());

@@ -2,7 +2,10 @@
 
 use axum::{Extension, extract::State};
 use metaopt_api::trial::{self as dto, MAX_COUNT, MAX_LEASE_S, MAX_REPORTS};
-use metaopt_core::commands::{Action, Completion, Report, SuggestRequest, Told};
+use metaopt_core::{
+    commands::{Action, Completion, Report, SuggestRequest, Told},
+    node::MAX_METRICS,
+};
 use metaopt_schema::{
     Fields, Named,
     problem::token,

@@ -63,7 +63,7 @@ fn all_that_was_committed_is_there_after_reopening() {
     store.commit(&[], &[("counter".into(), vec![2, 3])]).unwrap();
     drop(store);
     let store = open(dir.path());
-    let doc = |id, changes| StoredDoc { id, snapshot: None, changes };
+    let doc = |id, changes| StoredDoc { id, snapshot: None, digest: None, changes };
     let stored = [
         doc(DocId::Cluster, vec![change("n", 1)]),
         doc(study("b"), vec![change("m", 1), change("n", 1), change("n", 2)]),

@@ -98,10 +98,11 @@ impl Bench {
             entropy: [3; 32],
             grace_s: 1.0,
             pause_grace_s: 1.0,
+            curve_bytes: 1 << 20,
         };
-        let mut node = Node::load(config, clock.now(), Vec::new(), None).unwrap();
-        node.slots(clock.now(), vec![(SlotSpec { id: "cpu-0".into(), kind: SlotKind::Cpu }, None)]);
         let store = Store::open(dir.path()).unwrap().store;
+        let mut node = Node::load(config, clock.now(), [], Arc::new(store.reader().clone()), None).unwrap();
+        node.slots(clock.now(), vec![(SlotSpec { id: "cpu-0".into(), kind: SlotKind::Cpu }, None)]);
         let (shell, _thread) = Shell::start(node, store, None, clock, EventHub::new("boot")).unwrap();
         let exec = ExecConfig {
             data_dir: dir.path().to_owned(),

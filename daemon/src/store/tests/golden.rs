@@ -79,26 +79,44 @@ fn leave_trace(transaction: &redb::WriteTransaction) -> Result<(), redb::Error> 
 }
 
 #[test]
+fn a_database_of_version_1_takes_digests_as_a_fresh_one_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = zstd::decode_all(&*fs::read(golden()).unwrap()).unwrap();
+    fs::write(dir.path().join(DATABASE), bytes).unwrap();
+    let mut store = Store::open(dir.path()).unwrap().store;
+    let stored = store.load().unwrap().remove(0);
+    assert_eq!(stored.digest, None);
+    let actor = Actor::new(&NodeId::new("n"), 2);
+    let doc = Doc::load(DocId::Cluster, &actor, stored.snapshot.as_deref(), &stored.changes).unwrap();
+    store.snapshot(&DocId::Cluster, &doc.save(), &doc.vector(), Some(&doc.digest())).unwrap();
+    drop(store);
+    let store = Store::open(dir.path()).unwrap().store;
+    assert_eq!(store.load().unwrap()[0].digest, Some(doc.digest()));
+}
+
+#[test]
 fn older_formats_are_brought_up_step_by_step_and_newer_ones_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap().store;
     let path = store.path().to_owned();
     drop(store);
-    let steps: [format::Step; 2] = [leave_trace, |_| Err(redb::Error::Corrupted("the second step fails".into()))];
+    // Today's format is 2: the first step is behind it.
+    let fail: format::Step = |_| Err(redb::Error::Corrupted("the last step fails".into()));
+    let steps: [format::Step; 3] = [fail, leave_trace, fail];
     let database = Database::open(&path).unwrap();
     // A step that fails leaves the old format whole.
     assert!(format::settle_with(&database, &path, &steps).is_err());
     assert!(database.begin_read().unwrap().open_table(format::META).unwrap().get("trace").unwrap().is_none());
     format::settle(&database, &path).unwrap();
-    let steps: [format::Step; 2] = [leave_trace, |_| Ok(())];
+    let steps: [format::Step; 3] = [fail, leave_trace, |_| Ok(())];
     format::settle_with(&database, &path, &steps).unwrap();
     format::settle_with(&database, &path, &steps).unwrap();
     let trace = database.begin_read().unwrap().open_table(format::META).unwrap().get("trace").unwrap().unwrap();
     assert_eq!(trace.value(), b"1to2", "each step ran once");
     drop((trace, database));
-    // This metaopt knows nothing of format 3: it says so, and moves nothing aside.
+    // This metaopt knows nothing of format 4: it says so, and moves nothing aside.
     let error = Store::open(dir.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 3, known: 1, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 4, known: 2, .. }), "{error:?}");
     assert!(error.to_string().contains("update metaopt"), "{error}");
     assert!(path.exists());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the database and the lock");
