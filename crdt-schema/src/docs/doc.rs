@@ -33,6 +33,8 @@ fn is_marker(key: &str) -> bool {
     key == VERSION_KEY || key == KIND_KEY
 }
 
+/// What is called with each entry: its bucket, its key, and its bytes where it has any.
+type Take<'a> = dyn FnMut(Option<u64>, &str, Option<&[u8]>) + 'a;
 /// A change's first operation, actor and number.
 type Turn = (u64, Arc<[u8]>, u64);
 
@@ -343,11 +345,11 @@ impl Doc {
     }
 
     /// Entries but markers: bucket, key, bytes (none where the value is no bytes).
-    fn each_entry(&self, take: &mut dyn FnMut(Option<u64>, &str, Option<&[u8]>)) {
+    fn each_entry(&self, take: &mut Take<'_>) {
         self.read_map(&ROOT, None, take);
     }
 
-    fn read_map(&self, map: &ObjId, bucket: Option<u64>, take: &mut dyn FnMut(Option<u64>, &str, Option<&[u8]>)) {
+    fn read_map(&self, map: &ObjId, bucket: Option<u64>, take: &mut Take<'_>) {
         for item in self.replica.map_range(map, ..) {
             let key = item.key.as_ref();
             if bucket.is_none() && is_marker(key) {

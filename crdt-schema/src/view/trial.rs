@@ -92,6 +92,7 @@ pub struct TrialView {
     pub state: TrialState,
     /// Index into `attempts` of the counted result.
     pub counted: Option<usize>,
+    imported_as: Option<Box<str>>,
     rare: Option<Box<Rare>>,
 }
 
@@ -113,7 +114,6 @@ pub struct SpecView {
 /// What few trials have.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Rare {
-    imported_as: Option<String>,
     given_attrs: IndexMap<String, Value>,
     note: String,
     user_attrs: IndexMap<String, Value>,
@@ -126,9 +126,8 @@ static NOTHING_RARE: LazyLock<Rare> = LazyLock::new(Rare::default);
 impl TrialView {
     /// A trial just proposed.
     pub(super) fn new(place: &Place, spec: &TrialSpec, pool: &mut Pool) -> Self {
-        let rare = (spec.imported_as.is_some() || !spec.user_attrs.is_empty()).then(|| {
+        let rare = (!spec.user_attrs.is_empty()).then(|| {
             Box::new(Rare {
-                imported_as: spec.imported_as.clone(),
                 given_attrs: spec.user_attrs.clone(),
                 user_attrs: spec.user_attrs.clone(),
                 ..Rare::default()
@@ -152,6 +151,7 @@ impl TrialView {
             attempts: Vec::new(),
             state: TrialState::Waiting,
             counted: None,
+            imported_as: spec.imported_as.as_deref().map(Into::into),
             rare,
         }
     }
@@ -172,7 +172,7 @@ impl TrialView {
 
     /// The identity with which it was imported.
     pub fn imported_as(&self) -> Option<&str> {
-        self.rare().imported_as.as_deref()
+        self.imported_as.as_deref()
     }
 
     /// Free text.

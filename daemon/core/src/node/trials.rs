@@ -234,7 +234,7 @@ impl Node {
                 })),
             }
             if let Told::Complete(values) = &trial.told {
-                for metric in objectives.iter().filter(|m| !values.contains_key(**m)) {
+                for metric in objectives.iter().filter(|m| !values.contains_key(m)) {
                     errors.push(metaopt_schema::FieldError {
                         pointer: format!("/{i}/values/{}", metaopt_schema::problem::token(metric)),
                         detail: format!("a complete trial needs a value for the objective `{metric}`"),
