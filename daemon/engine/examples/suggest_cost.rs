@@ -31,7 +31,7 @@ fn record(n: u64, params: &Params, state: RecordState) -> Record {
     let loss = (0..6).map(|i| params[&format!("f{i}")].as_f64().expect("a float")).sum();
     let costs = if state == RecordState::Complete { vec![loss] } else { Vec::new() };
     let key = hash64(&format!("trial {n}"));
-    Record { order: n, key, params: params.clone(), state, costs, violation: 0.0, last_step: 0, curve: Vec::new() }
+    Record { order: n, key, state, costs, violation: 0.0, last_step: 0, curve: Vec::new() }
 }
 
 fn median(mut seen: Vec<f64>) -> f64 {
@@ -55,7 +55,7 @@ fn main() {
         };
         for n in 0..size {
             let drawn = ask(&history, n);
-            history.upsert(record(n, &drawn.params, RecordState::Complete));
+            history.upsert(record(n, &drawn.params, RecordState::Complete), || drawn.params.clone());
         }
         let (mut both, mut alone, mut folds) = (Vec::new(), Vec::new(), Vec::new());
         for n in size..size + REPEATS {
@@ -63,8 +63,8 @@ fn main() {
             let drawn = ask(&history, n);
             let suggested = cpu_ms();
             // As a node does it: pending when it is handed out, complete when it is told.
-            history.upsert(record(n, &drawn.params, RecordState::Pending));
-            history.upsert(record(n, &drawn.params, RecordState::Complete));
+            history.upsert(record(n, &drawn.params, RecordState::Pending), || drawn.params.clone());
+            history.upsert(record(n, &drawn.params, RecordState::Complete), || drawn.params.clone());
             let folded = cpu_ms();
             both.push(folded - begin);
             alone.push(suggested - begin);
