@@ -5,7 +5,7 @@
 
 use crate::{
     codec::{Axis, Cell, Codec, Config},
-    math::{mass, ppf},
+    math::{HALF_LN_TAU, ln_around, ln_cell, truncated},
     rng::Stream,
 };
 
@@ -14,15 +14,18 @@ const NARROWEST: f64 = 0.03;
 /// Weight that a choice's kernel spreads over all choices. With less of it a study could stay with the choice of its first
 /// good trial for ever (docs/samplers.md has the figures).
 const SPREAD: f64 = 0.45;
-const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
+
+/// Kernels this much less likely (in ln) than the prior's are left out of sums: a double would not notice them.
+const UNSEEN: f64 = 45.0;
 
 /// One parameter's kernels; the prior's last.
 #[derive(Clone, Debug)]
 enum Kernels {
-    /// (mean, 1/σ, σ, ln of σ times the mass within the range).
+    /// Normals cut off at 0 and 1; `cells`: integrated over them.
     Numbers { at: Vec<Number>, cells: bool },
-    /// Observed choices; the prior has none.
-    Choices { at: Vec<u64>, cells: u64 },
+    /// Observed choices; the prior has none. `ln` of the probability of the observed one, of another, and of any under
+    /// the prior.
+    Choices { at: Vec<u64>, cells: u64, hit: f64, miss: f64, even: f64 },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +33,10 @@ struct Number {
     mean: f64,
     sigma: f64,
     inverse: f64,
-    /// ln σ + ½ ln 2π + ln of the mass in [0, 1].
+    /// ln of the mass in [0, 1].
+    inside: f64,
+    /// ln σ + ½ ln 2π + `inside`.
     norm: f64,
-    low: f64,
-    high: f64,
 }
 
 /// A mixture over the parameters `axes`.
@@ -67,10 +70,9 @@ impl<'a> Parzen<'a> {
         let one = |(kernels, &i): (&Kernels, &usize)| match kernels {
             Kernels::Numbers { at, .. } => {
                 let n = at[k];
-                let share = n.low + stream.unit() * (n.high - n.low);
-                self.codec.at(i, (n.mean + n.sigma * ppf(share)).clamp(0.0, 1.0))
+                self.codec.at(i, truncated(stream.unit(), n.mean, n.sigma))
             }
-            Kernels::Choices { at, cells } => {
+            Kernels::Choices { at, cells, .. } => {
                 let keep = k < at.len() && stream.unit() >= SPREAD;
                 Cell::Index(if keep { at[k] } else { stream.below(*cells as usize) as u64 })
             }
@@ -92,43 +94,59 @@ impl<'a> Parzen<'a> {
 
     /// ln of the density (of the probability, for discrete parameters).
     pub fn log_density(&self, point: &Point) -> f64 {
+        let axes = || self.kernels.iter().zip(&point.0);
+        // Continuous axes first: they cost next to nothing, and after them few kernels are left that matter.
         let mut terms: Vec<f64> = self.log_weights.clone();
-        for (kernels, &(u, low, high)) in self.kernels.iter().zip(&point.0) {
-            match kernels {
-                Kernels::Numbers { at, cells: false } => {
-                    for (term, n) in terms.iter_mut().zip(at) {
-                        let z = (u - n.mean) * n.inverse;
-                        *term -= 0.5 * z * z + n.norm;
-                    }
-                }
-                Kernels::Numbers { at, cells: true } => {
-                    for (term, n) in terms.iter_mut().zip(at) {
-                        let inside = mass((low - n.mean) * n.inverse, (high - n.mean) * n.inverse);
-                        *term += libm::log(inside.max(1e-300)) - libm::log(n.high - n.low);
-                    }
-                }
-                Kernels::Choices { at, cells } => {
-                    let c = *cells as f64;
-                    let (hit, miss) = (libm::log(1.0 - SPREAD + SPREAD / c), libm::log(SPREAD / c));
-                    for (k, term) in terms.iter_mut().enumerate() {
-                        *term += match at.get(k) {
-                            Some(choice) if *choice as f64 == u => hit,
-                            Some(_) => miss,
-                            None => -libm::log(c),
-                        };
-                    }
+        for (kernels, &(u, ..)) in axes() {
+            if let Kernels::Numbers { at, cells: false } = kernels {
+                for (term, n) in terms.iter_mut().zip(at) {
+                    let z = (u - n.mean) * n.inverse;
+                    *term -= 0.5 * z * z + n.norm;
                 }
             }
         }
-        let top = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        top + libm::log(terms.iter().map(|t| libm::exp(t - top)).sum())
+        let discrete = |k: usize| -> f64 { axes().map(|(kernels, place)| kernels.log_probability(k, place)).sum() };
+        // The prior's term bounds the sum from below, and what is still to come of the others is never above 0.
+        let prior = terms.len() - 1;
+        terms[prior] += discrete(prior);
+        let bar = terms[prior] - UNSEEN;
+        let mut top = terms[prior];
+        for (k, term) in terms[..prior].iter_mut().enumerate() {
+            if *term > bar {
+                *term += discrete(k);
+                top = top.max(*term);
+            }
+        }
+        let seen = terms.iter().filter(|term| **term > top - UNSEEN);
+        top + libm::log(seen.map(|term| libm::exp(term - top)).sum())
+    }
+}
+
+impl Kernels {
+    /// ln of the probability that kernel `k` gives a discrete axis's cell; 0 for a continuous axis.
+    fn log_probability(&self, k: usize, &(u, low, high): &(f64, f64, f64)) -> f64 {
+        match self {
+            Self::Numbers { cells: false, .. } => 0.0,
+            Self::Numbers { at, cells: true } => {
+                let n = at[k];
+                ln_cell(((low + high) / 2.0 - n.mean) * n.inverse, (high - low) * n.inverse) - n.inside
+            }
+            Self::Choices { at, hit, miss, even, .. } => match at.get(k) {
+                Some(choice) if *choice as f64 == u => *hit,
+                Some(_) => *miss,
+                None => *even,
+            },
+        }
     }
 }
 
 fn kernels(codec: &Codec, i: usize, seen: &[&Config]) -> Kernels {
     let axis = codec.axes()[i];
     if let Axis::Choice { cells } = axis {
-        return Kernels::Choices { at: seen.iter().map(|c| c.u[i] as u64).collect(), cells };
+        let c = cells as f64;
+        let (hit, miss) = (libm::log(1.0 - SPREAD + SPREAD / c), libm::log(SPREAD / c));
+        let at = seen.iter().map(|c| c.u[i] as u64).collect();
+        return Kernels::Choices { at, cells, hit, miss, even: -libm::log(c) };
     }
     let (mean, wide) = codec.prior(i).unwrap_or((0.5, 1.0));
     let mut means: Vec<f64> = seen.iter().map(|c| c.u[i]).collect();
@@ -136,6 +154,7 @@ fn kernels(codec: &Codec, i: usize, seen: &[&Config]) -> Kernels {
     let widths = gaps(&means);
     means.push(mean);
     let floor = NARROWEST.max(libm::pow(1.0 + means.len() as f64, -2.0));
+    let ln_floor = libm::log(floor);
     let number = |k: usize| {
         let mean = means[k];
         // Narrower than half a cell nothing could be told apart.
@@ -147,9 +166,9 @@ fn kernels(codec: &Codec, i: usize, seen: &[&Config]) -> Kernels {
             _ => 0.0,
         };
         let sigma = if k == seen.len() { wide } else { widths[k].max(floor).max(cell).min(1.0) };
-        let (a, b) = (-mean / sigma, (1.0 - mean) / sigma);
-        let norm = libm::log(sigma) + HALF_LN_TAU + libm::log(mass(a, b));
-        Number { mean, sigma, inverse: 1.0 / sigma, norm, low: crate::math::cdf(a), high: crate::math::cdf(b) }
+        let inside = ln_around(-mean / sigma, (1.0 - mean) / sigma);
+        let ln_sigma = if sigma == floor { ln_floor } else { libm::log(sigma) };
+        Number { mean, sigma, inverse: 1.0 / sigma, inside, norm: ln_sigma + HALF_LN_TAU + inside }
     };
     Kernels::Numbers { at: (0..means.len()).map(number).collect(), cells: matches!(axis, Axis::Grid { .. }) }
 }
