@@ -56,3 +56,8 @@ crash seeds="200" kills="100":
     METAOPT_CRASH_SEEDS={{seeds}} cargo test --release --locked -p metaopt-daemon --lib store::tests::crash -- --nocapture
     cargo test --release --locked -p metaopt-daemon --lib driver::tests
     METAOPT_CRASH_KILLS={{kills}} cargo test --release --locked -p metaopt-integration --test crash --test full_disk -- --nocapture
+
+# Hours of mixed load in a few minutes, with restarts; fails where memory, open files or what is stored grows (docs/testing.md)
+soak minutes="6" seed="1":
+    cargo build --release --locked --bins
+    {{python}} integration/soak.py target/release --minutes {{minutes}} --seed {{seed}}

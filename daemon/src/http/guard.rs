@@ -45,7 +45,7 @@ pub struct Gates {
 impl Default for Gates {
     fn default() -> Self {
         Self {
-            calls: Bucket::new(5000.0, 5000.0),
+            calls: Bucket::new(50_000.0, 50_000.0),
             strangers: Bucket::new(20.0, 100.0),
             challenges: Bucket::new(50.0, 500.0),
             at_once: Semaphore::new(AT_ONCE),
