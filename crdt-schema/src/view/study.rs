@@ -1,6 +1,9 @@
 //! One study as its facts make it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -58,7 +61,9 @@ pub struct StudyView {
     warm: BTreeSet<u32>,
     best: Option<u32>,
     counts: [u64; 8],
-    imported: u64,
+    /// Identities of trials that came with imports.
+    imported: HashSet<Arc<str>>,
+    imports: u64,
     edits: BTreeMap<(Lamport, u8, NodeId, String), StudyEdit>,
     early: BTreeMap<TrialId, Vec<Early>>,
     pool: Pool,
@@ -138,7 +143,8 @@ impl StudyView {
             warm: BTreeSet::new(),
             best: None,
             counts: [0; 8],
-            imported: 0,
+            imported: HashSet::new(),
+            imports: 0,
             edits: BTreeMap::new(),
             early: BTreeMap::new(),
             pool: Pool::default(),
@@ -180,7 +186,12 @@ impl StudyView {
 
     /// Trials that came with imports; they don't use up the budget.
     pub fn imported(&self) -> u64 {
-        self.imported
+        self.imports
+    }
+
+    /// Whether an import of a trial with this identity would bring nothing new: it is here, under its ID or imported.
+    pub fn knows(&self, identity: &str) -> bool {
+        self.imported.contains(identity) || self.index.contains_key(&TrialId::new(identity))
     }
 
     /// Trials that may still get a result by themselves.
@@ -273,7 +284,8 @@ impl StudyView {
                 return false;
             }
             let trial = TrialView::new(place, spec, &mut self.pool);
-            self.imported += u64::from(trial.imported_as().is_some());
+            self.imports += u64::from(trial.shared_identity().is_some());
+            self.imported.extend(trial.shared_identity().cloned());
             self.counts[trial.state as usize] += 1;
             let i = self.insert(trial);
             for early in self.early.remove(&place.id).unwrap_or_default() {
@@ -331,7 +343,8 @@ impl StudyView {
         self.best = None;
         self.early.clear();
         self.counts = [0; 8];
-        self.imported = 0;
+        self.imported.clear();
+        self.imports = 0;
         self.pool = Pool::default();
     }
 

@@ -92,7 +92,7 @@ pub struct TrialView {
     pub state: TrialState,
     /// Index into `attempts` of the counted result.
     pub counted: Option<usize>,
-    imported_as: Option<Box<str>>,
+    imported_as: Option<Arc<str>>,
     rare: Option<Box<Rare>>,
 }
 
@@ -173,6 +173,10 @@ impl TrialView {
     /// The identity with which it was imported.
     pub fn imported_as(&self) -> Option<&str> {
         self.imported_as.as_deref()
+    }
+
+    pub(super) fn shared_identity(&self) -> Option<&Arc<str>> {
+        self.imported_as.as_ref()
     }
 
     /// Free text.

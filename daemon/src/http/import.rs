@@ -1,6 +1,6 @@
 //! `/studies/{study}/import`: finished trials, one JSON object a line.
 //!
-//! Owns: reading the lines and naming the wrong ones. Must not: add some and not others; the node takes all or none.
+//! Owns: reading the lines and naming the wrong ones. Must not: add some where others are wrong.
 
 use axum::extract::{Request, State};
 use indexmap::IndexMap;
@@ -9,7 +9,7 @@ use metaopt_api::{
     trial::{MAX_REPORTS, TRIAL_FIELDS},
 };
 use metaopt_core::{
-    Refusal, RefusalKind,
+    Node, Refusal, RefusalKind,
     commands::{ImportedTrial, Report, Told},
 };
 use metaopt_schema::{
@@ -19,18 +19,23 @@ use metaopt_schema::{
     trial::Values,
 };
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use super::{
     App,
     body::{Chunks, IMPORT_LIMIT, LIMIT},
-    problem::{Answer, ApiError},
+    problem::{Answer, ApiError, disk},
     query::{In, Query},
 };
 
 /// Wrong lines named in one answer.
 const NAMED: usize = 20;
 
-/// POST: imports all lines, or none.
+/// Trials added in one go: others are served in between.
+const BATCH: usize = 500;
+
+/// POST: imports all lines, or none where one of them is wrong. The body is read twice, the first time only to check it,
+/// so that it need not fit into memory; in between it lies in a file without a name.
 pub async fn post(
     State(app): State<App>,
     In(study): In<String>,
@@ -41,19 +46,52 @@ pub async fn post(
     query.only(&["format"])?;
     query.word("format", &["jsonl"])?;
     // Before hundreds of megabytes are read for nothing.
-    app.shell().read(|node, _| node.study(&study).map(|_| ()))?;
+    let study = app.shell().read(|node, _| node.study(&study).map(|s| s.id.to_string()))?;
     let (parts, body) = request.into_parts();
     let mut chunks = Chunks::open(&parts.headers, body, IMPORT_LIMIT).await?;
+    let spool = tempfile::tempfile_in(app.data_dir()).map_err(|error| disk(app.data_dir(), &error))?;
+    let mut spool = tokio::fs::File::from_std(spool);
     let mut lines = Lines::default();
     while let Some(bytes) = chunks.next().await? {
         lines.push(&bytes)?;
+        spool.write_all(&bytes).await.map_err(|error| disk(app.data_dir(), &error))?;
+        if lines.trials.len() >= BATCH {
+            check(&app, &study, lines.take())?;
+        }
     }
-    let (trials, numbers, unfinished) = lines.finish()?;
-    let done = app
-        .shell()
-        .call(move |node, now| node.import(now, &study, trials).map_err(|refusal| on_lines(refusal, &numbers)))
-        .await?;
-    Ok(axum::Json(Imported { added: done.added, skipped: done.skipped, unfinished }))
+    let unfinished = lines.finish()?;
+    check(&app, &study, lines.take())?;
+
+    spool.rewind().await.map_err(|error| disk(app.data_dir(), &error))?;
+    let mut lines = Lines::default();
+    let mut done = Imported { added: 0, skipped: 0, unfinished };
+    let mut buffer = vec![0; READ];
+    loop {
+        let length = spool.read(&mut buffer).await.map_err(|error| disk(app.data_dir(), &error))?;
+        if length == 0 {
+            lines.finish()?;
+        } else {
+            lines.push(&buffer[..length])?;
+        }
+        while lines.trials.len() >= BATCH || (length == 0 && !lines.trials.is_empty()) {
+            let (trials, numbers) = lines.take_some(BATCH);
+            let study = study.clone();
+            let import = move |node: &mut Node, now| node.import(now, &study, trials);
+            let some = app.shell().call(move |node, now| import(node, now).map_err(|r| on_lines(r, &numbers))).await?;
+            (done.added, done.skipped) = (done.added + some.added, done.skipped + some.skipped);
+        }
+        if length == 0 {
+            return Ok(axum::Json(done));
+        }
+    }
+}
+
+/// Bytes read back at once.
+const READ: usize = 64 * 1024;
+
+fn check(app: &App, study: &str, (mut trials, numbers): (Vec<ImportedTrial>, Vec<usize>)) -> Answer<()> {
+    let checked = app.shell().read(|node, _| node.check_import(study, &mut trials).map(|_| ()));
+    Ok(checked.map_err(|refusal| on_lines(refusal, &numbers))?)
 }
 
 /// The node counts trials; people count lines.
@@ -127,14 +165,26 @@ impl Lines {
         self.errors.extend(errors.0.into_iter().map(|e| at_line(line, e)));
     }
 
-    fn finish(mut self) -> Answer<(Vec<ImportedTrial>, Vec<usize>, u64)> {
+    /// What was read since, and the numbers of its lines.
+    fn take(&mut self) -> (Vec<ImportedTrial>, Vec<usize>) {
+        (std::mem::take(&mut self.trials), std::mem::take(&mut self.numbers))
+    }
+
+    /// The same of the first `most`.
+    fn take_some(&mut self, most: usize) -> (Vec<ImportedTrial>, Vec<usize>) {
+        let most = most.min(self.trials.len());
+        (self.trials.drain(..most).collect(), self.numbers.drain(..most).collect())
+    }
+
+    /// After the last byte; how many lines had no result.
+    fn finish(&mut self) -> Answer<u64> {
         if !self.part.is_empty() {
             self.end_line();
         }
         if self.errors.is_empty() {
-            Ok((self.trials, self.numbers, self.unfinished))
+            Ok(self.unfinished)
         } else {
-            Err(ApiError::fields(self.errors))
+            Err(ApiError::fields(std::mem::take(&mut self.errors)))
         }
     }
 }
@@ -228,7 +278,8 @@ mod tests {
         for chunk in text.as_bytes().chunks(7) {
             lines.push(chunk).unwrap();
         }
-        let (trials, numbers, unfinished) = lines.finish().unwrap();
+        let unfinished = lines.finish().unwrap();
+        let (trials, numbers) = lines.take();
         assert_eq!((trials.len(), numbers.as_slice(), unfinished), (2, &[1, 4][..], 1));
         assert_eq!(trials[1].reports[0].step, 7);
     }

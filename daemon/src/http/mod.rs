@@ -57,6 +57,7 @@ struct Inner {
     secret: [u8; 32],
     hosts: Vec<String>,
     stopping: CancellationToken,
+    dir: PathBuf,
     gates: guard::Gates,
     counters: metrics::Counters,
     started: Instant,
@@ -70,6 +71,7 @@ impl App {
             shell,
             executor,
             outputs: Outputs::new(&dir),
+            dir,
             gc,
             node: identity.node.clone(),
             token: identity.token.clone(),
@@ -104,6 +106,10 @@ impl App {
     /// Cancel it to end event streams and refuse what is new.
     pub fn stopping(&self) -> CancellationToken {
         self.0.stopping.clone()
+    }
+
+    fn data_dir(&self) -> &std::path::Path {
+        &self.0.dir
     }
 
     fn shell(&self) -> &Shell {

@@ -10,7 +10,7 @@ use super::{
     query::{In, Query, page},
     render,
 };
-use crate::pareto::front;
+use crate::{driver::CallError, pareto::front};
 
 /// GET best.
 pub async fn best(State(app): State<App>, In(study): In<String>, query: Query) -> Answer<axum::Json<dto::Trial>> {
@@ -75,8 +75,14 @@ pub async fn importances(
 ) -> Answer<axum::Json<Page<Importance>>> {
     query.only(&[])?;
     let shell = app.shell().clone();
+    let named = study.clone();
+    let study = match shell.call(move |node, _| node.digest_study(&named)).await {
+        // Reading goes on while the disk fails: what is known since is left out.
+        Err(CallError::Storage(_)) => shell.read(|node, _| node.study(&study).map(|s| s.id.clone()))?,
+        found => found?,
+    };
     let found = tokio::task::spawn_blocking(move || shell.read(|node, _| node.importances(&study)));
-    let (_, found) = found.await.map_err(ApiError::internal)??;
+    let found = found.await.map_err(ApiError::internal)??;
     let items = found.into_iter().map(|(name, importance)| Importance { name, importance }).collect();
     Ok(axum::Json(Page::whole(items)))
 }

@@ -108,17 +108,31 @@ impl Node {
         (n > 0.0).then(|| left as f64 * total / n / parallel)
     }
 
+    /// Brings what models see of a study up to date, so that [`Node::importances`] need not.
+    ///
+    /// # Errors
+    /// Unknown study.
+    pub fn digest_study(&mut self, study: &str) -> Result<StudyId, Refusal> {
+        let id = self.study(study)?.id.clone();
+        self.sync_history(&id);
+        Ok(id)
+    }
+
     /// How much each parameter matters for the first objective (PED-ANOVA), most important first.
     ///
     /// # Errors
     /// Unknown study.
-    pub fn importances(&self, study: &str) -> Result<(StudyId, Vec<(String, f64)>), Refusal> {
-        let study = self.study(study)?;
+    pub fn importances(&self, study: &StudyId) -> Result<Vec<(String, f64)>, Refusal> {
+        let study = self.study(study.as_str())?;
+        if let Some(runtime) = self.studies.get(&study.id) {
+            return Ok(importance(&study.space, &runtime.history));
+        }
+        // A sampler or rule of a later metaopt: nothing is kept up to date for it.
         let mut history = metaopt_engine::History::new(&study.space, study.record.def.objectives.len());
         for trial in study.trials() {
             history.upsert(record(study, trial), || params(study, trial));
         }
-        Ok((study.id.clone(), importance(&study.space, &history)))
+        Ok(importance(&study.space, &history))
     }
 
     /// All members.

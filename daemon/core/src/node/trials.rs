@@ -1,7 +1,5 @@
 //! Trials by hand: enqueue, cancel, retry, pause, resume, annotate, import.
 
-use std::collections::HashSet;
-
 use indexmap::IndexMap;
 use metaopt_schema::{
     AttemptKey, StudyId, TrialId,
@@ -218,6 +216,25 @@ impl Node {
     /// # Errors
     /// Unknown study, or a line that doesn't fit (its index is in the pointer): then nothing is imported.
     pub fn import(&mut self, now: Now, study: &str, mut trials: Vec<ImportedTrial>) -> Result<Imported, Refusal> {
+        let id = self.check_import(study, &mut trials)?;
+        let mut done = Imported::default();
+        for trial in trials {
+            let identity = trial.id.clone().unwrap_or_else(|| content_hash(&trial));
+            if self.world.study(&id).is_some_and(|s| s.knows(&identity)) {
+                done.skipped += 1;
+            } else {
+                self.import_one(now, &id, trial);
+                done.added += 1;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Whether trials could be imported; their parameters are brought into canonical form.
+    ///
+    /// # Errors
+    /// As [`Node::import`].
+    pub fn check_import(&self, study: &str, trials: &mut [ImportedTrial]) -> Result<StudyId, Refusal> {
         let view = self.study(study)?;
         let id = view.id.clone();
         if !self.studies.contains_key(&id) {
@@ -246,22 +263,7 @@ impl Node {
             errors.truncate(20);
             return Err(Refusal::invalid(errors));
         }
-        let mut known: HashSet<String> = HashSet::new();
-        for trial in view.trials() {
-            known.insert(trial.place.id.as_str().to_owned());
-            known.extend(trial.imported_as().map(str::to_owned));
-        }
-        let mut done = Imported::default();
-        for trial in trials {
-            let identity = trial.id.clone().unwrap_or_else(|| content_hash(&trial));
-            if known.insert(identity) {
-                self.import_one(now, &id, trial);
-                done.added += 1;
-            } else {
-                done.skipped += 1;
-            }
-        }
-        Ok(done)
+        Ok(id)
     }
 
     pub(super) fn import_one(&mut self, now: Now, study: &StudyId, trial: ImportedTrial) {

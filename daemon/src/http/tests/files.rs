@@ -102,6 +102,25 @@ async fn importing_an_export_twice_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_long_import_is_taken_in_pieces_and_still_all_or_none() {
+    let bench = Bench::new();
+    bench.study("s", json!({})).await;
+    let line = |i: usize| {
+        format!("{{\"params\":{{\"x\":{}}},\"state\":\"complete\",\"values\":{{\"loss\":{i}}}}}\n", i as f64 / 2000.0)
+    };
+    let lines: Vec<String> = (0..1_700).map(line).collect();
+    let mut wrong = lines.clone();
+    wrong[1_650] = line(1_650).replace("\"x\"", "\"y\"");
+    let (detail, pointers) = bench.call("POST", "/api/v1/studies/s/import", wrong.concat()).await.problem(422);
+    assert!(detail.contains("line 1651") && pointers[0].starts_with("/1650/params"), "{detail} {pointers:?}");
+    assert_eq!(bench.get("/studies/s").await.ok(200)["counts"]["complete"], 0, "nothing of it is there");
+    let done = bench.call("POST", "/api/v1/studies/s/import", lines.concat()).await.ok(200);
+    assert_eq!((&done["added"], &done["skipped"]), (&json!(1_700), &json!(0)));
+    let again = bench.call("POST", "/api/v1/studies/s/import", lines.concat()).await.ok(200);
+    assert_eq!((&again["added"], &again["skipped"]), (&json!(0), &json!(1_700)));
+}
+
+#[tokio::test]
 async fn an_import_takes_all_lines_or_none() {
     let bench = Bench::new();
     bench.study("s", json!({})).await;
