@@ -45,6 +45,15 @@ impl Found {
         Self { result: Some(Err(message)), seen: Vec::new() }
     }
 
+    /// Everything in it that quotes the script, changed.
+    #[must_use]
+    pub fn map_text(self, change: impl Fn(&str) -> String) -> Self {
+        Self {
+            result: self.result.map(|result| result.map_err(|message| change(&message))),
+            seen: self.seen.iter().map(|name| change(name)).collect(),
+        }
+    }
+
     fn is_good(&self) -> bool {
         matches!(&self.result, Some(Ok(_)))
     }
