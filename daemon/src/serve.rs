@@ -118,7 +118,7 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
     tokio::spawn(watch_slots(config.clone(), dir.to_owned(), shell.clone(), executor.clone()));
     shell.adopted(found);
 
-    let app = http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity);
+    let app = http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity).at(address);
     let stopping = app.stopping();
     let router = http::router(app);
     write_api_json(dir, &url, &identity)?;
@@ -126,12 +126,15 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
         .context("cannot note the API's address")?;
     println!("metaoptd ready url={url} node={}", identity.node);
     let _ = std::io::stdout().flush(); // nobody may be reading
-    let leave = async move {
-        signal().await;
-        tracing::info!("stopping");
-        stopping.cancel();
-    };
-    axum::serve(listener, router).with_graceful_shutdown(leave).await.context("the API's listener failed")?;
+    tokio::spawn({
+        let stopping = stopping.clone();
+        async move {
+            signal().await;
+            tracing::info!("stopping");
+            stopping.cancel();
+        }
+    });
+    http::listen::serve(listener, router, stopping).await;
     if config.stop_jobs {
         shell.stop_all();
         executor.stop_all().await;

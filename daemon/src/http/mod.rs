@@ -12,6 +12,7 @@ mod files;
 mod guard;
 mod health;
 mod import;
+pub mod listen;
 mod metrics;
 mod nodes;
 mod plots;
@@ -25,7 +26,7 @@ mod studies;
 mod tests;
 mod trials;
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
 
 use axum::{
     Router, middleware,
@@ -53,6 +54,7 @@ struct Inner {
     token: String,
     secret: [u8; 32],
     hosts: Vec<String>,
+    address: Option<SocketAddr>,
     stopping: CancellationToken,
     gates: guard::Gates,
     counters: metrics::Counters,
@@ -70,6 +72,7 @@ impl App {
             token: identity.token.clone(),
             secret: identity.secret,
             hosts: Vec::new(),
+            address: None,
             stopping: CancellationToken::new(),
             gates: guard::Gates::default(),
             counters: metrics::Counters::default(),
@@ -83,6 +86,15 @@ impl App {
         // Called before the router has a copy; later there is nothing to change.
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.hosts = hosts;
+        }
+        self
+    }
+
+    /// Where this daemon listens, for proofs that a stranger elsewhere can't use.
+    #[must_use]
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.address = Some(address);
         }
         self
     }
