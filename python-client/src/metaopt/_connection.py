@@ -150,6 +150,8 @@ class Connection:
         timeout = _DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
         try:
             status, reply_headers, payload = self._exchange(method, target, data, headers, timeout)
+        except AuthenticationError:
+            raise
         except (OSError, http.client.HTTPException) as error:
             if not self._moved():
                 raise DaemonUnavailable(f"no daemon answers at {self.url}: {_cause(error)}") from error
@@ -232,6 +234,10 @@ class Connection:
         name = "proof_here" if self._endpoint.here else "proof"
         proof = answer.get(name) if isinstance(answer, dict) else None
         if not isinstance(proof, str) or not hmac.compare_digest(proof.encode("utf-8"), expected.encode("ascii")):
+            if not self._endpoint.here:
+                # A person named address and token, so they don't belong together.
+                message = f"the listener at {self.url} does not know the token, so it was not sent it; check both"
+                raise AuthenticationError(message)
             raise DaemonUnavailable(
                 f"what listens at {self.url} did not prove that it is this machine's metaopt daemon, so it was not sent "
                 "the token; if another program took the port, start the daemon with `metaopt up`"
