@@ -124,7 +124,9 @@ impl EventHub {
         }
         let oldest = kept.events.front().map_or(kept.newest + 1, |event| event.seq);
         match usize::try_from((seq + 1).wrapping_sub(oldest)) {
-            Ok(from) if seq + 1 >= oldest => After::Events(kept.events.iter().skip(from).take(BATCH).cloned().collect()),
+            Ok(from) if seq + 1 >= oldest => {
+                After::Events(kept.events.iter().skip(from).take(BATCH).cloned().collect())
+            }
             _ => After::Reset(kept.newest),
         }
     }

@@ -134,7 +134,7 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
             stopping.cancel();
         }
     });
-    http::listen::serve(listener, router, stopping).await;
+    http::listen::serve(listener, router, stopping, http::listen::Limits::default()).await;
     if config.stop_jobs {
         shell.stop_all();
         executor.stop_all().await;

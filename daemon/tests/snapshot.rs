@@ -315,7 +315,9 @@ fn names_that_differ_by_case_are_two_files_or_none() {
     let dest = out.path().join("tree");
     // Where a file system takes them for one, the second is refused: nothing is ever written over.
     match unpack(bytes.as_slice(), &hash, &dest, Limits::default()) {
-        Ok(()) => assert_eq!(fs::read_to_string(dest.join("A")).unwrap() + &fs::read_to_string(dest.join("a")).unwrap(), "12"),
+        Ok(()) => {
+            assert_eq!(fs::read_to_string(dest.join("A")).unwrap() + &fs::read_to_string(dest.join("a")).unwrap(), "12")
+        }
         Err(_) => assert!(!dest.exists()),
     }
 }

@@ -29,6 +29,7 @@ pub struct Daemon {
     /// The node's bearer token.
     pub token: String,
     args: Vec<String>,
+    prefix: Vec<String>,
 }
 
 impl Daemon {
@@ -39,17 +40,28 @@ impl Daemon {
 
     /// Starts one with more options.
     pub fn with(args: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
-        let (child, url, token) = boot(dir.path(), &args);
-        Self { dir, child, url, token, args }
+        Self::under(tempfile::tempdir().expect("a temporary directory"), &[], args)
+    }
+
+    /// Starts one in a directory as the last words of a command, such as `setpriv --reuid 65534 metaoptd`: without such
+    /// words the `metaoptd` beside this test.
+    pub fn under(dir: tempfile::TempDir, prefix: &[&str], args: &[&str]) -> Self {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let (prefix, args) = (owned(prefix), owned(args));
+        let (child, url, token) = boot(dir.path(), &prefix, &args);
+        Self { dir, child, url, token, args, prefix }
+    }
+
+    /// The daemon's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// `kill -9`, then a new one on the same directory.
     pub fn crash_and_restart(&mut self) {
         self.child.kill().expect("the daemon is ours to kill");
         self.child.wait().expect("and to wait for");
-        (self.child, self.url, self.token) = boot(self.dir.path(), &self.args);
+        (self.child, self.url, self.token) = boot(self.dir.path(), &self.prefix, &self.args);
     }
 
     /// A call to `/api/v1PATH`; the status and the JSON (or text) that came back.
@@ -113,8 +125,11 @@ impl Drop for Daemon {
     }
 }
 
-fn boot(dir: &Path, args: &[String]) -> (Child, String, String) {
-    let mut child = Command::new(program("metaoptd"))
+fn boot(dir: &Path, prefix: &[String], args: &[String]) -> (Child, String, String) {
+    let own = [program("metaoptd").display().to_string()];
+    let (exe, words) = prefix.split_first().unwrap_or((&own[0], &[]));
+    let mut child = Command::new(exe)
+        .args(words)
         .arg("--data-dir")
         .arg(dir)
         .args(["--listen", "127.0.0.1:0", "--no-mdns", "--allow-root", "--grace", "2s"])

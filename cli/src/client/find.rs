@@ -226,7 +226,10 @@ mod tests {
         let first = heard.recv_timeout(Duration::from_secs(5)).unwrap().to_lowercase();
         assert!(!first.contains("authorization"));
         let second = heard.recv_timeout(Duration::from_secs(5)).unwrap();
-        assert!(second.starts_with("GET /healthz HTTP") && !second.to_lowercase().contains("authorization"), "{second}");
+        assert!(
+            second.starts_with("GET /healthz HTTP") && !second.to_lowercase().contains("authorization"),
+            "{second}"
+        );
         let third = heard.recv_timeout(Duration::from_secs(5)).unwrap();
         assert!(third.to_lowercase().contains("authorization: bearer s3cret"), "{third}");
     }
@@ -270,7 +273,9 @@ mod tests {
         });
         assert_eq!(client.get("/studies").unwrap_err().code, crate::failure::NO_DAEMON);
         let (challenge, more) = heard.join().unwrap();
-        assert!(challenge.starts_with("GET /healthz?challenge=") && !challenge.to_lowercase().contains("authorization"));
+        assert!(
+            challenge.starts_with("GET /healthz?challenge=") && !challenge.to_lowercase().contains("authorization")
+        );
         assert_eq!(more, None);
     }
 

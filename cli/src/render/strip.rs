@@ -129,7 +129,9 @@ mod tests {
     #[test]
     fn only_colours_reach_a_terminal() {
         assert_eq!(for_terminal("\x1b[1;31mred\x1b[0m\n\tok"), "\x1b[1;31mred\x1b[0m\n\tok");
-        for hostile in ["\x1b]0;title\x07", "\x1b[2J", "\x1b[31", "\x1bc", "\u{9b}2J", "\x07", "a\rb", "\u{202e}gpj", "\x1b[6n"] {
+        for hostile in
+            ["\x1b]0;title\x07", "\x1b[2J", "\x1b[31", "\x1bc", "\u{9b}2J", "\x07", "a\rb", "\u{202e}gpj", "\x1b[6n"]
+        {
             let shown = for_terminal(hostile);
             assert!(!shown.contains(|c: char| c.is_control() || reorders(c)), "{shown:?}");
         }

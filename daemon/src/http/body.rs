@@ -51,7 +51,8 @@ impl Chunks {
     /// 413 or 415.
     pub async fn open(headers: &HeaderMap, body: Body, limit: u64) -> Answer<Self> {
         let encoding = headers.get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("?"));
-        let mut chunks = Self { stream: body.into_data_stream(), read: 0, limit, window: (tokio::time::Instant::now(), 0) };
+        let mut chunks =
+            Self { stream: body.into_data_stream(), read: 0, limit, window: (tokio::time::Instant::now(), 0) };
         if let Some(encoding) = encoding.filter(|e| !e.eq_ignore_ascii_case("identity")) {
             let detail = format!("the content encoding `{encoding}` is not understood; send the body as it is");
             return Err(ApiError::new(ProblemKind::UnsupportedMediaType, detail));

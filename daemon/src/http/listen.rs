@@ -45,6 +45,21 @@ const LEAVE: Duration = Duration::from_secs(10);
 /// Pause after the system had no descriptor for a new connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What is allowed of connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most at once.
+    pub most: usize,
+    /// Longest that one may take to ask something whole.
+    pub silence: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { most: most(), silence: SILENCE }
+    }
+}
+
 /// Connections that are open.
 struct Places {
     most: usize,
@@ -112,8 +127,8 @@ impl Drop for Place {
 }
 
 /// Serves `router` until `stopping`, then lets open requests finish for a while.
-pub async fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) {
-    let places = Arc::new(Places { most: most(), waiting: Mutex::default(), open: AtomicUsize::new(0) });
+pub async fn serve(listener: TcpListener, router: Router, stopping: CancellationToken, limits: Limits) {
+    let places = Arc::new(Places { most: limits.most, waiting: Mutex::default(), open: AtomicUsize::new(0) });
     let tasks = TaskTracker::new();
     let mut said: Option<Instant> = None;
     loop {
@@ -142,7 +157,7 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
             refuse(&stream);
             continue;
         }
-        tasks.spawn(connection(stream, router.clone(), Place::new(&places), stopping.clone()));
+        tasks.spawn(connection(stream, router.clone(), Place::new(&places), stopping.clone(), limits));
     }
     drop(listener);
     tasks.close();
@@ -150,14 +165,14 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
     let _ = timeout(LEAVE, tasks.wait()).await;
 }
 
-async fn connection(stream: TcpStream, router: Router, place: Arc<Place>, stopping: CancellationToken) {
+async fn connection(stream: TcpStream, router: Router, place: Arc<Place>, stopping: CancellationToken, limits: Limits) {
     let _ = stream.set_nodelay(true);
     let service = service_fn({
         let place = Arc::clone(&place);
         move |request| answer(router.clone(), request, Arc::clone(&place))
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(SILENCE).max_buf_size(HEAD).max_headers(HEADERS);
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.silence).max_buf_size(HEAD).max_headers(HEADERS);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let mut leaving = false;
@@ -218,7 +233,8 @@ impl http_body::Body for Answering {
 
 /// All places are taken by requests that are being answered: says so, if that can be said at once.
 fn refuse(stream: &TcpStream) {
-    let answer = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let answer =
+        b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let _ = stream.try_write(answer);
 }
 
@@ -234,4 +250,119 @@ fn most() -> usize {
         return usize::try_from(files / 2).unwrap_or(MOST).clamp(16, MOST);
     }
     MOST
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    struct Bench {
+        address: std::net::SocketAddr,
+        stopping: CancellationToken,
+        served: tokio::task::JoinHandle<()>,
+    }
+
+    impl Bench {
+        async fn new(most: usize, silence: Duration) -> Self {
+            let router = Router::new()
+                .route("/", get(|| async { "hello" }))
+                .route("/slow", get(|| async { sleep(Duration::from_millis(600)).await }))
+                .route(
+                    "/stream",
+                    get(|| async { Body::from_stream(futures_util::stream::pending::<io::Result<Bytes>>()) }),
+                );
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let (address, stopping) = (listener.local_addr().unwrap(), CancellationToken::new());
+            let served = tokio::spawn(serve(listener, router, stopping.clone(), Limits { most, silence }));
+            Self { address, stopping, served }
+        }
+
+        async fn open(&self, text: &str) -> TcpStream {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            stream.write_all(text.as_bytes()).await.unwrap();
+            stream
+        }
+
+        async fn ask(&self, path: &str) -> TcpStream {
+            self.open(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await
+        }
+    }
+
+    /// What comes, until the end or until nothing has come for a second.
+    async fn heard(stream: &mut TcpStream) -> (String, bool) {
+        let mut all = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            match timeout(Duration::from_secs(1), stream.read(&mut buffer)).await {
+                Err(_) => return (String::from_utf8_lossy(&all).into_owned(), true),
+                Ok(Ok(0) | Err(_)) => return (String::from_utf8_lossy(&all).into_owned(), false),
+                Ok(Ok(read)) => all.extend_from_slice(&buffer[..read]),
+            }
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn who_never_finishes_asking_is_cut_off() {
+        let bench = Bench::new(10, Duration::from_millis(300)).await;
+        for start in ["", "GET / HTTP/1.1\r\nhost: x\r\n", "GET / HTTP/1.1\r\nhost: x\r\n\r\n"] {
+            let mut stream = bench.open(start).await;
+            let began = Instant::now();
+            // one header now and then doesn't help
+            for _ in 0..2 {
+                sleep(Duration::from_millis(100)).await;
+                let _ = stream.write_all(if start.ends_with("\r\n\r\n") { b"" } else { b"x" }).await;
+            }
+            let (_, open) = heard(&mut stream).await;
+            assert!(!open && began.elapsed() < Duration::from_secs(2), "{start:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_one_that_waits_longest_makes_room() {
+        let bench = Bench::new(4, LONG).await;
+        let mut idle = Vec::new();
+        for _ in 0..40 {
+            idle.push(bench.open("").await);
+        }
+        let mut mine = bench.ask("/").await;
+        let (text, open) = heard(&mut mine).await;
+        assert!(text.ends_with("hello") && text.contains("content-length: 5") && open, "{text}");
+        let (first, last) = (idle.first_mut().unwrap(), 39);
+        assert!(!heard(first).await.1, "the oldest went");
+        assert!(heard(&mut idle[last]).await.1, "the newest stayed");
+    }
+
+    #[tokio::test]
+    async fn who_is_being_answered_is_not_sent_away() {
+        let bench = Bench::new(3, LONG).await;
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            streams.push(bench.ask("/stream").await);
+        }
+        sleep(Duration::from_millis(200)).await;
+        let mut late = bench.ask("/").await;
+        let (text, open) = heard(&mut late).await;
+        assert!(text.starts_with("HTTP/1.1 503") && text.contains("retry-after: 1") && !open, "{text}");
+        assert!(heard(&mut streams[0]).await.1, "a stream that is open stays so");
+        drop(streams.pop());
+        sleep(Duration::from_millis(200)).await;
+        assert!(heard(&mut bench.ask("/").await).await.0.ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_before_the_end_is_still_answered() {
+        let bench = Bench::new(3, LONG).await;
+        let (mut slow, idle) = (bench.ask("/slow").await, bench.open("").await);
+        sleep(Duration::from_millis(100)).await;
+        bench.stopping.cancel();
+        assert!(heard(&mut slow).await.0.starts_with("HTTP/1.1 200"));
+        timeout(Duration::from_secs(3), bench.served).await.expect("idle connections delay no end").unwrap();
+        drop(idle);
+    }
 }
