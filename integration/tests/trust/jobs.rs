@@ -1,0 +1,210 @@
+//! What a job, which runs as the daemon's user, can learn that isn't its own.
+
+use super::*;
+
+/// Tries every way to the daemon's files and memory; what it finds ends up in its output.
+const THIEF: &str = r#"
+data=$1; daemon=$2; loot="$METAOPT_OUTPUT_DIR/loot"; here=$(pwd)
+take() { echo "== $*" >> "$loot"; "$@" >> "$loot" 2>&1; }
+for file in token api.json secrets.json node.key metaopt.redb; do
+  take cat "$data/$file"
+  take cat "$here/../../../$file" "./../../../$file" "/proc/self/cwd/../../../$file"
+done
+take ls -la "$data" "$data/attempts" "$data/snapshots"
+take touch "$data/planted"
+take unshare -Urm sh -c "umount -l $data; cat $data/token; mount --bind / /mnt; cat /mnt$data/token"
+take unshare -m sh -c "umount -l $data; cat $data/token"
+echo "== processes" >> "$loot"
+for pid in $daemon $PPID; do
+  for way in environ cwd/token root$data/token root$data/secrets.json mem maps; do take cat /proc/$pid/$way; done
+  for fd in /proc/$pid/fd/*; do take cat "$fd"; done
+  take python3 -c "import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+print('attached' if libc.ptrace(16, $pid, 0, 0) == 0 else 'refused: ' + os.strerror(ctypes.get_errno()))"
+done
+ls -l /proc/self/fd > "$METAOPT_OUTPUT_DIR/open"
+echo 'metaopt: loss=1'
+"#;
+
+const SECRET: &str = "tr0ub4dor-and-3-horses";
+
+fn set_secret(daemon: &Daemon) {
+    // as the daemon's user would; the daemon reads its secrets when it starts
+    let path = daemon.dir.path().join("secrets.json");
+    fs::write(&path, json!({"version": 1, "secrets": {"API_KEY": SECRET}}).to_string()).unwrap();
+    if is_root() {
+        let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(daemon.dir.path()).unwrap());
+        chown(&path, Some(owner), Some(owner)).unwrap();
+    }
+}
+
+fn rob(daemon: &Daemon) -> (String, String) {
+    set_secret(daemon);
+    let data = daemon.dir.path().display().to_string();
+    let script = THIEF.replace("$1", &data).replace("$2", &daemon.pid().to_string());
+    let trial = job(daemon, "thief", &script, json!({"timeout_s": 60.0}));
+    assert_eq!(trial["state"], "complete", "{trial:#}");
+    (output(daemon, &trial, "loot"), output(daemon, &trial, "open"))
+}
+
+fn holds_secret(daemon: &Daemon, loot: &str) -> bool {
+    loot.contains(&daemon.token)
+        || loot.contains(SECRET)
+        || loot.contains("metaoptd.log")
+        || loot.contains("redb") && loot.contains("node.key\n")
+}
+
+#[test]
+fn a_job_reaches_nothing_of_the_daemon_by_any_way() {
+    let Some(daemon) = unprivileged(&["--slots", "1", "--hide-data", "always"]) else { return };
+    let (loot, open) = rob(&daemon);
+    assert!(!holds_secret(&daemon, &loot), "{loot}");
+    assert!(!daemon.dir.path().join("planted").exists());
+    let attached = loot.matches("attached").count();
+    assert_eq!(attached, 0, "{loot}");
+    assert!(loot.contains("refused: ") || loot.contains("python3"), "nobody tried to attach: {loot}");
+    assert!(!loot.contains("HOME="), "the environment of the daemon or the supervisor was read: {loot}");
+    let inherited =
+        open.lines().filter(|line| line.contains("socket:") || line.contains(".redb") || line.contains("/lock"));
+    assert_eq!(inherited.count(), 0, "{open}");
+}
+
+#[test]
+fn root_s_job_does_not_find_the_data_directory_by_path() {
+    if !is_root() {
+        eprintln!("SKIPPED: root is needed to run jobs as root");
+        return;
+    }
+    let daemon = Daemon::with(&["--slots", "1", "--hide-data", "always"]);
+    let (loot, _) = rob(&daemon);
+    // Root may look into every process and undo mounts: docs/security.md says that this isn't prevented.
+    let by_path = &loot[..loot.find("== unshare").unwrap()];
+    assert!(!holds_secret(&daemon, by_path), "{by_path}");
+}
+
+/// The thief can steal: where nothing is hidden it does.
+#[test]
+fn what_is_not_hidden_is_found() {
+    let Some(daemon) = unprivileged(&["--slots", "1", "--hide-data", "never"]) else { return };
+    let (loot, _) = rob(&daemon);
+    assert!(loot.contains(&daemon.token) && loot.contains(SECRET), "{loot}");
+    let processes = &loot[loot.find("== processes").unwrap()..];
+    assert!(!holds_secret(&daemon, processes), "the processes don't tell even then: {processes}");
+    assert!(!processes.contains("attached"), "{processes}");
+}
+
+#[test]
+fn a_job_has_its_own_files_where_it_is_told_and_a_setup_is_hidden_from_too() {
+    let Some(daemon) = unprivileged(&["--slots", "1", "--hide-data", "always"]) else { return };
+    let data = daemon.dir.path().display().to_string();
+    let script = r#"set -e
+        echo out > "$METAOPT_OUTPUT_DIR/o"; echo check > "$METAOPT_CHECKPOINT_DIR/c.tmp"
+        mv "$METAOPT_CHECKPOINT_DIR/c.tmp" "$METAOPT_CHECKPOINT_DIR/c.pt"; echo private > w; test -e made/by-setup
+        umask > "$METAOPT_OUTPUT_DIR/umask"; echo "{\"loss\": 0.5}" > "$METAOPT_RESULTS_PATH""#;
+    let setup = format!("mkdir made; touch made/by-setup; cat {data}/token > made/token 2>/dev/null || true");
+    let trial = job(&daemon, "own", script, json!({"setup": setup}));
+    assert_eq!((trial["state"].as_str(), trial["values"]["loss"].as_f64()), (Some("complete"), Some(0.5)), "{trial:#}");
+    assert_eq!(output(&daemon, &trial, "o"), "out\n");
+    assert_eq!(output(&daemon, &trial, "umask").trim(), "0022", "the mask that the daemon was started with");
+    let checkpoint = daemon.dir.path().join("trials").join(trial["id"].as_str().unwrap()).join("checkpoint/c.pt");
+    assert_eq!(fs::read_to_string(checkpoint).unwrap(), "check\n");
+    for file in all_files(&daemon.dir.path().join("prepared")) {
+        assert!(!String::from_utf8_lossy(&fs::read(&file).unwrap_or_default()).contains(&daemon.token), "{file:?}");
+    }
+}
+
+#[test]
+fn tokens_and_secrets_are_in_no_process_list_and_in_no_other_environment() {
+    let mut daemon = Daemon::with(&["--slots", "1"]);
+    set_secret(&daemon);
+    daemon.crash_and_restart();
+    let script = r#"echo "$METAOPT_TOKEN" > "$METAOPT_OUTPUT_DIR/token"; sleep 60"#;
+    let run = json!({"command": ["sh", "-c", script], "secret_env": ["API_KEY"]});
+    let body = json!({"name": "s", "budget": {"max_trials": 1}, "run": run,
+        "space": [{"name": "x", "type": "bool"}], "objectives": [{"metric": "loss", "direction": "minimize"}]});
+    daemon.ok("POST", "/studies", Some(body));
+    let token = wait("the job", || {
+        let trial = daemon.ok("GET", "/studies/s/trials", None)["items"].get(0)?.clone();
+        let path = daemon.dir.path().join("trials").join(trial["id"].as_str()?).join("output/token");
+        fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    });
+    let mut looked = 0;
+    let mut jobs = 0;
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let read = |name: &str| {
+            String::from_utf8_lossy(&fs::read(process.path().join(name)).unwrap_or_default()).replace('\0', "\n")
+        };
+        let (line, environment) = (read("cmdline"), read("environ"));
+        looked += 1;
+        for secret in [daemon.token.as_str(), &token, SECRET] {
+            assert!(!line.contains(secret), "{pid}: {line}");
+        }
+        assert!(!environment.contains(&daemon.token), "{pid}: {line}");
+        let ours = environment.contains(SECRET) || environment.contains(&token);
+        let is_job = environment.lines().any(|entry| entry.starts_with("METAOPT_RESULTS_PATH="));
+        assert!(!ours || is_job, "{pid}: {line}");
+        jobs += usize::from(ours);
+    }
+    assert!(looked > 3 && jobs >= 1, "the job's own environment holds them: {looked} {jobs}");
+}
+
+#[test]
+fn a_secret_is_in_no_log_document_answer_or_file_however_a_script_says_it() {
+    let errors = tempfile::NamedTempFile::new().unwrap();
+    let log = format!("exec \"$@\" 2>{}", errors.path().display());
+    let exe = program("metaoptd").display().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::under(dir, &["sh", "-c", &log, "sh", &exe], &["--slots", "1"]);
+    set_secret(&daemon);
+    daemon.crash_and_restart();
+    let cases = [
+        // in one piece, in two with a pause between, on both streams, and as last words without an end
+        ("plain", "echo key=$API_KEY; echo err=$API_KEY >&2; exit 1"),
+        ("cut", "printf '%.7s' \"$API_KEY\"; sleep 0.3; printf '%s' \"${API_KEY#???????}\"; sleep 0.1; exit 1"),
+        ("last", "printf 'no end %s' \"$API_KEY\" >&2; exit 3"),
+        // quoted by our own messages, which go into documents
+        ("line", "echo \"metaopt: $API_KEY\""),
+        ("value", "echo \"{\\\"loss\\\": \\\"$API_KEY\\\"}\" > $METAOPT_RESULTS_PATH"),
+        ("metric", "echo \"{\\\"$API_KEY\\\": 1}\" > $METAOPT_RESULTS_PATH"),
+        ("token", "echo $METAOPT_TOKEN; echo \"metaopt: $METAOPT_TOKEN\"; exit 1"),
+    ];
+    for (name, script) in cases {
+        let trial = job(&daemon, name, script, json!({"secret_env": ["API_KEY"]}));
+        assert_eq!(trial["state"], "fail", "{trial:#}");
+        let id = trial["id"].as_str().unwrap();
+        let log = daemon.call("GET", &format!("/trials/{id}/logs"), None).1.to_string();
+        let seen = trial.to_string() + &log;
+        assert!(!seen.contains(SECRET) && !seen.contains("t1."), "{name}: {seen}");
+        assert!(seen.contains("[redacted]"), "{name} said nothing: {seen}");
+        let export = daemon.call_raw("GET", &format!("/studies/{name}/export?format=jsonl"), None, &daemon.token).1;
+        assert!(!export.to_string().contains(SECRET), "{export}");
+    }
+    let setup = json!({"secret_env": ["API_KEY"], "setup": "echo no $API_KEY >&2; exit 1"});
+    let trial = job(&daemon, "setup", "true", setup).to_string();
+    assert!(trial.contains("[redacted]") && !trial.contains(SECRET), "{trial}");
+    let mut looked = 0;
+    for path in all_files(daemon.dir.path()).into_iter().filter(|path| !path.ends_with("secrets.json")) {
+        let bytes = fs::read(&path).unwrap_or_default();
+        looked += bytes.len();
+        let found = bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
+        // files that scripts write are theirs: the results file of the last one may still lie there
+        assert!(!found || path.components().any(|part| part.as_os_str() == "results"), "{}", path.display());
+    }
+    assert!(looked > 10_000);
+    let said = fs::read_to_string(errors.path()).unwrap();
+    assert!(!said.contains(SECRET) && !said.contains(&daemon.token) && !said.contains("t1."), "{said}");
+}
+
+#[test]
+fn a_study_s_environment_may_not_carry_what_looks_like_a_secret() {
+    let daemon = Daemon::start();
+    for name in ["WANDB_API_KEY", "DB_PASSWORD", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY"] {
+        let body = json!({"name": "e", "space": [{"name": "x", "type": "bool"}],
+            "objectives": [{"metric": "loss", "direction": "minimize"}],
+            "run": {"command": ["true"], "env": {name: "hunter2hunter2"}}});
+        let (status, answer) = daemon.call("POST", "/studies", Some(body));
+        assert_eq!(status, 422, "{answer}");
+        assert!(!answer.to_string().contains("hunter2"), "{answer}");
+    }
+}
