@@ -29,7 +29,7 @@ echo 'metaopt: loss=1'
 const SECRET: &str = "tr0ub4dor-and-3-horses";
 
 fn set_secret(daemon: &Daemon) {
-    // as the daemon's user would; the daemon reads its secrets when it starts
+    // as `metaopt secret set` does, whoever the daemon's user is
     let path = daemon.dir.path().join("secrets.json");
     fs::write(&path, json!({"version": 1, "secrets": {"API_KEY": SECRET}}).to_string()).unwrap();
     if is_root() {
@@ -115,9 +115,8 @@ fn a_job_has_its_own_files_where_it_is_told_and_a_setup_is_hidden_from_too() {
 
 #[test]
 fn tokens_and_secrets_are_in_no_process_list_and_in_no_other_environment() {
-    let mut daemon = Daemon::with(&["--slots", "1"]);
+    let daemon = Daemon::with(&["--slots", "1"]);
     set_secret(&daemon);
-    daemon.crash_and_restart();
     let script = r#"echo "$METAOPT_TOKEN" > "$METAOPT_OUTPUT_DIR/token"; sleep 60"#;
     let run = json!({"command": ["sh", "-c", script], "secret_env": ["API_KEY"]});
     let body = json!({"name": "s", "budget": {"max_trials": 1}, "run": run,
@@ -155,9 +154,8 @@ fn a_secret_is_in_no_log_document_answer_or_file_however_a_script_says_it() {
     let log = format!("exec \"$@\" 2>{}", errors.path().display());
     let exe = program("metaoptd").display().to_string();
     let dir = tempfile::tempdir().unwrap();
-    let mut daemon = Daemon::under(dir, &["sh", "-c", &log, "sh", &exe], &["--slots", "1"]);
+    let daemon = Daemon::under(dir, &["sh", "-c", &log, "sh", &exe], &["--slots", "1"]);
     set_secret(&daemon);
-    daemon.crash_and_restart();
     let cases = [
         // in one piece, in two with a pause between, on both streams, and as last words without an end
         ("plain", "echo key=$API_KEY; echo err=$API_KEY >&2; exit 1"),
