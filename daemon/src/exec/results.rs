@@ -47,11 +47,12 @@ impl Found {
         Self { result: Some(Err(message)), seen: Vec::new() }
     }
 
-    /// Everything in it that quotes the script, changed.
+    /// Everything in it that quotes the script, changed: metrics' names too.
     #[must_use]
     pub fn map_text(self, change: impl Fn(&str) -> String) -> Self {
+        let renamed = |values: Values| values.into_iter().map(|(name, value)| (change(&name), value)).collect();
         Self {
-            result: self.result.map(|result| result.map_err(|message| change(&message))),
+            result: self.result.map(|result| result.map(renamed).map_err(|message| change(&message))),
             seen: self.seen.iter().map(|name| change(name)).collect(),
         }
     }

@@ -15,7 +15,7 @@ fn everything_the_daemon_and_the_command_write_is_the_user_s_alone() {
     let project = tempfile::tempdir().unwrap();
     fs::write(project.path().join("train.sh"), "cat data; echo metaopt: loss=1; sleep 1; yes | head -c 9000000")
         .unwrap();
-    fs::write(project.path().join("data"), "x").unwrap();
+    fs::write(project.path().join("data"), "x\n").unwrap();
     let metaopt = program("metaopt").display().to_string();
     let command = |words: &str| {
         let script = format!("umask 000; {words}").replace("metaopt ", &format!("{metaopt} "));

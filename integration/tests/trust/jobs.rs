@@ -6,6 +6,9 @@ use super::*;
 const THIEF: &str = r#"
 data=$1; daemon=$2; loot="$METAOPT_OUTPUT_DIR/loot"; here=$(pwd)
 take() { echo "== $*" >> "$loot"; "$@" >> "$loot" 2>&1; }
+attach() { python3 -c "import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+print('attached' if libc.ptrace(16, $1, 0, 0) == 0 else 'kept out: ' + os.strerror(ctypes.get_errno()))" >> "$loot" 2>&1; }
 for file in token api.json secrets.json node.key metaopt.redb; do
   take cat "$data/$file"
   take cat "$here/../../../$file" "./../../../$file" "/proc/self/cwd/../../../$file"
@@ -17,11 +20,12 @@ take unshare -m sh -c "umount -l $data; cat $data/token"
 echo "== processes" >> "$loot"
 for pid in $daemon $PPID; do
   for way in environ cwd/token root$data/token root$data/secrets.json mem maps; do take cat /proc/$pid/$way; done
-  for fd in /proc/$pid/fd/*; do take cat "$fd"; done
-  take python3 -c "import ctypes, os
-libc = ctypes.CDLL(None, use_errno=True)
-print('attached' if libc.ptrace(16, $pid, 0, 0) == 0 else 'refused: ' + os.strerror(ctypes.get_errno()))"
+  for fd in /proc/$pid/fd/*; do take timeout 1 head -c 100000 "$fd"; done
+  attach $pid
 done
+echo "== bystander" >> "$loot"
+for way in environ root$data/token cwd$data/token; do take cat /proc/$3/$way; done
+attach $3
 ls -l /proc/self/fd > "$METAOPT_OUTPUT_DIR/open"
 echo 'metaopt: loss=1'
 "#;
@@ -38,11 +42,26 @@ fn set_secret(daemon: &Daemon) {
     }
 }
 
+/// Another process of the daemon's user, such as a shell: it sees the data directory.
+fn bystander(daemon: &Daemon) -> std::process::Child {
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(daemon.dir.path()).unwrap()).to_string();
+    let mut command = Command::new("sleep");
+    if is_root() {
+        command = Command::new("setpriv");
+        command.args(["--reuid", &owner, "--regid", &owner, "--clear-groups", "sleep"]);
+    }
+    command.arg("60").env("BYSTANDER", "by-and-by").stdin(Stdio::null()).spawn().unwrap()
+}
+
 fn rob(daemon: &Daemon) -> (String, String) {
     set_secret(daemon);
     let data = daemon.dir.path().display().to_string();
-    let script = THIEF.replace("$1", &data).replace("$2", &daemon.pid().to_string());
+    let mut bystander = bystander(daemon);
+    let script = THIEF.replace("data=$1", &format!("data={data}")).replace("$2", &daemon.pid().to_string());
+    let script = script.replace("$3", &bystander.id().to_string());
     let trial = job(daemon, "thief", &script, json!({"timeout_s": 60.0}));
+    let _ = bystander.kill();
+    let _ = bystander.wait();
     assert_eq!(trial["state"], "complete", "{trial:#}");
     (output(daemon, &trial, "loot"), output(daemon, &trial, "open"))
 }
@@ -50,8 +69,8 @@ fn rob(daemon: &Daemon) -> (String, String) {
 fn holds_secret(daemon: &Daemon, loot: &str) -> bool {
     loot.contains(&daemon.token)
         || loot.contains(SECRET)
-        || loot.contains("metaoptd.log")
-        || loot.contains("redb") && loot.contains("node.key\n")
+        || loot.contains("by-and-by")
+        || loot.contains(" node.key\n")
 }
 
 #[test]
@@ -62,7 +81,7 @@ fn a_job_reaches_nothing_of_the_daemon_by_any_way() {
     assert!(!daemon.dir.path().join("planted").exists());
     let attached = loot.matches("attached").count();
     assert_eq!(attached, 0, "{loot}");
-    assert!(loot.contains("refused: ") || loot.contains("python3"), "nobody tried to attach: {loot}");
+    assert_eq!(loot.matches("kept out: ").count(), 3, "daemon, supervisor and bystander: {loot}");
     assert!(!loot.contains("HOME="), "the environment of the daemon or the supervisor was read: {loot}");
     let inherited =
         open.lines().filter(|line| line.contains("socket:") || line.contains(".redb") || line.contains("/lock"));
@@ -88,7 +107,8 @@ fn what_is_not_hidden_is_found() {
     let Some(daemon) = unprivileged(&["--slots", "1", "--hide-data", "never"]) else { return };
     let (loot, _) = rob(&daemon);
     assert!(loot.contains(&daemon.token) && loot.contains(SECRET), "{loot}");
-    let processes = &loot[loot.find("== processes").unwrap()..];
+    let (processes, bystander) = loot[loot.find("== processes").unwrap()..].split_once("== bystander").unwrap();
+    assert!(bystander.contains("by-and-by") && bystander.contains(&daemon.token), "{bystander}");
     assert!(!holds_secret(&daemon, processes), "the processes don't tell even then: {processes}");
     assert!(!processes.contains("attached"), "{processes}");
 }
