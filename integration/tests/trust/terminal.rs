@@ -13,7 +13,10 @@ fn at_a_terminal(daemon: &Daemon, words: &str) -> String {
     command.env("METAOPT_DATA_DIR", daemon.dir.path()).env("TERM", "xterm-256color");
     command.env_remove("METAOPT_URL").env_remove("METAOPT_TOKEN").env_remove("NO_COLOR");
     command.status().unwrap();
-    String::from_utf8_lossy(&fs::read(log.path()).unwrap()).into_owned()
+    let text = String::from_utf8_lossy(&fs::read(log.path()).unwrap()).into_owned();
+    // `script` adds a line of its own at either end
+    let (_, text) = text.split_once('\n').unwrap();
+    text[..text.rfind("\nScript done").unwrap()].to_owned()
 }
 
 /// What a terminal would obey in it, our own colours aside.
