@@ -119,6 +119,71 @@ fn what_is_not_hidden_is_found() {
 }
 
 #[test]
+fn a_job_does_not_see_what_another_is_given() {
+    let Some(daemon) = unprivileged(&["--slots", "2", "--hide-data", "always"]) else { return };
+    set_secret(&daemon);
+    let run = json!({"command": ["sh", "-c", "echo up > $METAOPT_OUTPUT_DIR/up; sleep 60"], "secret_env": ["API_KEY"]});
+    let body = json!({"name": "rich", "budget": {"max_trials": 1}, "run": run,
+        "space": [{"name": "x", "type": "bool"}], "objectives": [{"metric": "loss", "direction": "minimize"}]});
+    daemon.ok("POST", "/studies", Some(body));
+    let rich = wait("the other job", || {
+        let trial = daemon.ok("GET", "/studies/rich/trials", None)["items"].get(0)?.clone();
+        let id = trial["id"].as_str()?.to_owned();
+        daemon.dir.path().join("trials").join(&id).join("output/up").exists().then_some(id)
+    });
+    let data = daemon.dir.path().display();
+    let script = format!(
+        r#"for process in /proc/[0-9]*; do
+            cat $process/environ $process/root{data}/trials/{rich}/output/up >> "$METAOPT_OUTPUT_DIR/loot" 2>/dev/null
+        done
+        ls {data}/trials {data}/attempts > "$METAOPT_OUTPUT_DIR/seen"; echo metaopt: loss=1"#
+    );
+    let trial = job(&daemon, "poor", &script, json!({}));
+    let (loot, seen) = (output(&daemon, &trial, "loot"), output(&daemon, &trial, "seen"));
+    assert!(loot.contains("METAOPT_RESULTS_PATH="), "it reads at least its own: {loot}");
+    assert!(!loot.contains(SECRET) && !loot.contains("up\n"), "{loot}");
+    assert!(seen.contains(trial["id"].as_str().unwrap()) && !seen.contains(&rich), "{seen}");
+}
+
+/// In a changed root directory the kernel makes no user namespace for an ordinary user.
+#[test]
+fn where_the_system_can_t_hide_anything_it_is_said_and_jobs_run_all_the_same() {
+    if !is_root() {
+        eprintln!("SKIPPED: root is needed to change the root directory");
+        return;
+    }
+    let place = |wanted: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        let exe = dir.path().join("metaoptd");
+        fs::copy(program("metaoptd"), &exe).unwrap();
+        fs::set_permissions(&exe, fs::Permissions::from_mode(0o755)).unwrap();
+        let errors = dir.path().join("errors");
+        let line = format!(
+            "mount --rbind / /mnt && exec chroot --userspec={NOBODY}:{NOBODY} /mnt {} \"$@\" --hide-data {wanted} 2>{}",
+            exe.display(),
+            errors.display()
+        );
+        (dir, line, errors)
+    };
+    let (dir, line, errors) = place("always");
+    let status = Command::new("unshare").args(["-m", "sh", "-c", &line, "sh", "--data-dir"]).arg(dir.path()).status();
+    if !fs::read_to_string(&errors).is_ok_and(|said| said.contains("metaoptd") || said.contains("hid")) {
+        eprintln!("SKIPPED: unshare, mount and chroot are needed to take namespaces away");
+        return;
+    }
+    let said = fs::read_to_string(&errors).unwrap();
+    assert!(!status.unwrap().success() && said.contains("no user namespace") && said.contains("--hide-data"), "{said}");
+
+    let (dir, line, errors) = place("auto");
+    let daemon = Daemon::under(dir, &["unshare", "-m", "sh", "-c", &line, "sh"], &["--slots", "1"]);
+    let trial = job(&daemon, "s", "echo metaopt: loss=1", json!({}));
+    assert_eq!(trial["state"], "complete", "{trial:#}");
+    let said = fs::read_to_string(&errors).unwrap();
+    assert_eq!(said.matches("jobs can read the data directory").count(), 1, "{said}");
+}
+
+#[test]
 fn a_job_has_its_own_files_where_it_is_told_and_a_setup_is_hidden_from_too() {
     let Some(daemon) = unprivileged(&["--slots", "1", "--hide-data", "always"]) else { return };
     let data = daemon.dir.path().display().to_string();
