@@ -672,7 +672,17 @@ async fn a_probe_names_what_is_missing() {
 
 #[tokio::test]
 async fn a_trial_costs_little_beyond_its_own_time() {
-    let bench = Bench::new();
+    let (mut open, mut hidden) = (Bench::new(), Bench::new());
+    (open.hide, hidden.hide) = (false, hidden.hide);
+    // The aim is 50 ms on an idle machine with an optimized build; this only notices an added sleep or poll.
+    for (bench, what) in [(open, "data directory in sight"), (hidden, "data directory hidden where it can be")] {
+        let median = median_overhead(&bench).await;
+        println!("median overhead of a trial: {median:?} ({what}; unoptimized build)");
+        assert!(median < Duration::from_millis(250), "{median:?}");
+    }
+}
+
+async fn median_overhead(bench: &Bench) -> Duration {
     let (executor, mut events) = bench.executor();
     let project = project(&[("train.py", "pass", 0o644), ("conf/a.json", "{}", 0o644)]);
     let snapshot = Some(submit(&executor, project.path()));
@@ -689,10 +699,7 @@ async fn a_trial_costs_little_beyond_its_own_time() {
         executor.finish(&key);
     }
     times.sort();
-    let median = times[times.len() / 2];
-    println!("median overhead of a trial: {median:?} (unoptimized build)");
-    // The aim is 50 ms on an idle machine with an optimized build; this only notices an added sleep or poll.
-    assert!(median < Duration::from_millis(250), "{times:?}");
+    times[times.len() / 2]
 }
 
 /// Needs a control group with a memory limit well below 400 MiB to run in, such as (as root, control groups v2)
