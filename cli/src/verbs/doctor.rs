@@ -33,8 +33,10 @@ struct Check {
 
 /// Runs every check; exit code 1 when one is bad. Starts nothing.
 pub fn run(_: Args, context: &Context) -> Result<(), Failure> {
-    let checks: Vec<Check> =
-        [programs(), data_dir(context), hiding(context), daemon(context), python(), gpus()].into_iter().flatten().collect();
+    let checks: Vec<Check> = [programs(), data_dir(context), hiding(context), daemon(context), python(), gpus()]
+        .into_iter()
+        .flatten()
+        .collect();
     let bad = checks.iter().any(|check| matches!(check.verdict, Verdict::Bad));
     if context.out.json {
         let word = |check: &Check| match check.verdict {

@@ -71,10 +71,7 @@ fn rob_by(daemon: &Daemon, thief: &str) -> (String, String) {
 }
 
 fn holds_secret(daemon: &Daemon, loot: &str) -> bool {
-    loot.contains(&daemon.token)
-        || loot.contains(SECRET)
-        || loot.contains("by-and-by")
-        || loot.contains(" node.key\n")
+    loot.contains(&daemon.token) || loot.contains(SECRET) || loot.contains("by-and-by") || loot.contains(" node.key\n")
 }
 
 #[test]

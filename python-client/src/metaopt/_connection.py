@@ -236,8 +236,8 @@ class Connection:
         if not isinstance(proof, str) or not hmac.compare_digest(proof.encode("utf-8"), expected.encode("ascii")):
             if not self._endpoint.here:
                 # A person named address and token, so they don't belong together.
-                message = f"the listener at {self.url} does not know the token, so it was not sent it; check both"
-                raise AuthenticationError(message)
+                refusal = f"the listener at {self.url} does not know the token, so it was not sent it; check both"
+                raise AuthenticationError(refusal)
             raise DaemonUnavailable(
                 f"what listens at {self.url} did not prove that it is this machine's metaopt daemon, so it was not sent "
                 "the token; if another program took the port, start the daemon with `metaopt up`"
