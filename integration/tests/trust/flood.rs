@@ -15,7 +15,7 @@ fn may_open(files: u64) -> bool {
     let current = Some(now.current.unwrap_or(files).max(files));
     let raised = enough && setrlimit(Resource::Nofile, Rlimit { current, maximum: now.maximum }).is_ok();
     if !raised {
-        eprintln!("SKIPPED: {files} open files are not allowed here (ulimit -Hn)");
+        skipped(&format!("{files} open files are not allowed here (ulimit -Hn)"));
     }
     raised
 }

@@ -92,7 +92,7 @@ fn a_job_reaches_nothing_of_the_daemon_by_any_way() {
 #[test]
 fn root_s_job_does_not_find_the_data_directory_by_path() {
     if !is_root() {
-        eprintln!("SKIPPED: root is needed to run jobs as root");
+        skipped("root is needed to run jobs as root");
         return;
     }
     let daemon = Daemon::with(&["--slots", "1", "--hide-data", "always"]);
@@ -146,7 +146,7 @@ fn a_job_does_not_see_what_another_is_given() {
 #[test]
 fn where_the_system_can_t_hide_anything_it_is_said_and_jobs_run_all_the_same() {
     if !is_root() {
-        eprintln!("SKIPPED: root is needed to change the root directory");
+        skipped("root is needed to change the root directory");
         return;
     }
     let place = |wanted: &str| {
@@ -166,7 +166,7 @@ fn where_the_system_can_t_hide_anything_it_is_said_and_jobs_run_all_the_same() {
     let (dir, line, errors) = place("always");
     let status = Command::new("unshare").args(["-m", "sh", "-c", &line, "sh", "--data-dir"]).arg(dir.path()).status();
     if !fs::read_to_string(&errors).is_ok_and(|said| said.contains("metaoptd") || said.contains("hid")) {
-        eprintln!("SKIPPED: unshare, mount and chroot are needed to take namespaces away");
+        skipped("unshare, mount and chroot are needed to take namespaces away");
         return;
     }
     let said = fs::read_to_string(&errors).unwrap();

@@ -28,6 +28,11 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Says what can't be tried here. Past the test harness, which shows nothing of a test that passes.
+fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
 /// A daemon that isn't root's, whoever runs this test; none where that can't be had, and then it is said.
 fn unprivileged(args: &[&str]) -> Option<Daemon> {
     if !is_root() {
@@ -35,7 +40,7 @@ fn unprivileged(args: &[&str]) -> Option<Daemon> {
     }
     let works = Command::new("setpriv").args(["--reuid", "65534", "true"]).stderr(Stdio::null()).status();
     if !works.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: setpriv (util-linux) is needed to be an unprivileged user");
+        skipped("setpriv (util-linux) is needed to be an unprivileged user");
         return None;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -39,7 +39,7 @@ fn obeyed(text: &str) -> Option<String> {
 #[test]
 fn nothing_that_scripts_or_studies_say_reaches_a_terminal_as_a_command() {
     if !Command::new("script").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: script (util-linux) is needed for a terminal");
+        skipped("script (util-linux) is needed for a terminal");
         return;
     }
     let daemon = Daemon::with(&["--slots", "1"]);
