@@ -31,7 +31,7 @@ pub fn main() -> ExitCode {
     match run(argv) {
         Ok(code) => code,
         Err(failure) => {
-            eprint!("{}", failure.text(Style::stderr()));
+            eprint!("{}", render::strip::for_terminal(&failure.text(Style::stderr())));
             ExitCode::from(failure.code)
         }
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     failure::Failure,
     render::{
+        strip::for_terminal,
         style::{Style, terminal_width},
         table::Table,
     },
@@ -33,7 +34,7 @@ impl Output {
 
     /// Prints data. A reader that has gone (`| head`) ends the command quietly.
     pub fn print(&self, text: &str) -> Result<(), Failure> {
-        self.write(text.as_bytes())
+        if self.terminal { self.write(for_terminal(text).as_bytes()) } else { self.write(text.as_bytes()) }
     }
 
     /// Prints bytes.
@@ -67,13 +68,13 @@ impl Output {
 
     /// Says something to people.
     pub fn say(&self, text: impl AsRef<str>) {
-        eprintln!("{}", text.as_ref());
+        eprintln!("{}", for_terminal(text.as_ref()));
     }
 
     /// Says a hint to people at a terminal.
     pub fn hint(&self, text: impl AsRef<str>) {
         if std::io::stderr().is_terminal() {
-            eprintln!("{} {}", self.talk.accent("hint:"), text.as_ref());
+            eprintln!("{} {}", self.talk.accent("hint:"), for_terminal(text.as_ref()));
         }
     }
 }

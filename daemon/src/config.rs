@@ -64,9 +64,24 @@ pub struct Options {
     /// End running trials when the daemon is stopped
     #[arg(long, env = "METAOPT_STOP_JOBS", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true")]
     pub stop_jobs: Option<bool>,
+    /// Hide the data directory from jobs: where the system can, or else don't start, or never [default: auto]
+    #[arg(long, env = "METAOPT_HIDE_DATA", value_enum)]
+    pub hide_data: Option<HideData>,
     /// How the log on standard error is written
     #[arg(long, env = "METAOPT_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+}
+
+/// Whether jobs are kept from seeing the data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HideData {
+    /// Where the system can.
+    Auto,
+    /// The daemon doesn't start where it can't.
+    Always,
+    /// They see it: for jobs that need `sudo`, or files to show owners other than theirs.
+    Never,
 }
 
 /// How the log is written.
@@ -99,6 +114,7 @@ struct File {
     allow_root: Option<bool>,
     min_free: Option<String>,
     stop_jobs: Option<bool>,
+    hide_data: Option<HideData>,
     log_format: Option<LogFormat>,
     gc: crate::gc::policy::File,
 }
@@ -126,6 +142,8 @@ pub struct Config {
     pub allow_root: bool,
     /// End jobs with the daemon.
     pub stop_jobs: bool,
+    /// Hide the data directory from jobs.
+    pub hide_data: HideData,
     /// Of the log.
     pub log_format: LogFormat,
     /// For how long and how much is kept.
@@ -193,6 +211,7 @@ impl Options {
             },
             allow_root: self.allow_root.or(file.allow_root).unwrap_or(false),
             stop_jobs: self.stop_jobs.or(file.stop_jobs).unwrap_or(false),
+            hide_data: self.hide_data.or(file.hide_data).unwrap_or(HideData::Auto),
             log_format: self.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             gc,
             unused,

@@ -91,6 +91,10 @@ pub fn prepare(wanted: &Path) -> Result<PathBuf> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        // In a directory of everybody's, a link in our place is somebody else's doing.
+        if dir != wanted && fs::symlink_metadata(&dir).is_ok_and(|meta| meta.is_symlink()) {
+            bail!("{} is a link; remove it, or give another --data-dir", dir.display());
+        }
         let meta = fs::metadata(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
         if meta.uid() != rustix::process::geteuid().as_raw() {
             bail!("{} belongs to another user; give another --data-dir", dir.display());

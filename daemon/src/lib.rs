@@ -26,13 +26,11 @@ use clap::Parser;
 
 /// `metaoptd`.
 pub fn main() -> ExitCode {
-    // The supervisor of one attempt is the same program, so that an upgrade can't leave one without the other.
-    let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|a| a == "supervise")
-        && let Some(dir) = args.next()
-    {
-        return exec::supervisor::main(std::path::Path::new(&dir));
+    // What runs jobs is the same program, so that an upgrade can't leave one without the other.
+    if let Some(code) = exec::stage(std::env::args_os().skip(1)) {
+        return code;
     }
+    platform::protect();
     let options = config::Options::parse();
     match serve::run(options) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,6 @@
-//! Secrets of this node: a file `secrets.json` (mode 0600) in the data directory, by name.
+//! Secrets of this node: a file `secrets.json` (mode 0600) in the data directory, by name. `metaopt secret` writes it
+//! while the daemon runs: what has changed is read anew before it is used, so that a secret that was removed is given to
+//! no trial from then on.
 //!
 //! Owns: that file. Must not: log or print a value, or put one in a document; only names are listed.
 
@@ -7,6 +9,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
@@ -53,7 +56,25 @@ struct Stored {
 /// The secrets of one node.
 pub struct Secrets {
     path: PathBuf,
-    held: Mutex<BTreeMap<String, String>>,
+    held: Mutex<Held>,
+}
+
+struct Held {
+    secrets: BTreeMap<String, String>,
+    mark: Mark,
+}
+
+/// What tells one state of the file from another; none: there is no file.
+type Mark = Option<(Option<SystemTime>, u64, u64)>;
+
+fn mark(path: &Path) -> Mark {
+    let meta = std::fs::metadata(path).ok()?;
+    // every write makes a new file
+    #[cfg(unix)]
+    let number = std::os::unix::fs::MetadataExt::ino(&meta);
+    #[cfg(not(unix))]
+    let number = 0;
+    Some((meta.modified().ok(), meta.len(), number))
 }
 
 // Values must never reach a log through `{:?}`.
@@ -67,39 +88,23 @@ impl Secrets {
     /// Reads `DATA/secrets.json`; a missing file holds no secrets.
     pub fn open(data_dir: &Path) -> Result<Self, SecretError> {
         let path = data_dir.join("secrets.json");
-        let held = match std::fs::read(&path) {
-            Ok(bytes) => {
-                let stored: Stored = serde_json::from_slice(&bytes).map_err(|error| SecretError::Unreadable {
-                    path: path.clone(),
-                    // serde's own message may quote the value it stumbled over
-                    cause: format!("not valid at line {}, column {}", error.line(), error.column()),
-                })?;
-                if stored.version > VERSION {
-                    let cause = format!("written by a newer metaopt (format {})", stored.version);
-                    return Err(SecretError::Unreadable { path, cause });
-                }
-                files::restrict(&path).map_err(|source| SecretError::Io { path: path.clone(), source })?;
-                stored.secrets
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(source) => return Err(SecretError::Io { path, source }),
-        };
-        Ok(Self { path, held: Mutex::new(held) })
+        let held = Mutex::new(read(&path)?);
+        Ok(Self { path, held })
     }
 
     /// Names in order; never values.
     pub fn names(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
+        self.lock().secrets.keys().cloned().collect()
     }
 
     /// Whether there is a secret of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.lock().contains_key(name)
+        self.lock().secrets.contains_key(name)
     }
 
     /// The value, for a process's environment only.
     pub fn get(&self, name: &str) -> Option<String> {
-        self.lock().get(name).cloned()
+        self.lock().secrets.get(name).cloned()
     }
 
     /// Sets or replaces one; on disk when it returns.
@@ -127,21 +132,57 @@ impl Secrets {
     }
 
     fn change(&self, edit: impl FnOnce(&mut BTreeMap<String, String>)) -> Result<(), SecretError> {
-        let mut held = self.lock();
-        let mut secrets = held.clone();
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        // from the file itself: one that can't be read isn't written over
+        let mut secrets = read(&self.path)?.secrets;
         edit(&mut secrets);
         let stored = Stored { version: VERSION, secrets };
         let bytes = serde_json::to_vec_pretty(&stored)
             .map_err(|error| SecretError::Io { path: self.path.clone(), source: error.into() })?;
         files::write_private(&self.path, &bytes)
             .map_err(|source| SecretError::Io { path: self.path.clone(), source })?;
-        *held = stored.secrets;
+        *held = Held { secrets: stored.secrets, mark: mark(&self.path) };
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is held, as the file says by now.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = mark(&self.path);
+        if now != held.mark {
+            match read(&self.path) {
+                Ok(read) => *held = read,
+                Err(error) => {
+                    // Said once. Nothing is given out on the word of a file that can't be read.
+                    tracing::error!("{error}; until then this node has no secrets");
+                    *held = Held { secrets: BTreeMap::new(), mark: now };
+                }
+            }
+        }
+        held
     }
+}
+
+fn read(path: &Path) -> Result<Held, SecretError> {
+    // before the look: a change meanwhile is seen the next time
+    let mark = mark(path);
+    let io = |source| SecretError::Io { path: path.to_owned(), source };
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Held { secrets: BTreeMap::new(), mark: None });
+        }
+        Err(source) => return Err(io(source)),
+    };
+    let unreadable = |cause| SecretError::Unreadable { path: path.to_owned(), cause };
+    // serde's own message may quote the value it stumbled over
+    let place = |error: serde_json::Error| format!("not valid at line {}, column {}", error.line(), error.column());
+    let stored: Stored = serde_json::from_slice(&bytes).map_err(|error| unreadable(place(error)))?;
+    if stored.version > VERSION {
+        return Err(unreadable(format!("written by a newer metaopt (format {})", stored.version)));
+    }
+    files::restrict(path).map_err(io)?;
+    Ok(Held { secrets: stored.secrets, mark })
 }
 
 fn good_name(name: &str) -> bool {
@@ -167,6 +208,22 @@ mod tests {
         assert!(again.remove("WANDB_API_KEY").unwrap());
         assert!(!again.remove("WANDB_API_KEY").unwrap());
         assert!(Secrets::open(dir.path()).unwrap().names().is_empty());
+    }
+
+    #[test]
+    fn what_another_process_sets_or_removes_holds_from_then_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let (daemon, command) = (Secrets::open(dir.path()).unwrap(), Secrets::open(dir.path()).unwrap());
+        command.set("A", "first-value").unwrap();
+        assert_eq!(daemon.get("A").as_deref(), Some("first-value"));
+        command.set("A", "other-value").unwrap();
+        assert_eq!(daemon.get("A").as_deref(), Some("other-value"), "also where the length is the same");
+        daemon.set("B", "b").unwrap();
+        assert_eq!(command.names(), ["A", "B"], "neither writes over what the other wrote");
+        command.remove("A").unwrap();
+        assert!(!daemon.has("A") && daemon.has("B"));
+        std::fs::write(dir.path().join("secrets.json"), "{").unwrap();
+        assert_eq!(daemon.get("B"), None);
     }
 
     #[cfg(unix)]

@@ -18,15 +18,15 @@ use tokio::{
 
 use crate::{
     boot,
-    config::{Config, LogFormat, Options},
+    config::{Config, HideData, LogFormat, Options},
     data_dir::{self, Identity},
     driver::{Clock, Shell},
     events::EventHub,
-    exec::{ExecConfig, Executor},
+    exec::{ExecConfig, Executor, enclose},
     gc::Collector,
     gpu::Nvml,
     http, inventory,
-    platform::files,
+    platform::{self, files},
     room,
     secrets::Secrets,
     store::Store,
@@ -43,6 +43,7 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(options: Options) -> Result<()> {
+    let umask = platform::keep_files_private();
     let wanted = match &options.data_dir {
         Some(dir) => dir.clone(),
         None => data_dir::default_dir().map_err(anyhow::Error::msg)?,
@@ -59,7 +60,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(&dir, config))
+    runtime.block_on(serve(&dir, config, umask))
 }
 
 fn start_log(format: LogFormat) {
@@ -72,7 +73,7 @@ fn start_log(format: LogFormat) {
     }
 }
 
-async fn serve(dir: &Path, config: Config) -> Result<()> {
+async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
     let clock = Clock::default();
     let opened = Store::open(dir)?;
     if let Some(aside) = &opened.moved_aside {
@@ -108,11 +109,13 @@ async fn serve(dir: &Path, config: Config) -> Result<()> {
             let secret = identity.secret;
             move |key: &metaopt_schema::AttemptKey| http::auth::mint_trial_token(&secret, key)
         }),
-        supervisor_exe: own_program()?,
+        supervisor_exe: platform::own_program().context("cannot find this program's own file")?,
         setup_timeout: SETUP_TIMEOUT,
         secrets: secrets.clone(),
     };
-    let executor = Arc::new(Executor::new(exec, sender).context("cannot prepare the directories of attempts")?);
+    let hide = hide_data(config.hide_data, &exec.supervisor_exe, dir)?;
+    let executor = Executor::new(exec, sender).context("cannot prepare the directories of attempts")?;
+    let executor = Arc::new(executor.with_enclosure(hide, umask));
     let hub = EventHub::new(&data_dir::hex(&boot[..4]));
     let (shell, thread) = Shell::start(node, store, Some(executor.clone()), clock, hub)?;
     tokio::spawn({
@@ -129,7 +132,8 @@ async fn serve(dir: &Path, config: Config) -> Result<()> {
     shell.adopted(found);
 
     let gc = Arc::new(Collector::new(shell.clone(), executor.clone(), dir, config.gc.clone()));
-    let app = http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity).with_gc(gc.clone());
+    let app =
+        http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity).with_gc(gc.clone()).at(address);
     let stopping = app.stopping();
     tokio::spawn(gc.keep(stopping.clone()));
     let router = http::router(app);
@@ -138,12 +142,15 @@ async fn serve(dir: &Path, config: Config) -> Result<()> {
         .context("cannot note the API's address")?;
     println!("metaoptd ready url={url} node={}", identity.node);
     let _ = std::io::stdout().flush(); // nobody may be reading
-    let leave = async move {
-        signal().await;
-        tracing::info!("stopping");
-        stopping.cancel();
-    };
-    axum::serve(listener, router).with_graceful_shutdown(leave).await.context("the API's listener failed")?;
+    tokio::spawn({
+        let stopping = stopping.clone();
+        async move {
+            signal().await;
+            tracing::info!("stopping");
+            stopping.cancel();
+        }
+    });
+    http::listen::serve(listener, router, stopping, http::listen::Limits::default()).await;
     if config.stop_jobs {
         shell.stop_all();
         executor.stop_all().await;
@@ -153,12 +160,23 @@ async fn serve(dir: &Path, config: Config) -> Result<()> {
     Ok(())
 }
 
-/// This program, also after an upgrade has put another in its place.
-fn own_program() -> Result<PathBuf> {
-    if cfg!(target_os = "linux") {
-        return Ok("/proc/self/exe".into());
+/// Whether jobs are started without sight of the data directory. Tried once: what is refused now is refused for each.
+fn hide_data(wanted: HideData, exe: &Path, dir: &Path) -> Result<bool> {
+    if wanted == HideData::Never {
+        return Ok(false);
     }
-    std::env::current_exe().context("cannot find this program's own file")
+    match enclose::check(exe, dir) {
+        Ok(()) => Ok(true),
+        Err(why) if wanted == HideData::Always => bail!(
+            "--hide-data always: {why}; let this user make user namespaces (docs/security.md says how), or use --hide-data auto"
+        ),
+        Err(why) => {
+            tracing::warn!(
+                "jobs can read the data directory, secrets included: {why} (docs/security.md says what to do)"
+            );
+            Ok(false)
+        }
+    }
 }
 
 fn load(store: &Store, config: &Config, identity: &Identity, boot: u64, clock: Clock) -> Result<Node> {

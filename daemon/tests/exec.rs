@@ -13,7 +13,7 @@ use std::{
 
 use metaopt_core::launch::{AttemptEvent, ExitReport, Launch, StopWhy};
 use metaopt_daemon::{
-    exec::{ExecConfig, Executor, logs, outputs::Outputs},
+    exec::{ExecConfig, Executor, enclose, logs, outputs::Outputs},
     platform::{Process, Signal},
     secrets::Secrets,
     snapshot::{PackOptions, pack},
@@ -34,13 +34,17 @@ struct Bench {
     secrets: Arc<Secrets>,
     setup_timeout: Duration,
     allow_root: bool,
+    hide: bool,
 }
 
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let secrets = Arc::new(Secrets::open(dir.path()).unwrap());
-        Self { dir, secrets, setup_timeout: Duration::from_secs(60), allow_root: true }
+        // As the daemon does: hidden wherever the system can.
+        let exe = Path::new(env!("CARGO_BIN_EXE_metaopt-test-supervisor"));
+        let hide = enclose::check(exe, dir.path()).is_ok();
+        Self { dir, secrets, setup_timeout: Duration::from_secs(60), allow_root: true, hide }
     }
 
     fn data(&self) -> &Path {
@@ -60,7 +64,8 @@ impl Bench {
             secrets: Arc::clone(&self.secrets),
         };
         let executor = Executor::new(config, sender).unwrap();
-        (Arc::new(executor.with_gpu_ledger(&self.data().join("gpus")).with_log_limit(4096)), events)
+        let executor = executor.with_gpu_ledger(&self.data().join("gpus")).with_log_limit(4096);
+        (Arc::new(executor.with_enclosure(self.hide, None)), events)
     }
 
     fn attempt(&self, key: &AttemptKey) -> PathBuf {
@@ -549,11 +554,13 @@ async fn each_attempt_has_a_private_copy_and_setup_runs_once() {
         ("run.sh", "#!/bin/sh\ncat conf/c.json built/x data.txt\necho mine >> conf/c.json\n", 0o755),
         ("conf/c.json", "{\"lr\": {lr}}\n", 0o644),
     ]);
-    let data = bench.data().join("data.txt");
+    let outside = tempfile::tempdir().unwrap();
+    let data = outside.path().join("data.txt");
     fs::write(&data, "linked\n").unwrap();
+    let count = outside.path().join("count");
     let spec = RunSpec {
         command: vec!["./run.sh".into()],
-        setup: Some("echo once >> ../count; mkdir built; echo built > built/x".into()),
+        setup: Some(format!("echo once >> {}; mkdir built; echo built > built/x", count.display())),
         snapshot: Some(submit(&executor, project.path())),
         links: vec![data.to_str().unwrap().into()],
         templates: vec!["conf/c.json".into()],
@@ -569,12 +576,7 @@ async fn each_attempt_has_a_private_copy_and_setup_runs_once() {
         let report = report(&mut events).await;
         assert_eq!((report.exit_code, report.tail.as_str()), (Some(0), "{\"lr\": 0.01}\nbuilt\nlinked\n"));
     }
-    let counts: Vec<_> = fs::read_dir(bench.data().join("prepared"))
-        .unwrap()
-        .flatten()
-        .map(|place| fs::read_to_string(place.path().join("count")).unwrap())
-        .collect();
-    assert_eq!(counts, ["once\n"]);
+    assert_eq!(fs::read_to_string(count).unwrap(), "once\n");
     assert!(bench.attempt(&key()).join("work/built").is_symlink(), "what setup made is shared");
 }
 
@@ -583,7 +585,8 @@ async fn a_failing_setup_tells_its_last_words_and_is_not_repeated_for_each_trial
     let bench = Bench::new();
     bench.secrets.set("PIP_TOKEN", "hunter2hunter2").unwrap();
     let (executor, mut events) = bench.executor();
-    let count = bench.data().join("count");
+    let outside = tempfile::tempdir().unwrap();
+    let count = outside.path().join("count");
     let setup = format!("echo x >> {}; echo no such package $PIP_TOKEN >&2; exit 7", count.display());
     for attempt in 1..=2 {
         let mut one =
@@ -685,7 +688,17 @@ async fn a_probe_names_what_is_missing() {
 
 #[tokio::test]
 async fn a_trial_costs_little_beyond_its_own_time() {
-    let bench = Bench::new();
+    let (mut open, mut hidden) = (Bench::new(), Bench::new());
+    (open.hide, hidden.hide) = (false, hidden.hide);
+    // The aim is 50 ms on an idle machine with an optimized build; this only notices an added sleep or poll.
+    for (bench, what) in [(open, "data directory in sight"), (hidden, "data directory hidden where it can be")] {
+        let median = median_overhead(&bench).await;
+        println!("median overhead of a trial: {median:?} ({what}; unoptimized build)");
+        assert!(median < Duration::from_millis(250), "{median:?}");
+    }
+}
+
+async fn median_overhead(bench: &Bench) -> Duration {
     let (executor, mut events) = bench.executor();
     let project = project(&[("train.py", "pass", 0o644), ("conf/a.json", "{}", 0o644)]);
     let snapshot = Some(submit(&executor, project.path()));
@@ -702,10 +715,7 @@ async fn a_trial_costs_little_beyond_its_own_time() {
         executor.finish(&key);
     }
     times.sort();
-    let median = times[times.len() / 2];
-    println!("median overhead of a trial: {median:?} (unoptimized build)");
-    // The aim is 50 ms on an idle machine with an optimized build; this only notices an added sleep or poll.
-    assert!(median < Duration::from_millis(250), "{times:?}");
+    times[times.len() / 2]
 }
 
 /// Needs a control group with a memory limit well below 400 MiB to run in, such as (as root, control groups v2)

@@ -263,6 +263,66 @@ fn hostile_archives_are_refused_and_leave_nothing() {
 }
 
 #[test]
+fn names_are_bounded_plain_and_their_own() {
+    use tar::EntryType::{GNULongLink, GNULongName, Regular, Symlink, XHeader};
+    let long = |kind, text: &[u8]| {
+        let (header, text) = (raw_header("././@LongLink", kind, text.len() as u64, 0o644), text.to_vec());
+        move |tar: &mut tar::Builder<Vec<u8>>| tar.append(&header, text.as_slice()).unwrap()
+    };
+    let file = |tar: &mut tar::Builder<Vec<u8>>| tar.append(&raw_header("x", Regular, 1, 0o644), &b"x"[..]).unwrap();
+    let named = |text: &'static [u8]| {
+        move |tar: &mut tar::Builder<Vec<u8>>| {
+            long(GNULongName, text)(tar);
+            file(tar);
+        }
+    };
+    // the long form passes the same checks as the short one
+    refused("goes up", named(b"a/../../evil\0"));
+    refused("absolute", named(b"/evil\0"));
+    refused("NUL", named(b"a\0b\0"));
+    refused("Unicode", named(b"\xff\0"));
+    refused("no name", named(b"\0"));
+    refused("absolute target", |tar| {
+        long(GNULongLink, b"/etc/passwd\0")(tar);
+        tar.append(&link_header("l", "x", Symlink), &b""[..]).unwrap();
+    });
+    // read whole, 4 GiB of a name would be 4 GiB of memory
+    refused("more than 2048 bytes", |tar| {
+        tar.append(&raw_header("././@LongLink", GNULongName, 2049, 0o644), &[b'a'; 2049][..]).unwrap();
+        file(tar);
+    });
+    refused("two names", |tar| {
+        long(GNULongName, b"a\0")(tar);
+        named(b"b\0")(tar);
+    });
+    refused("belongs to no entry", |tar| long(GNULongName, b"a\0")(tar));
+    refused("kind", |tar| tar.append(&raw_header("pax", XHeader, 0, 0o644), &b""[..]).unwrap());
+    // a name that no file system takes, and a path that lies too deep
+    let component: &'static str = "n".repeat(300).leak();
+    refused("too long", named(component.as_bytes()));
+    let deep: &'static str = "d/".repeat(2040).leak();
+    refused("more than 2048 bytes", named(deep.as_bytes()));
+}
+
+#[test]
+fn names_that_differ_by_case_are_two_files_or_none() {
+    let (bytes, hash) = archive(|tar| {
+        for (name, text) in [("A", "1"), ("a", "2")] {
+            tar.append(&raw_header(name, tar::EntryType::Regular, 1, 0o644), text.as_bytes()).unwrap();
+        }
+    });
+    let out = tempfile::tempdir().unwrap();
+    let dest = out.path().join("tree");
+    // Where a file system takes them for one, the second is refused: nothing is ever written over.
+    match unpack(bytes.as_slice(), &hash, &dest, Limits::default()) {
+        Ok(()) => {
+            assert_eq!(fs::read_to_string(dest.join("A")).unwrap() + &fs::read_to_string(dest.join("a")).unwrap(), "12")
+        }
+        Err(_) => assert!(!dest.exists()),
+    }
+}
+
+#[test]
 fn bombs_are_stopped_early() {
     let limits = Limits { bytes: 1 << 20, ..Limits::default() };
     let zeros = |size: u64| {

@@ -72,6 +72,7 @@ pub struct Daemon {
     args: Vec<String>,
     /// What all its lives said on standard error; shown when the test fails.
     pub log: tempfile::NamedTempFile,
+    prefix: Vec<String>,
 }
 
 impl Daemon {
@@ -87,10 +88,17 @@ impl Daemon {
 
     /// Starts one on a directory.
     pub fn within(dir: tempfile::TempDir, args: &[&str]) -> Self {
-        let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
+        Self::under(dir, &[], args)
+    }
+
+    /// Starts one in a directory as the last words of a command, such as `setpriv --reuid 65534 metaoptd`: without such
+    /// words the `metaoptd` beside this test.
+    pub fn under(dir: tempfile::TempDir, prefix: &[&str], args: &[&str]) -> Self {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let (prefix, args) = (owned(prefix), owned(args));
         let log = tempfile::NamedTempFile::new().expect("a temporary file");
-        let (child, url, token) = boot(dir.path(), &args, &log);
-        Self { dir, child, url, token, args, log }
+        let (child, url, token) = boot(dir.path(), &prefix, &args, &log);
+        Self { dir, child, url, token, args, log, prefix }
     }
 
     /// Its process.
@@ -106,7 +114,7 @@ impl Daemon {
 
     /// A new one on the same directory, after a crash.
     pub fn restart(&mut self) {
-        (self.child, self.url, self.token) = boot(self.dir.path(), &self.args, &self.log);
+        (self.child, self.url, self.token) = boot(self.dir.path(), &self.prefix, &self.args, &self.log);
     }
 
     /// `kill -9`, then a new one on the same directory.
@@ -189,8 +197,11 @@ impl Drop for Daemon {
     }
 }
 
-fn boot(dir: &Path, args: &[String], log: &tempfile::NamedTempFile) -> (Child, String, String) {
-    let mut child = Command::new(program("metaoptd"))
+fn boot(dir: &Path, prefix: &[String], args: &[String], log: &tempfile::NamedTempFile) -> (Child, String, String) {
+    let own = [program("metaoptd").display().to_string()];
+    let (exe, words) = prefix.split_first().unwrap_or((&own[0], &[]));
+    let mut child = Command::new(exe)
+        .args(words)
         .arg("--data-dir")
         .arg(dir)
         .args(["--listen", "127.0.0.1:0", "--no-mdns", "--allow-root", "--grace", "2s"])

@@ -30,6 +30,7 @@ class FakeDaemon:
     def __init__(self, token: str = "secret-token") -> None:
         self.token = token
         self.proof_key: Optional[str] = token
+        self.proof_address: Optional[str] = None
         self.lock = threading.RLock()
         self.studies: Dict[str, Dict[str, Any]] = {}
         self.trials: Dict[str, Dict[str, Any]] = {}
@@ -147,6 +148,8 @@ class FakeDaemon:
             assert re.fullmatch("[0-9a-f]{32}", query["challenge"])
             message = b"metaopt-challenge:" + query["challenge"].encode()
             out["proof"] = hmac.new(self.proof_key.encode(), message, "sha256").hexdigest()
+            message += f"@{self.proof_address or urlsplit(self.url).netloc}".encode()
+            out["proof_here"] = hmac.new(self.proof_key.encode(), message, "sha256").hexdigest()
         return out
 
     def _route(self, method: str, path: str, query: Dict[str, str], payload: bytes) -> Tuple[int, Any]:

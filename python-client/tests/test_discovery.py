@@ -45,6 +45,37 @@ def test_a_listener_that_does_not_prove_itself_never_sees_the_token(
     assert daemon.authorizations == []
 
 
+def test_a_listener_that_passes_the_challenge_on_never_sees_the_token(daemon: FakeDaemon, tmp_path: Path) -> None:
+    # What comes back from the daemon holds for the daemon's own address.
+    daemon.proof_address = "127.0.0.1:1"
+    write_api_file(tmp_path, daemon)
+    with pytest.raises(metaopt.DaemonUnavailable, match=r"did not bring up|did not prove"):
+        metaopt.create_study("a", X)
+    assert daemon.requests
+    assert daemon.authorizations == []
+
+
+@pytest.mark.parametrize("key", [None, "another-token"])
+def test_an_address_from_the_environment_must_prove_itself_too(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    daemon.proof_key = key
+    monkeypatch.setenv("METAOPT_URL", daemon.url)
+    monkeypatch.setenv("METAOPT_TOKEN", daemon.token)
+    with pytest.raises(metaopt.AuthenticationError, match="does not know the token"):
+        metaopt.create_study("a", X)
+    assert daemon.authorizations == []
+
+
+def test_a_tunnel_to_the_daemon_is_believed_where_a_person_named_it(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.proof_address = "127.0.0.1:1"
+    monkeypatch.setenv("METAOPT_URL", daemon.url)
+    monkeypatch.setenv("METAOPT_TOKEN", daemon.token)
+    assert metaopt.create_study("a", X).name == "a"
+
+
 def test_every_new_connection_is_proven_anew(daemon: FakeDaemon, tmp_path: Path) -> None:
     write_api_file(tmp_path, daemon)
     connection = metaopt.connect()
@@ -98,7 +129,7 @@ def test_a_url_that_is_none_is_an_error(url: str) -> None:
 
 
 def test_a_wrong_token_is_an_authentication_error(daemon: FakeDaemon) -> None:
-    with pytest.raises(metaopt.AuthenticationError, match="not known"):
+    with pytest.raises(metaopt.AuthenticationError, match="does not know the token"):
         metaopt.load_study("a", connection=metaopt.connect(daemon.url, "wrong"))
 
 

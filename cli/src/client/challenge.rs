@@ -1,6 +1,7 @@
 //! Before the token is sent anywhere, the listener proves that it knows it: `GET /healthz?challenge=HEX` answers
 //! `{"proof": hex(HMAC-SHA256(token, "metaopt-challenge:" + HEX))}`. A stranger on a port that the daemon has left
-//! learns nothing.
+//! learns nothing. `proof_here` answers for the listener's address too (`HEX@127.0.0.1:7878`): a stranger that passes the
+//! challenge on to the daemon, wherever that is by now, gets nothing that holds for its own address.
 
 use metaopt_daemon::data_dir::hex;
 use ring::hmac;
@@ -25,8 +26,9 @@ pub fn fresh() -> Result<String, Failure> {
     Ok(hex(&bytes))
 }
 
-/// Whether `proof` answers `challenge`.
-pub fn is_proof(token: &str, challenge: &str, proof: &str) -> bool {
+/// Whether `proof` answers `challenge`, at the listener's own `address` where one is given.
+pub fn is_proof(token: &str, challenge: &str, address: Option<&str>, proof: &str) -> bool {
+    let challenge = &address.map_or_else(|| challenge.to_owned(), |address| format!("{challenge}@{address}"));
     let key = hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes());
     unhex(proof).is_some_and(|tag| hmac::verify(&key, message(challenge).as_bytes(), &tag).is_ok())
 }
@@ -58,10 +60,14 @@ mod tests {
         assert_eq!(challenge.len(), 32);
         assert_ne!(challenge, fresh().unwrap());
         let right = proof("secret", &challenge);
-        assert!(is_proof("secret", &challenge, &right));
-        assert!(!is_proof("other", &challenge, &right));
-        assert!(!is_proof("secret", &fresh().unwrap(), &right), "an old proof is worth nothing");
-        assert!(!is_proof("secret", &challenge, "") && !is_proof("secret", &challenge, "zz"));
+        assert!(is_proof("secret", &challenge, None, &right));
+        assert!(!is_proof("other", &challenge, None, &right));
+        assert!(!is_proof("secret", &fresh().unwrap(), None, &right), "an old proof is worth nothing");
+        assert!(!is_proof("secret", &challenge, None, "") && !is_proof("secret", &challenge, None, "zz"));
+        let here = proof("secret", &format!("{challenge}@127.0.0.1:7878"));
+        assert!(is_proof("secret", &challenge, Some("127.0.0.1:7878"), &here));
+        assert!(!is_proof("secret", &challenge, Some("127.0.0.1:7879"), &here), "passed on from another port");
+        assert!(!is_proof("secret", &challenge, Some("127.0.0.1:7878"), &right), "good for no address in particular");
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Place {
         ours(&path)?;
         // Half a file is a daemon that is just starting (or died in it).
         let Ok(api) = serde_json::from_slice::<ApiFile>(&file) else { return Ok(None) };
-        let client = Client::new(&api.url, &api.token);
+        let client = Client::here(&api.url, &api.token);
         match client.challenge()? {
             Answer::Proven => Ok(Some(client)),
             // The port may have been given to another program since; our daemon isn't there in any case.
@@ -105,10 +105,10 @@ impl Place {
             Failure::usage("METAOPT_URL is set, but METAOPT_TOKEN is not")
                 .hint("set both, or unset METAOPT_URL to use the local daemon")
         })?;
-        let client = Client::new(url, token);
         if self.in_trial {
-            return Ok(client);
+            return Ok(Client::unproven(url, token));
         }
+        let client = Client::new(url, token);
         match client.challenge()? {
             Answer::Proven => Ok(client),
             Answer::Nobody(why) => Err(Failure::no_daemon(format!("no daemon at {url}")).cause(why).hint("METAOPT_URL names it")),
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::client::challenge;
 
-    /// Answers one connection after the other with what `answer` makes of the request; tells what was asked.
+    /// Answers requests, connection after connection, with what `answer` makes of each; tells what was asked.
     fn listener(answer: impl Fn(&str) -> String + Send + 'static) -> (String, mpsc::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -154,29 +154,44 @@ mod tests {
             for stream in listener.incoming().take(4) {
                 let mut stream = stream.unwrap();
                 stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-                let mut request = Vec::new();
-                let mut buffer = [0; 1024];
-                while !request.ends_with(b"\r\n\r\n") {
-                    match stream.read(&mut buffer) {
-                        Ok(n) if n > 0 => request.extend_from_slice(&buffer[..n]),
-                        _ => break,
-                    }
+                while let Some(request) = read(&mut stream) {
+                    let body = answer(&request);
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                    let _ = stream.write_all((head + &body).as_bytes());
+                    let _ = asked.send(request);
                 }
-                let request = String::from_utf8_lossy(&request).into_owned();
-                let body = answer(&request);
-                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-                let _ = stream.write_all((head + &body).as_bytes());
-                let _ = asked.send(request);
             }
         });
         (url, heard)
     }
 
+    fn read(stream: &mut std::net::TcpStream) -> Option<String> {
+        let mut request = Vec::new();
+        let mut buffer = [0; 1024];
+        while !request.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut buffer) {
+                Ok(n) if n > 0 => request.extend_from_slice(&buffer[..n]),
+                _ => return None,
+            }
+        }
+        Some(String::from_utf8_lossy(&request).into_owned())
+    }
+
     fn prove(token: &'static str) -> impl Fn(&str) -> String {
+        prove_at(token, None)
+    }
+
+    /// As a daemon that listens at `address` does, or at whatever address it is asked.
+    fn prove_at(token: &'static str, address: Option<String>) -> impl Fn(&str) -> String {
         move |request| {
             let challenge = request.split("challenge=").nth(1).and_then(|rest| rest.split(' ').next());
+            let host = request.split("host: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap_or_default();
+            let address = address.as_deref().unwrap_or(host);
             match challenge {
-                Some(challenge) => format!("{{\"proof\": \"{}\"}}", challenge::proof(token, challenge)),
+                Some(challenge) => {
+                    let here = challenge::proof(token, &format!("{challenge}@{address}"));
+                    format!("{{\"proof\": \"{}\", \"proof_here\": \"{here}\"}}", challenge::proof(token, challenge))
+                }
                 None => "{\"items\": []}".into(),
             }
         }
@@ -211,7 +226,57 @@ mod tests {
         let first = heard.recv_timeout(Duration::from_secs(5)).unwrap().to_lowercase();
         assert!(!first.contains("authorization"));
         let second = heard.recv_timeout(Duration::from_secs(5)).unwrap();
-        assert!(second.to_lowercase().contains("authorization: bearer s3cret"), "{second}");
+        assert!(
+            second.starts_with("GET /healthz HTTP") && !second.to_lowercase().contains("authorization"),
+            "{second}"
+        );
+        let third = heard.recv_timeout(Duration::from_secs(5)).unwrap();
+        assert!(third.to_lowercase().contains("authorization: bearer s3cret"), "{third}");
+    }
+
+    #[test]
+    fn a_stranger_that_passes_the_challenge_on_to_the_daemon_never_sees_the_token() {
+        // The daemon, elsewhere by now, answers whoever asks; for its own address.
+        let (url, heard) = listener(prove_at("s3cret", Some("127.0.0.1:1".into())));
+        let dir = data_dir(&url);
+        let place = Place { data_dir: Some(dir.path().into()), ..Place::default() };
+        assert!(place.running().unwrap().is_none());
+        assert!(!heard.recv_timeout(Duration::from_secs(5)).unwrap().to_lowercase().contains("authorization"));
+        assert!(heard.recv_timeout(Duration::from_millis(100)).is_err(), "nothing more was asked of the stranger");
+    }
+
+    #[test]
+    fn a_stranger_that_takes_the_port_later_never_sees_the_token() {
+        let daemon = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = daemon.local_addr().unwrap();
+        let dir = data_dir(&format!("http://{address}"));
+        let served = std::thread::spawn(move || {
+            let (mut stream, _) = daemon.accept().unwrap();
+            for _ in 0..3 {
+                let request = read(&mut stream).unwrap();
+                let body = prove("s3cret")(&request);
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                stream.write_all((head + &body).as_bytes()).unwrap();
+            }
+        });
+        let place = Place { data_dir: Some(dir.path().into()), ..Place::default() };
+        let client = place.running().unwrap().expect("proven");
+        client.get("/studies").unwrap();
+        served.join().unwrap();
+        // the daemon is gone, and its connection with it; a client that follows a study asks again
+        let stranger = TcpListener::bind(address).unwrap();
+        let heard = std::thread::spawn(move || {
+            let (mut stream, _) = stranger.accept().unwrap();
+            let request = read(&mut stream).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+            (request, read(&mut stream))
+        });
+        assert_eq!(client.get("/studies").unwrap_err().code, crate::failure::NO_DAEMON);
+        let (challenge, more) = heard.join().unwrap();
+        assert!(
+            challenge.starts_with("GET /healthz?challenge=") && !challenge.to_lowercase().contains("authorization")
+        );
+        assert_eq!(more, None);
     }
 
     #[test]

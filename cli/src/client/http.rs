@@ -9,9 +9,16 @@ use serde_json::Value;
 use ureq::{
     Agent, AsSendBody, Body,
     http::{Request, Response},
+    unversioned::{
+        resolver::DefaultResolver,
+        transport::{Connector, DefaultConnector},
+    },
 };
 
-use super::challenge::{self, Answer};
+use super::{
+    challenge::Answer,
+    prove::{Prove, Stranger},
+};
 use crate::{
     failure::{FAILED, Failure, NO_DAEMON, NOT_FOUND, USAGE},
     sse::Events,
@@ -60,8 +67,22 @@ pub struct Reply {
 }
 
 impl Client {
-    /// A client for the daemon at `url`; asks nothing yet.
+    /// A client for the daemon at `url`; asks nothing yet. Every connection must prove first that it knows the token.
     pub fn new(url: &str, token: &str) -> Self {
+        Self::with(url, token, Some(Prove { token: token.to_owned(), here: false }))
+    }
+
+    /// The same, and each proof must be for the address in `url`.
+    pub fn here(url: &str, token: &str) -> Self {
+        Self::with(url, token, Some(Prove { token: token.to_owned(), here: true }))
+    }
+
+    /// Without a proof: a trial's token can't be proven by whoever doesn't hold the node's.
+    pub fn unproven(url: &str, token: &str) -> Self {
+        Self::with(url, token, None)
+    }
+
+    fn with(url: &str, token: &str, prove: Option<Prove>) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -70,7 +91,13 @@ impl Client {
             .timeout_connect(Some(Duration::from_secs(3)))
             .user_agent(concat!("metaopt/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { agent: config.into(), base: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
+        let agent = match prove {
+            None => config.into(),
+            Some(prove) => {
+                Agent::with_parts(config, DefaultConnector::default().chain(prove), DefaultResolver::default())
+            }
+        };
+        Self { agent, base: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
     }
 
     /// Where the daemon is.
@@ -78,20 +105,19 @@ impl Client {
         &self.base
     }
 
-    /// Asks the listener to prove that it knows the token; sends it nothing else.
+    /// Whether the listener is the daemon; sends it nothing but a challenge.
     pub fn challenge(&self) -> Result<Answer, Failure> {
-        let challenge = challenge::fresh()?;
-        let request = Request::get(format!("{}/healthz?challenge={challenge}", self.base)).body(());
+        let request = Request::get(format!("{}/healthz", self.base)).body(());
         let request = request.map_err(|error| bad_url(&self.base, &error))?;
         let request = self.agent.configure_request(request).timeout_global(Some(Duration::from_secs(5))).build();
-        let mut response = match self.agent.run(request) {
-            Ok(response) => response,
-            Err(error) => return Ok(unanswered(&error)),
-        };
-        let text = response.body_mut().with_config().limit(64 << 10).read_to_string().unwrap_or_default();
-        let body: Value = serde_json::from_str(&text).unwrap_or_default();
-        let proof = body.get("proof").and_then(Value::as_str).unwrap_or_default();
-        Ok(if challenge::is_proof(&self.token, &challenge, proof) { Answer::Proven } else { Answer::Stranger })
+        Ok(match self.agent.run(request) {
+            // To its end, so that the connection can be used again.
+            Ok(mut response) => match response.body_mut().with_config().limit(64 << 10).read_to_string() {
+                Ok(_) => Answer::Proven,
+                Err(error) => Answer::Nobody(error.to_string()),
+            },
+            Err(error) => unanswered(&error),
+        })
     }
 
     /// GET of a path below `/api/v1`.
@@ -201,6 +227,7 @@ impl Client {
 
 fn unanswered(error: &ureq::Error) -> Answer {
     match error {
+        ureq::Error::Other(other) if other.is::<Stranger>() => Answer::Stranger,
         // It accepted and spoke, but not HTTP: somebody is there, and isn't ours.
         ureq::Error::Protocol(_) => Answer::Stranger,
         other => Answer::Nobody(other.to_string()),

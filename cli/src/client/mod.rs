@@ -5,6 +5,7 @@
 pub mod challenge;
 pub mod find;
 pub mod http;
+mod prove;
 pub mod start;
 
 pub use find::Place;

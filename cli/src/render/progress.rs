@@ -191,7 +191,8 @@ impl Live {
         }
         out.push_str(&self.up());
         for line in &lines {
-            out.push_str(&format!("\x1b[2K{line}\n"));
+            // One line each, or the next drawing begins in the wrong place.
+            out.push_str(&format!("\x1b[2K{}\n", super::strip::for_terminal(&line.replace('\n', " "))));
         }
         out.push_str("\x1b[J");
         self.drawn = lines;

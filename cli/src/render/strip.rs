@@ -41,7 +41,7 @@ impl Stripper {
                     }
                     State::Text
                 }
-                (State::Text, c) if c.is_control() => State::Text,
+                (State::Text, c) if c.is_control() || reorders(c) => State::Text,
                 (State::Text, c) => {
                     out.push(c);
                     State::Text
@@ -69,6 +69,44 @@ impl Stripper {
     }
 }
 
+/// A text of ours for a terminal: whatever a terminal would obey is out, but for our own colours (and ends of lines).
+///
+/// The last gate before a terminal. Texts from elsewhere are stripped where they are put in, so that columns stay
+/// right; what is forgotten there is harmless here.
+pub fn for_terminal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| (c.is_control() && c != '\n' && c != '\t') || reorders(c)) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        match colour(rest) {
+            Some(length) => {
+                out.push_str(&rest[..length]);
+                rest = &rest[length..];
+            }
+            None => {
+                // seen, not obeyed
+                out.push(char::REPLACEMENT_CHARACTER);
+                rest = rest.chars().next().map_or("", |c| &rest[c.len_utf8()..]);
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The length of `ESC [ digits and semicolons m` at the start.
+fn colour(text: &str) -> Option<usize> {
+    let inner = text.strip_prefix("\x1b[")?;
+    let end = inner.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    inner[end..].starts_with('m').then_some(2 + end + 1)
+}
+
+/// Characters that make a line read in another order than it is written.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// One text, whole.
 pub fn strip(text: &str) -> String {
     Stripper::default().strip(text)
@@ -86,6 +124,17 @@ mod tests {
         assert_eq!(strip("1%\r2%\r\nend"), "1%\n2%\nend");
         assert_eq!(strip("\u{9b}31mx"), "x");
         assert_eq!(strip("\x1b]0;never\nnext"), "\nnext");
+    }
+
+    #[test]
+    fn only_colours_reach_a_terminal() {
+        assert_eq!(for_terminal("\x1b[1;31mred\x1b[0m\n\tok"), "\x1b[1;31mred\x1b[0m\n\tok");
+        for hostile in
+            ["\x1b]0;title\x07", "\x1b[2J", "\x1b[31", "\x1bc", "\u{9b}2J", "\x07", "a\rb", "\u{202e}gpj", "\x1b[6n"]
+        {
+            let shown = for_terminal(hostile);
+            assert!(!shown.contains(|c: char| c.is_control() || reorders(c)), "{shown:?}");
+        }
     }
 
     #[test]

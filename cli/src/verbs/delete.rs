@@ -6,6 +6,7 @@ use crate::{
     context::{Context, study_path},
     failure::{FAILED, Failure},
     json::{count, finished, text, trials_in},
+    render::strip::strip,
 };
 
 /// Remove studies and their trials for good
@@ -47,7 +48,7 @@ fn asked(name: &str, trials: u64) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::usage(format!("deleting study `{name}` needs a yes")).hint("add --yes"));
     }
-    eprint!("Delete study {name} and its {trials} trials for good? [y/N] ");
+    eprint!("Delete study {} and its {trials} trials for good? [y/N] ", strip(name));
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
     let _ = std::io::stdin().lock().read_line(&mut answer);

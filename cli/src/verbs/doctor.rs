@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use metaopt_daemon::exec::enclose;
 use serde_json::json;
 
 use crate::{
@@ -32,8 +33,10 @@ struct Check {
 
 /// Runs every check; exit code 1 when one is bad. Starts nothing.
 pub fn run(_: Args, context: &Context) -> Result<(), Failure> {
-    let checks: Vec<Check> =
-        [programs(), data_dir(context), daemon(context), python(), gpus()].into_iter().flatten().collect();
+    let checks: Vec<Check> = [programs(), data_dir(context), hiding(context), daemon(context), python(), gpus()]
+        .into_iter()
+        .flatten()
+        .collect();
     let bad = checks.iter().any(|check| matches!(check.verdict, Verdict::Bad));
     if context.out.json {
         let word = |check: &Check| match check.verdict {
@@ -108,6 +111,18 @@ fn data_dir(context: &Context) -> Vec<Check> {
         }
         Err(error) => vec![bad("data", format!("{shown}: {error}"))],
     }
+}
+
+/// Whether the system lets jobs be kept from the data directory; only where there is one to keep them from.
+fn hiding(context: &Context) -> Vec<Check> {
+    let Some(dir) = context.place.dir().ok().filter(|dir| dir.is_dir()) else { return Vec::new() };
+    vec![match enclose::check(&daemon_exe(), &dir) {
+        Ok(()) => good("hiding", "jobs can be kept from seeing the data directory (--hide-data)"),
+        Err(why) => note(
+            "hiding",
+            format!("jobs can read the data directory, secrets included: {why}; docs/security.md says what to do"),
+        ),
+    }]
 }
 
 fn daemon(context: &Context) -> Vec<Check> {

@@ -1,6 +1,9 @@
 //! `metaopt export STUDY [-o FILE] [--format …]`
 
-use std::{io::Read, path::PathBuf};
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+};
 
 use crate::{
     cli::Format,
@@ -35,10 +38,20 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let path = study_path(&args.study, &format!("/export?format={}", format.as_str()));
     let stream = context.client()?.stream(&path);
     let mut reader = stream.map_err(|failure| context.with_nearest(failure, &args.study))?;
+    let broke = || "the export broke off".to_owned();
     let Some(file) = &args.output else {
+        if context.out.terminal {
+            // By lines, so that no character is cut in two: notes and attributes are anybody's words.
+            let (mut reader, mut line) = (BufReader::new(reader), Vec::new());
+            while reader.read_until(b'\n', &mut line).doing(broke)? > 0 {
+                context.out.print(&String::from_utf8_lossy(&line))?;
+                line.clear();
+            }
+            return Ok(());
+        }
         let mut buffer = [0; 64 << 10];
         loop {
-            match reader.read(&mut buffer).doing(|| "the export broke off".into())? {
+            match reader.read(&mut buffer).doing(broke)? {
                 0 => return Ok(()),
                 n => context.out.write(&buffer[..n])?,
             }
@@ -47,7 +60,7 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
     let mut draft =
         tempfile::NamedTempFile::new_in(folder).doing(|| format!("cannot write in {}", folder.display()))?;
-    let size = std::io::copy(&mut reader, &mut draft).doing(|| "the export broke off".into())?;
+    let size = std::io::copy(&mut reader, &mut draft).doing(broke)?;
     draft.persist(file).map_err(|error| error.error).doing(|| format!("cannot write {}", file.display()))?;
     context.out.say(format!("wrote {} ({})", file.display(), value::bytes(size)));
     Ok(())

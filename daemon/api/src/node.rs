@@ -115,4 +115,8 @@ pub struct Health {
     /// Answers `?challenge=HEX`: hex HMAC-SHA256 with the token as key over `metaopt-challenge:HEX`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<String>,
+    /// The same over `metaopt-challenge:HEX@ADDRESS`, where ADDRESS is the one this daemon listens at, such as
+    /// `127.0.0.1:7878`: what a stranger elsewhere passes on doesn't hold for its own address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_here: Option<String>,
 }

@@ -120,6 +120,7 @@ async fn start(
     };
     let argv = template::expand(&launch.run.command, &launch.params, &launch.space_names, &vars)
         .map_err(|error| NotStarted::Failed(format!("the command can't be filled in: {error}")))?;
+    let shared = prepared.tree.clone();
     let cwd = {
         let (launch, dir) = (launch.clone(), dir.clone());
         tokio::task::spawn_blocking(move || working_directory(&prepared, &launch, &dir, &vars))
@@ -127,7 +128,11 @@ async fn start(
             .map_err(|error| NotStarted::Failed(error.to_string()))?
             .map_err(NotStarted::Failed)?
     };
-    write_plan(inner, launch, dir, argv, cwd, checkpoints)?;
+    // `cwd` is the private copy, or in place somewhere else; `shared` holds what setup made, which the copy links to
+    let kept = [cwd.clone(), shared, dir.results(), checkpoints.clone(), output];
+    let linked = linked(inner, launch);
+    let enclosure = inner.enclosure.clone().keeping(kept.iter().chain(&linked).map(PathBuf::as_path));
+    write_plan(inner, launch, dir, Plan { argv, cwd, checkpoint_dir: checkpoints, enclosure, ..Plan::default() })?;
     if let Some(why) = *stop.borrow() {
         return Err(NotStarted::Stopped(why));
     }
@@ -149,14 +154,15 @@ fn clear(dir: &AttemptDir) -> Result<(), NotStarted> {
     }
 }
 
-fn write_plan(
-    inner: &Inner,
-    launch: &Launch,
-    dir: &AttemptDir,
-    argv: Vec<String>,
-    cwd: PathBuf,
-    checkpoint_dir: PathBuf,
-) -> Result<(), NotStarted> {
+/// Files of trials that the study's links name. The links may name nothing else of the data directory.
+fn linked(inner: &Inner, launch: &Launch) -> Vec<PathBuf> {
+    let targets = launch.run.links.iter().filter_map(|link| tree::link_target(&launch.run, link).ok());
+    let real = targets.filter_map(|(target, _)| target.canonicalize().ok());
+    real.filter(|target| target.starts_with(inner.layout.trials())).collect()
+}
+
+/// Adds to a plan what is the same for every attempt, and writes it.
+fn write_plan(inner: &Inner, launch: &Launch, dir: &AttemptDir, plan: Plan) -> Result<(), NotStarted> {
     let mut secrets = vec![("METAOPT_TOKEN".to_owned(), (inner.config.token)(&launch.key))];
     for name in &launch.run.secret_env {
         let value = inner.config.secrets.get(name).ok_or_else(|| {
@@ -169,19 +175,17 @@ fn write_plan(
     let url = inner.config.api_url.borrow().clone();
     let plan = Plan {
         version: VERSION,
-        argv,
-        cwd,
         env: environment::of_attempt(launch, &inner.layout, dir, &url),
         timeout_s: launch.run.timeout_s,
         grace_s: launch.grace_s,
         metrics: launch.metrics.clone(),
-        checkpoint_dir,
         gpus: launch.gpus.clone(),
         gpu_share: launch.run.gpus.filter(|share| *share > 0.0 && *share < 1.0).unwrap_or(1.0),
         gpu_ledger: (!launch.gpus.is_empty()).then(|| inner.gpu_ledger.clone()),
         // the whole path, since other daemons of this machine write there too
         gpu_owner: dir.0.to_string_lossy().into_owned(),
         log_limit: inner.log_limit,
+        ..plan
     };
     record::write(&dir.plan(), &plan, false).map_err(NotStarted::io(&dir.plan()))?;
     let secrets = SecretEnv { version: VERSION, env: secrets };
@@ -217,7 +221,11 @@ fn working_directory(
 async fn supervise(inner: &Inner, launch: &Launch, dir: &AttemptDir) -> Result<Child, NotStarted> {
     let log = files::create_private(&dir.supervisor_log()).map_err(NotStarted::io(&dir.supervisor_log()))?;
     let exe = &inner.config.supervisor_exe;
+    // Its environment can be read for as long as it takes to start: nothing of the daemon's own goes into it.
+    let environment = environment::base(environment::ambient(), []);
     let mut child = Command::new(exe)
+        .env_clear()
+        .envs(environment)
         .arg("supervise")
         .arg(&dir.0)
         .current_dir(&dir.0)

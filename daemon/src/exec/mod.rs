@@ -5,6 +5,7 @@
 //! Must not: decide what runs where or what an end means; it reports [`AttemptEvent`]s and the node decides.
 
 mod adopt;
+pub mod enclose;
 mod environment;
 mod launch;
 mod log_file;
@@ -33,12 +34,22 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    exec::enclose::Enclosure,
     gpu::Ledger,
     platform::{Process, Signal},
     secrets::Secrets,
     snapshot::SnapshotStore,
 };
 use record::{Layout, StopRecord, VERSION};
+
+/// The parts of this program that run jobs: `supervise ATTEMPT_DIR` and `enclose …`; none for other arguments.
+pub fn stage(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> Option<std::process::ExitCode> {
+    match arguments.next()?.to_str()? {
+        "supervise" => Some(supervisor::main(Path::new(&arguments.next()?))),
+        "enclose" => Some(enclose::main(arguments)),
+        _ => None,
+    }
+}
 
 /// Mints the token that one attempt's process gets; good for its trial only.
 pub type MintToken = Arc<dyn Fn(&AttemptKey) -> String + Send + Sync>;
@@ -78,6 +89,7 @@ struct Inner {
     preparing: prepare::Preparing,
     gpu_ledger: PathBuf,
     log_limit: u64,
+    enclosure: Enclosure,
     cancel: CancellationToken,
 }
 
@@ -110,6 +122,7 @@ impl Executor {
             preparing: prepare::Preparing::default(),
             gpu_ledger: Ledger::default_dir(),
             log_limit: log_file::DEFAULT_LIMIT,
+            enclosure: Enclosure::default(),
             cancel: CancellationToken::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -129,6 +142,17 @@ impl Executor {
     pub fn with_log_limit(mut self, bytes: u64) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.log_limit = bytes;
+        }
+        self
+    }
+
+    /// Hides the data directory from jobs, and gives them this file mode mask; without this call they see it, and
+    /// have the daemon's mask. Before the first launch.
+    #[must_use]
+    pub fn with_enclosure(mut self, hide: bool, umask: Option<u32>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            let hide = hide.then(|| inner.layout.data().to_owned());
+            inner.enclosure = Enclosure { hide, umask, ..Enclosure::default() };
         }
         self
     }

@@ -8,7 +8,7 @@
 use std::{
     fs::{self, File},
     io,
-    path::{Component, Path, PathBuf},
+    path::{Component, Path},
 };
 
 use metaopt_schema::{StudyId, TrialId};
@@ -17,6 +17,12 @@ use super::record::{self, Layout};
 
 /// More files than this are not listed.
 pub const MOST: usize = 10_000;
+
+/// More entries than this are not looked at.
+const LOOKED: usize = 100_000;
+
+/// Directories within directories.
+const DEEPEST: usize = 64;
 
 const INCOMING: &str = ".incoming-";
 
@@ -45,10 +51,13 @@ impl Outputs {
 
     /// A trial's files in order of name; none for a trial that never ran here. Blocking.
     pub fn list(&self, trial: &TrialId) -> io::Result<Vec<Artifact>> {
-        let mut out = Vec::new();
-        collect(&self.layout.output(trial), "", &mut out)?;
-        out.sort();
-        Ok(out)
+        let mut walk = Walk { out: Vec::new(), looked: 0 };
+        let root = self.layout.output(trial);
+        if fs::symlink_metadata(&root).is_ok_and(|meta| meta.is_dir()) {
+            walk.collect(&root, "", 0)?;
+        }
+        walk.out.sort();
+        Ok(walk.out)
     }
 
     /// Opens a file for reading and tells its size; not found also where a link would have to be followed. Blocking.
@@ -63,6 +72,10 @@ impl Outputs {
     pub fn temp(&self, study: &StudyId, trial: &TrialId) -> io::Result<tempfile::NamedTempFile> {
         let dir = self.layout.output(trial);
         fs::create_dir_all(&dir)?;
+        // A job that can see it could have put a link in its place: what a client sends must not land elsewhere.
+        if !fs::symlink_metadata(&dir)?.is_dir() {
+            return Err(io::Error::other("the output directory is a link; remove it"));
+        }
         record::write_owner(&self.layout, trial, study)?;
         tempfile::Builder::new().prefix(INCOMING).tempfile_in(dir)
     }
@@ -101,18 +114,23 @@ fn plain(name: &str) -> io::Result<Vec<&str>> {
 fn open_beneath(root: &Path, parts: &[&str]) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags, openat};
     // Each step from the directory before it, so that nobody can slip a link in between a look and an open.
-    let mut at: std::os::fd::OwnedFd = File::open(root)?.into();
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at = rustix::fs::open(root, flags, Mode::empty()).map_err(not_there)?;
     for (index, part) in parts.iter().enumerate() {
         let kind = if index + 1 < parts.len() { OFlags::DIRECTORY } else { OFlags::NONBLOCK };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | kind;
-        at = openat(&at, *part, flags, Mode::empty()).map_err(|error| match error {
-            rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR | rustix::io::Errno::NXIO => {
-                io::Error::from(io::ErrorKind::NotFound)
-            }
-            other => other.into(),
-        })?;
+        at = openat(&at, *part, flags, Mode::empty()).map_err(not_there)?;
     }
     Ok(at.into())
+}
+
+/// Where a link would have to be followed there is nothing.
+#[cfg(unix)]
+fn not_there(error: rustix::io::Errno) -> io::Error {
+    match error {
+        rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR | rustix::io::Errno::NXIO => io::ErrorKind::NotFound.into(),
+        other => other.into(),
+    }
 }
 
 #[cfg(not(unix))]
@@ -127,30 +145,38 @@ fn open_beneath(root: &Path, parts: &[&str]) -> io::Result<File> {
     File::open(at)
 }
 
-fn collect(dir: &PathBuf, prefix: &str, out: &mut Vec<Artifact>) -> io::Result<()> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let entry = entry?;
-        // what can't be named over HTTP is not offered
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if out.len() >= MOST || name.starts_with(INCOMING) {
-            continue;
+/// Looks for files, but not for ever: a script can make more directories, and deeper ones, than anybody wants to see.
+struct Walk {
+    out: Vec<Artifact>,
+    looked: usize,
+}
+
+impl Walk {
+    fn collect(&mut self, dir: &Path, prefix: &str, depth: usize) -> io::Result<()> {
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            self.looked += 1;
+            if self.out.len() >= MOST || self.looked > LOOKED {
+                return Ok(());
+            }
+            // what can't be named over HTTP is not offered
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if name.starts_with(INCOMING) {
+                continue;
+            }
+            // does not follow links, which are neither below
+            let Ok(meta) = entry.metadata() else { continue };
+            if meta.is_dir() && depth < DEEPEST {
+                // one that can't be read hides only what is in it
+                let _ = self.collect(&entry.path(), &format!("{prefix}{name}/"), depth + 1);
+            } else if meta.is_file() {
+                let modified = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+                let modified_at = modified.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+                self.out.push(Artifact { name: format!("{prefix}{name}"), size: meta.len(), modified_at });
+            }
         }
-        // does not follow links, which are neither below
-        let Ok(meta) = entry.metadata() else { continue };
-        if meta.is_dir() {
-            collect(&entry.path(), &format!("{prefix}{name}/"), out)?;
-        } else if meta.is_file() {
-            let modified = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-            let modified_at = modified.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-            out.push(Artifact { name: format!("{prefix}{name}"), size: meta.len(), modified_at });
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(all(test, unix))]
@@ -178,6 +204,31 @@ mod tests {
         let mut text = String::new();
         file.read_to_string(&mut text).unwrap();
         assert_eq!((text.as_str(), size), ("png", 3));
+    }
+
+    #[test]
+    fn a_maze_of_directories_is_left_in_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outputs, trial) = (Outputs::new(dir.path()), TrialId::new("n.1"));
+        let root = Layout::new(dir.path()).output(&trial);
+        fs::create_dir_all(root.join("a/".repeat(300))).unwrap();
+        fs::write(root.join("a/".repeat(300)).join("deep"), "").unwrap();
+        fs::write(root.join("a/".repeat(20)).join("near"), "").unwrap();
+        let names: Vec<_> = outputs.list(&trial).unwrap().into_iter().map(|one| one.name).collect();
+        assert_eq!(names, ["a/".repeat(20) + "near"]);
+    }
+
+    #[test]
+    fn a_link_in_the_directory_s_own_place_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outputs, trial) = (Outputs::new(dir.path()), TrialId::new("n.1"));
+        let root = Layout::new(dir.path()).output(&trial);
+        fs::create_dir_all(root.parent().unwrap()).unwrap();
+        fs::write(dir.path().join("token"), "secret").unwrap();
+        std::os::unix::fs::symlink(dir.path(), &root).unwrap();
+        assert_eq!(outputs.list(&trial).unwrap(), []);
+        assert_eq!(outputs.open(&trial, "token").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(outputs.temp(&StudyId::new("s"), &trial).is_err(), "a client's bytes would land in the data directory");
     }
 
     #[test]

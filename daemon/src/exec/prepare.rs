@@ -270,8 +270,16 @@ async fn set_up(inner: &Inner, run: &RunSpec, setup: &str, tree: &Path, place: &
         .map_err(PrepareError::io(&log_path))?;
     let mut output = Output::new(log, Redactor::new(&secrets));
     let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
-    let mut command = CommandWrap::with_new(shell, |command| {
-        command.arg(flag).arg(setup).current_dir(tree).env_clear().envs(&env);
+    #[cfg(unix)]
+    let (program, arguments) = {
+        let enclosure = inner.enclosure.clone().keeping([tree]);
+        let script = [flag.to_owned(), setup.to_owned()];
+        (inner.config.supervisor_exe.clone(), enclosure.arguments(tree, false, Path::new(shell), &script))
+    };
+    #[cfg(not(unix))]
+    let (program, arguments) = (shell, [flag, setup]);
+    let mut command = CommandWrap::with_new(program, |command| {
+        command.args(arguments).current_dir(tree).env_clear().envs(&env);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     });
     #[cfg(unix)]

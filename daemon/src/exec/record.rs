@@ -11,6 +11,7 @@ use metaopt_core::launch::{ExitReport, Launch, StopWhy};
 use metaopt_schema::{AttemptKey, AttemptNo, StudyId, TrialId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::enclose::Enclosure;
 use crate::platform::{Process, files};
 
 /// Version of every file here; a newer one is not read.
@@ -35,6 +36,10 @@ impl Layout {
     /// Beneath this data directory.
     pub fn new(data_dir: &Path) -> Self {
         Self { data: data_dir.to_owned() }
+    }
+    /// All of it.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
     /// All attempts that are not finished.
     pub fn attempts(&self) -> PathBuf {
@@ -212,7 +217,7 @@ pub struct LaunchRecord {
 }
 
 /// `plan.json`: all that the supervisor needs, so that it reads nothing else.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Plan {
     /// [`VERSION`]
     pub version: u32,
@@ -240,6 +245,9 @@ pub struct Plan {
     pub gpu_owner: String,
     /// Bytes kept of the log's beginning and, again, of its end.
     pub log_limit: u64,
+    /// What the program finds when it starts.
+    #[serde(default)]
+    pub enclosure: Enclosure,
 }
 
 /// `secrets.json` of an attempt.

@@ -55,6 +55,14 @@ impl Redactor {
         out
     }
 
+    /// A text that is no part of the stream.
+    pub fn whole(&self, text: &str) -> String {
+        let mut alone = Self { secrets: self.secrets.clone(), held: Vec::new() };
+        let mut out = alone.push(text.as_bytes());
+        out.extend(alone.finish());
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
     /// The stream has ended: what was held back.
     pub fn finish(&mut self) -> Vec<u8> {
         let rest = std::mem::take(&mut self.held);

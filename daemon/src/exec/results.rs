@@ -3,11 +3,13 @@
 //! Owns: the forms a result may take (a results file, Oríon's list in it, a `metaopt:` line). Must not: judge whether
 //! the values suffice; the node knows the objectives.
 
-use std::{fs, io::Read, path::Path};
+use std::{fs, io, path::Path};
 
 use metaopt_core::launch::Spooled;
 use metaopt_schema::trial::Values;
 use serde_json::Value;
+
+use crate::platform::files;
 
 /// Larger results files are refused (bytes).
 const LARGEST: u64 = 1024 * 1024;
@@ -45,6 +47,16 @@ impl Found {
         Self { result: Some(Err(message)), seen: Vec::new() }
     }
 
+    /// Everything in it that quotes the script, changed: metrics' names too.
+    #[must_use]
+    pub fn map_text(self, change: impl Fn(&str) -> String) -> Self {
+        let renamed = |values: Values| values.into_iter().map(|(name, value)| (change(&name), value)).collect();
+        Self {
+            result: self.result.map(|result| result.map(renamed).map_err(|message| change(&message))),
+            seen: self.seen.iter().map(|name| change(name)).collect(),
+        }
+    }
+
     fn is_good(&self) -> bool {
         matches!(&self.result, Some(Ok(_)))
     }
@@ -63,14 +75,11 @@ pub fn find(file: &Path, line: Option<&str>, metrics: &[String]) -> Found {
 }
 
 fn read_file(path: &Path, metrics: &[String]) -> Found {
-    let Ok(meta) = fs::symlink_metadata(path) else { return Found::default() };
-    if !meta.is_file() {
-        return Found::wrong("METAOPT_RESULTS_PATH is not a plain file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    if let Err(error) = fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)) {
-        return Found::wrong(format!("the results file can't be read: {error}"));
-    }
+    let bytes = match files::read_plain(path, LARGEST + 1) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::default(),
+        Err(error) => return Found::wrong(format!("the results file can't be read: {error}")),
+    };
     if bytes.len() as u64 > LARGEST {
         return Found::wrong(format!("the results file is larger than {LARGEST} bytes; it should hold metrics only"));
     }
@@ -203,11 +212,7 @@ pub fn parse_line(line: &str, metrics: &[String]) -> Found {
 
 /// Calls that the script could not deliver; broken lines (a script killed while writing) are passed over.
 pub fn spooled(path: &Path) -> Vec<Spooled> {
-    let mut bytes = Vec::new();
-    let is_file = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
-    if !is_file || fs::File::open(path).and_then(|file| file.take(LARGEST_SPOOL).read_to_end(&mut bytes)).is_err() {
-        return Vec::new();
-    }
+    let Ok(bytes) = files::read_plain(path, LARGEST_SPOOL) else { return Vec::new() };
     bytes
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<Spooled>(line).ok())
@@ -317,6 +322,21 @@ mod tests {
         let path = dir.path().join("spool.jsonl");
         fs::write(&path, "{\"call\":\"reports\",\"body\":{\"step\":1}}\nrubbish\n{\"call\":\"complete\",\"body\":{}}\n{\"call\":\"rep").unwrap();
         assert_eq!(spooled(&path).iter().map(|one| one.call.as_str()).collect::<Vec<_>>(), ["reports", "complete"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_or_a_pipe_in_the_file_s_place_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (secret, link, pipe) = (dir.path().join("secrets.json"), dir.path().join("link"), dir.path().join("pipe"));
+        fs::write(&secret, r#"{"loss": 1}"#).unwrap();
+        std::os::unix::fs::symlink(&secret, &link).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        for path in [&link, &pipe] {
+            let Some(Err(message)) = read_file(path, &metrics(&["loss"])).result else { panic!("{path:?} was taken") };
+            assert!(message.contains("not a plain file"), "{message}");
+            assert_eq!(spooled(path), []);
+        }
     }
 
     #[test]

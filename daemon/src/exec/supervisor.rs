@@ -44,6 +44,7 @@ pub const STARTED: &str = "started";
 
 /// Runs the attempt whose directory is given; returns when it is over and its exit record written.
 pub fn main(dir: &Path) -> ExitCode {
+    platform::protect();
     platform::prepare_supervisor();
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -79,13 +80,14 @@ async fn supervise(dir: &AttemptDir) -> Result<(), String> {
         Err(message) => return finish(dir, failed(message)).await,
     };
     let log = LogFile::create(&dir.log(), &dir.log_tail(), plan.log_limit).map_err(at(dir.log()))?;
-    let output = Output::new(log, Redactor::new(secrets.iter().map(|(_, value)| value)));
+    let redactor = Redactor::new(secrets.iter().map(|(_, value)| value));
+    let output = Output::new(log, redactor.clone());
     // asked to stop before it was started
     if let Some(request) = read_stop(dir) {
         let report = ExitReport { stopped: Some(request.why), ended_at: now_ms(), ..ExitReport::default() };
         return finish(dir, ExitRecord::of(report)).await;
     }
-    let mut child = match spawn(&plan, &secrets) {
+    let mut child = match spawn(&plan, &secrets).await {
         Ok(child) => child,
         Err(error) => {
             let program = plan.argv.first().map_or("", String::as_str);
@@ -112,6 +114,7 @@ async fn supervise(dir: &AttemptDir) -> Result<(), String> {
         child,
         pid,
         output,
+        redactor,
         stop,
         stopped: None,
         timed_out: false,
@@ -172,19 +175,46 @@ fn hold_gpus(plan: &Plan, me: &Process) -> Result<Vec<(Ledger, String)>, String>
     Ok(held)
 }
 
-fn spawn(plan: &Plan, secrets: &[(String, String)]) -> io::Result<Box<dyn ChildWrapper>> {
+fn command(plan: &Plan) -> io::Result<(PathBuf, &[String])> {
     let (program, arguments) =
         plan.argv.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"))?;
-    let program = resolve(program, plan);
+    Ok((resolve(program, plan), arguments))
+}
+
+/// Starts this program as `enclose`, which becomes the script; returns once it has.
+#[cfg(unix)]
+async fn spawn(plan: &Plan, secrets: &[(String, String)]) -> io::Result<Box<dyn ChildWrapper>> {
+    let (program, arguments) = command(plan)?;
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    let mut command = CommandWrap::with_new(platform::own_program()?, |command| {
+        command.args(plan.enclosure.arguments(&plan.cwd, true, &program, arguments)).env_clear();
+        command.envs(plan.env.iter().map(|(name, value)| (name, value)));
+        command.envs(secrets.iter().map(|(name, value)| (name, value)));
+        command.stdin(std::os::fd::OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped());
+    });
+    command.wrap(process_wrap::tokio::ProcessGroup::leader());
+    let mut child = command.spawn()?;
+    // it holds their end of the socket
+    drop(command);
+    ours.set_nonblocking(true)?;
+    let mut said = String::new();
+    tokio::net::UnixStream::from_std(ours)?.read_to_string(&mut said).await?;
+    if said.is_empty() {
+        return Ok(child);
+    }
+    child.wait().await?;
+    Err(io::Error::other(said))
+}
+
+#[cfg(windows)]
+async fn spawn(plan: &Plan, secrets: &[(String, String)]) -> io::Result<Box<dyn ChildWrapper>> {
+    let (program, arguments) = command(plan)?;
     let mut command = CommandWrap::with_new(program, |command| {
         command.args(arguments).current_dir(&plan.cwd).env_clear();
         command.envs(plan.env.iter().map(|(name, value)| (name, value)));
         command.envs(secrets.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     });
-    #[cfg(unix)]
-    command.wrap(process_wrap::tokio::ProcessGroup::leader());
-    #[cfg(windows)]
     command.wrap(process_wrap::tokio::JobObject);
     command.spawn()
 }
@@ -205,6 +235,7 @@ struct Run<'a> {
     child: Box<dyn ChildWrapper>,
     pid: u32,
     output: Output,
+    redactor: Redactor,
     stop: StopSignal,
     stopped: Option<StopWhy>,
     timed_out: bool,
@@ -259,6 +290,8 @@ impl Run<'_> {
         let looks_oom = killed_by_another || (exit_code == Some(137) && !self.killed);
         let kernel_killed = matches!((ooms, platform::oom_kills()), (Some(before), Some(after)) if after > before);
         let found = results::find(&self.dir.results_file(), self.output.result_line(), &self.plan.metrics);
+        // What is quoted from a script's result goes into a document, and documents are for ever.
+        let found = found.map_text(|text| self.redactor.whole(text));
         Ok(ExitReport {
             exit_code,
             signal,

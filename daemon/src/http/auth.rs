@@ -73,7 +73,12 @@ pub fn scope_of(headers: &HeaderMap, token: &str, secret: &[u8; 32]) -> Answer<S
         ApiError::new(ProblemKind::Unauthorized, detail)
             .with(header::WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"))
     };
-    let Some(given) = headers.get(header::AUTHORIZATION) else {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (given, more) = (all.next(), all.next());
+    if more.is_some() {
+        return Err(challenge("send one Authorization header, not several"));
+    }
+    let Some(given) = given else {
         return Err(challenge(
             "send `Authorization: Bearer TOKEN`; the token is in api.json of the daemon's data directory",
         ));
@@ -129,8 +134,18 @@ pub fn is_challenge(text: &str) -> bool {
 
 /// Proves that this daemon knows the token, without telling it: HMAC-SHA256 over `metaopt-challenge:CHALLENGE`.
 pub fn proof(token: &str, challenge: &str) -> String {
+    sign(token, &format!("metaopt-challenge:{challenge}"))
+}
+
+/// The same over `metaopt-challenge:CHALLENGE@ADDRESS`, the address this daemon listens at: a stranger on another port
+/// can pass challenges on to us, but what comes back isn't good for its own address.
+pub fn proof_here(token: &str, challenge: &str, address: std::net::SocketAddr) -> String {
+    sign(token, &format!("metaopt-challenge:{challenge}@{address}"))
+}
+
+fn sign(token: &str, message: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes());
-    let tag = hmac::sign(&key, format!("metaopt-challenge:{challenge}").as_bytes());
+    let tag = hmac::sign(&key, message.as_bytes());
     tag.as_ref().iter().fold(String::with_capacity(64), |mut out, byte| {
         let _ = write!(out, "{byte:02x}"); // writing to a string can't fail
         out

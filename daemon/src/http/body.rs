@@ -13,7 +13,10 @@ use metaopt_schema::{FieldError, Fields, problem::token, shape};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::problem::{Answer, ApiError};
+use super::{
+    guard::Room,
+    problem::{Answer, ApiError},
+};
 
 /// Largest body of an ordinary request.
 pub const LIMIT: u64 = 1024 * 1024;
@@ -27,12 +30,18 @@ pub const ARTIFACT_LIMIT: u64 = 1024 * 1024 * 1024;
 const DRAINED: u64 = 16 * 1024 * 1024;
 /// A sender that is silent for this long has gone.
 const SILENCE: std::time::Duration = std::time::Duration::from_secs(30);
+/// So is one that brings less than this in that time (bytes), again and again.
+const TRICKLE: u64 = 4096;
+/// Larger bodies wait for room before they are parsed.
+const SMALL: usize = 16 * 1024;
 
 /// The chunks of a body, up to a limit.
 pub struct Chunks {
     stream: axum::body::BodyDataStream,
     read: u64,
     limit: u64,
+    // when the present window began, and how much had come by then
+    window: (tokio::time::Instant, u64),
 }
 
 impl Chunks {
@@ -42,7 +51,8 @@ impl Chunks {
     /// 413 or 415.
     pub async fn open(headers: &HeaderMap, body: Body, limit: u64) -> Answer<Self> {
         let encoding = headers.get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("?"));
-        let mut chunks = Self { stream: body.into_data_stream(), read: 0, limit };
+        let mut chunks =
+            Self { stream: body.into_data_stream(), read: 0, limit, window: (tokio::time::Instant::now(), 0) };
         if let Some(encoding) = encoding.filter(|e| !e.eq_ignore_ascii_case("identity")) {
             let detail = format!("the content encoding `{encoding}` is not understood; send the body as it is");
             return Err(ApiError::new(ProblemKind::UnsupportedMediaType, detail));
@@ -67,6 +77,12 @@ impl Chunks {
             Some(chunk) => chunk.map_err(|error| cut(&error.to_string()))?,
         };
         self.read += chunk.len() as u64;
+        if self.window.0.elapsed() > SILENCE {
+            if self.read - self.window.1 < TRICKLE {
+                return Err(cut("less than 4 KiB came in 30 s"));
+            }
+            self.window = (tokio::time::Instant::now(), self.read);
+        }
         if self.read > self.limit {
             self.drain().await;
             return Err(ApiError::too_large(self.limit));
@@ -93,6 +109,11 @@ async fn bytes(request: Request) -> Answer<Vec<u8>> {
     let mut all = Vec::new();
     while let Some(chunk) = chunks.next().await? {
         all.extend_from_slice(&chunk);
+    }
+    if all.len() > SMALL
+        && let Some(room) = parts.extensions.get::<Room>()
+    {
+        room.take().await;
     }
     Ok(all)
 }

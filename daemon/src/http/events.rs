@@ -15,14 +15,14 @@ use axum::{
 use futures_util::stream;
 use metaopt_schema::StudyId;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::{
     App,
     problem::{Answer, ApiError},
     query::Query,
 };
-use crate::events::Numbered;
+use crate::events::{After, Numbered};
 
 /// Comments are sent this often where nothing happens, so that both sides notice a dead link.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -44,9 +44,9 @@ struct Following {
     app: App,
     _permit: OwnedSemaphorePermit,
     study: Option<StudyId>,
-    last: String,
+    last: u64,
     ready: VecDeque<Event>,
-    live: broadcast::Receiver<Numbered>,
+    news: watch::Receiver<u64>,
 }
 
 /// GET events.
@@ -57,18 +57,17 @@ pub async fn follow(State(app): State<App>, headers: HeaderMap, query: Query) ->
         None => None,
     };
     let permit = stream_permit(&app)?;
-    let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).filter(|v| !v.is_empty());
-    let start = app.shell().events().follow(last);
-    let mut following =
-        Following { app, _permit: permit, study, last: start.newest.clone(), ready: VecDeque::new(), live: start.live };
-    if start.reset {
-        following.reset();
-    } else if last.is_none() {
+    let asked = headers.get("last-event-id").and_then(|v| v.to_str().ok()).filter(|v| !v.is_empty());
+    let hub = app.shell().events();
+    let (news, newest) = (hub.listen(), hub.newest());
+    let known = asked.map(|id| hub.seq(id));
+    let last = known.flatten().unwrap_or(newest);
+    let mut following = Following { app, _permit: permit, study, last, ready: VecDeque::new(), news };
+    match known {
+        Some(Some(_)) => {}
+        Some(None) => following.reset(),
         // An ID without data: a follower that is cut off before the first event still knows where it was.
-        following.ready.push_back(Event::default().id(start.newest));
-    }
-    for missed in start.missed {
-        following.push(&missed);
+        None => following.ready.push_back(Event::default().id(following.id())),
     }
     let events = stream::unfold(following, |mut f| async move { Some((Ok::<_, Infallible>(f.next().await?), f)) });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
@@ -76,46 +75,40 @@ pub async fn follow(State(app): State<App>, headers: HeaderMap, query: Query) ->
 
 impl Following {
     async fn next(&mut self) -> Option<Event> {
+        let stopping = self.app.stopping();
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            let stopping = self.app.stopping();
-            let received = tokio::select! {
-                () = stopping.cancelled() => return None,
-                received = self.live.recv() => received,
-            };
-            match received {
-                Ok(event) => self.push(&event),
-                Err(broadcast::error::RecvError::Closed) => return None,
-                Err(broadcast::error::RecvError::Lagged(_)) => {
-                    // The hub keeps more than a receiver does: often nothing is lost.
-                    let again = self.app.shell().events().follow(Some(&self.last));
-                    self.live = again.live;
-                    if again.reset {
-                        self.last = again.newest;
-                        self.reset();
-                    }
-                    for missed in again.missed {
-                        self.push(&missed);
-                    }
+            // before the look, so that what comes after the look is heard
+            self.news.mark_unchanged();
+            match self.app.shell().events().after(self.last) {
+                After::Events(events) => events.into_iter().for_each(|event| self.push(&event)),
+                After::Reset(newest) => {
+                    self.last = newest;
+                    self.reset();
                 }
+                After::Nothing => tokio::select! {
+                    () = stopping.cancelled() => return None,
+                    changed = self.news.changed() => changed.ok()?,
+                },
             }
         }
     }
 
-    fn reset(&mut self) {
-        let data = json!({"reason": "events since the last one seen are no longer kept: read everything anew"});
-        self.ready.push_back(Event::default().event("reset").id(&self.last).data(data.to_string()));
+    fn id(&self) -> String {
+        self.app.shell().events().id(self.last)
     }
 
-    fn push(&mut self, numbered: &Numbered) {
-        self.last.clone_from(&numbered.id);
-        let event = &numbered.event;
-        if self.study.is_some() && self.study != event.study {
-            return;
+    fn reset(&mut self) {
+        let data = json!({"reason": "events since the last one seen are no longer kept: read everything anew"});
+        self.ready.push_back(Event::default().event("reset").id(self.id()).data(data.to_string()));
+    }
+
+    fn push(&mut self, event: &Numbered) {
+        self.last = event.seq;
+        if self.study.is_none() || self.study == event.study {
+            self.ready.push_back(Event::default().event(event.kind).id(self.id()).data(&event.text));
         }
-        let data = json!({"type": event.kind, "study_id": event.study, "trial_id": event.trial, "data": event.data});
-        self.ready.push_back(Event::default().event(event.kind).id(&numbered.id).data(data.to_string()));
     }
 }

@@ -3,7 +3,8 @@
 //! Owns: who gets as far as a handler. Must not: read bodies.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metaopt_api::ProblemKind;
-use tokio::sync::Semaphore;
+use metaopt_schema::AttemptKey;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     App,
@@ -28,6 +30,14 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 512;
 /// Event and log streams open at once.
 const STREAMS: usize = 256;
+/// Calls of one attempt a second; its tokens are its script's, which may run wild.
+const OF_ONE_ATTEMPT: f64 = 500.0;
+/// Calls of one attempt handled at once.
+const OF_ONE_ATTEMPT_AT_ONCE: usize = 16;
+/// Attempts whose calls are counted; beyond, those that called longest ago are forgotten.
+const ATTEMPTS: usize = 4096;
+/// Bodies past a few KiB that are handled at once: JSON takes up to a hundred times its size in memory.
+const LARGE_AT_ONCE: usize = 8;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Limits shared by all requests.
@@ -36,10 +46,41 @@ pub struct Gates {
     calls: Bucket,
     /// Wrong tokens.
     strangers: Bucket,
-    /// Proofs made without a token.
-    pub(super) challenges: Bucket,
+    /// Calls with the tokens of trials.
+    attempts: Mutex<BTreeMap<AttemptKey, Arc<OfAttempt>>>,
     at_once: Semaphore,
-    pub(super) streams: std::sync::Arc<Semaphore>,
+    large: Arc<Semaphore>,
+    pub(super) streams: Arc<Semaphore>,
+}
+
+/// What one attempt may do, so that it leaves room for the others and for people.
+struct OfAttempt {
+    calls: Bucket,
+    at_once: Arc<Semaphore>,
+}
+
+impl OfAttempt {
+    fn new() -> Self {
+        let calls = Bucket::new(OF_ONE_ATTEMPT, 2.0 * OF_ONE_ATTEMPT);
+        Self { calls, at_once: Arc::new(Semaphore::new(OF_ONE_ATTEMPT_AT_ONCE)) }
+    }
+}
+
+/// Goes with a request to where its body is read: a large one is handled when there is room for it.
+#[derive(Clone)]
+pub(super) struct Room {
+    gate: Arc<Semaphore>,
+    held: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+}
+
+impl Room {
+    /// Waits for room; it is given back when the request has been answered.
+    pub(super) async fn take(&self) {
+        // never closed
+        if let Ok(permit) = Arc::clone(&self.gate).acquire_owned().await {
+            *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
+        }
+    }
 }
 
 impl Default for Gates {
@@ -47,10 +88,22 @@ impl Default for Gates {
         Self {
             calls: Bucket::new(50_000.0, 50_000.0),
             strangers: Bucket::new(20.0, 100.0),
-            challenges: Bucket::new(50.0, 500.0),
+            attempts: Mutex::default(),
             at_once: Semaphore::new(AT_ONCE),
-            streams: std::sync::Arc::new(Semaphore::new(STREAMS)),
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+            streams: Arc::new(Semaphore::new(STREAMS)),
         }
+    }
+}
+
+impl Gates {
+    fn of(&self, key: &AttemptKey) -> Arc<OfAttempt> {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        if attempts.len() >= ATTEMPTS && !attempts.contains_key(key) {
+            let quiet = attempts.iter().min_by_key(|(_, one)| one.calls.last()).map(|(key, _)| key.clone());
+            attempts.remove(&quiet.unwrap_or_else(|| key.clone()));
+        }
+        Arc::clone(attempts.entry(key.clone()).or_insert_with(|| Arc::new(OfAttempt::new())))
     }
 }
 
@@ -64,6 +117,11 @@ pub struct Bucket {
 impl Bucket {
     fn new(rate: f64, burst: f64) -> Self {
         Self { rate, burst, state: Mutex::new((burst, Instant::now())) }
+    }
+
+    /// When it was last asked.
+    fn last(&self) -> Instant {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
     /// Takes one.
@@ -87,17 +145,21 @@ impl Bucket {
 pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let _in_flight = app.0.counters.begin();
+    let room = Room { gate: Arc::clone(&app.0.gates.large), held: Arc::default() };
+    request.extensions_mut().insert(room.clone());
     let checked = check(&app, &mut request);
     let mut response = match checked {
         Err(error) => error.into_response(),
-        Ok(()) => run(&app, request, next).await.unwrap_or_else(IntoResponse::into_response),
+        Ok(_permit) => run(&app, request, next).await.unwrap_or_else(IntoResponse::into_response),
     };
+    drop(room);
     app.0.counters.answered(response.status());
     finish(&mut response, id);
     response
 }
 
-fn check(app: &App, request: &mut Request) -> Answer<()> {
+/// Lets a request through, or not; a trial's holds one of its trial's places until it is answered.
+fn check(app: &App, request: &mut Request) -> Answer<Option<OwnedSemaphorePermit>> {
     let host = host_of(request.headers(), request.uri())?;
     if !is_ours(&host, &app.0.hosts) {
         return Err(ApiError::new(
@@ -105,7 +167,7 @@ fn check(app: &App, request: &mut Request) -> Answer<()> {
             format!("this daemon is not called `{host}`; use 127.0.0.1 or localhost"),
         ));
     }
-    if let Some(origin) = request.headers().get(header::ORIGIN) {
+    for origin in request.headers().get_all(header::ORIGIN) {
         let origin = origin.to_str().unwrap_or("?");
         if !same_origin(origin, &host, &app.0.hosts) {
             return Err(ApiError::new(
@@ -116,7 +178,7 @@ fn check(app: &App, request: &mut Request) -> Answer<()> {
     }
     let path = request.uri().path();
     if !path.starts_with("/api/") && path != "/metrics" {
-        return Ok(()); // liveness, and paths that don't exist
+        return Ok(None); // liveness, and paths that don't exist
     }
     let scope = auth::scope_of(request.headers(), &app.0.token, &app.0.secret);
     let scope = match scope {
@@ -126,19 +188,26 @@ fn check(app: &App, request: &mut Request) -> Answer<()> {
             return Err(error);
         }
     };
-    app.0.gates.calls.take("calls")?;
-    if let Scope::Trial(key) = &scope {
-        allow_trial(app, key, request.method(), path)?;
+    let mut permit = None;
+    match &scope {
+        Scope::Node => app.0.gates.calls.take("calls")?,
+        Scope::Trial(key) => {
+            let own = app.0.gates.of(key);
+            own.calls.take("calls of one trial")?;
+            let busy = |_| ApiError::busy(1, format!("{OF_ONE_ATTEMPT_AT_ONCE} calls of this trial are being handled"));
+            permit = Some(Arc::clone(&own.at_once).try_acquire_owned().map_err(busy)?);
+            allow_trial(app, key, request.method(), path)?;
+        }
     }
     if app.0.stopping.is_cancelled() && *request.method() != Method::GET {
         return Err(crate::driver::CallError::Stopping.into());
     }
     request.extensions_mut().insert(scope);
-    Ok(())
+    Ok(permit)
 }
 
 /// A trial's token is good for that trial only, by its ID or its label.
-fn allow_trial(app: &App, key: &metaopt_schema::AttemptKey, method: &Method, path: &str) -> Answer<()> {
+fn allow_trial(app: &App, key: &AttemptKey, method: &Method, path: &str) -> Answer<()> {
     let refuse = || {
         let detail =
             format!("this token is good for the reports, result, attributes and artifacts of trial {}", key.trial);
@@ -204,7 +273,9 @@ fn host_of(headers: &HeaderMap, uri: &axum::http::Uri) -> Answer<String> {
         (None, _) => uri.authority().map(|a| a.as_str().to_owned()),
         _ => None,
     };
-    host.filter(|h| !h.is_empty()).ok_or_else(|| {
+    // What the request line names is what is asked, whatever the header says (RFC 9112, 3.2.2): they must agree.
+    let agreed = |host: &String| uri.authority().is_none_or(|named| named.as_str().eq_ignore_ascii_case(host));
+    host.filter(|h| !h.is_empty()).filter(agreed).ok_or_else(|| {
         ApiError::new(ProblemKind::ForeignHost, "the request needs one Host header, such as 127.0.0.1:7878")
     })
 }

@@ -20,18 +20,18 @@ pub async fn health(State(app): State<App>, query: Query) -> Answer<axum::Json<H
     query.only(&["challenge"])?;
     let proof = match query.get("challenge") {
         None => None,
-        Some(text) if auth::is_challenge(text) => {
-            app.0.gates.challenges.take("challenges")?;
-            Some(auth::proof(&app.0.token, text))
-        }
+        // Not slowed down: a proof costs less than a refusal, and whoever could use up the rate would keep others out.
+        Some(text) if auth::is_challenge(text) => Some(text),
         Some(_) => return Err(ApiError::field("?challenge", "must be 16 to 128 hexadecimal digits")),
     };
+    let here = |text| app.0.address.map(|address| auth::proof_here(&app.0.token, text, address));
     let status = if app.0.stopping.is_cancelled() { "stopping" } else { "ok" };
     Ok(axum::Json(Health {
         status: status.to_owned(),
         node: app.0.node.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        proof,
+        proof_here: proof.and_then(here),
+        proof: proof.map(|text| auth::proof(&app.0.token, text)),
     }))
 }
 

@@ -13,6 +13,7 @@ mod gc;
 mod guard;
 mod health;
 mod import;
+pub mod listen;
 mod metrics;
 mod nodes;
 mod plots;
@@ -26,7 +27,7 @@ mod studies;
 mod tests;
 mod trials;
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
 
 use axum::{
     Router, middleware,
@@ -56,6 +57,7 @@ struct Inner {
     token: String,
     secret: [u8; 32],
     hosts: Vec<String>,
+    address: Option<SocketAddr>,
     stopping: CancellationToken,
     dir: PathBuf,
     gates: guard::Gates,
@@ -77,6 +79,7 @@ impl App {
             token: identity.token.clone(),
             secret: identity.secret,
             hosts: Vec::new(),
+            address: None,
             stopping: CancellationToken::new(),
             gates: guard::Gates::default(),
             counters: metrics::Counters::default(),
@@ -99,6 +102,15 @@ impl App {
         // Called before the router has a copy; later there is nothing to change.
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.hosts = hosts;
+        }
+        self
+    }
+
+    /// Where this daemon listens, for proofs that a stranger elsewhere can't use.
+    #[must_use]
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.address = Some(address);
         }
         self
     }

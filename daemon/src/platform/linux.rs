@@ -108,6 +108,14 @@ impl Exited {
     }
 }
 
+/// Keeps other processes of the same user out of this one's memory, environment and open files: a job is one of them.
+/// It also leaves no core dump, which would hold the token.
+pub fn protect() {
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "jobs may be able to look into this process");
+    }
+}
+
 /// Cuts the supervisor loose from the daemon's session, and makes orphans of its child come to it.
 pub fn prepare_supervisor() {
     // Fails only for a group leader, which we are not when the daemon starts us; a person may be trying it by hand.

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 pub mod files;
+#[cfg(target_os = "linux")]
+mod hide;
 
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(all(unix, not(target_os = "linux")), path = "other_unix.rs")]
@@ -14,16 +16,28 @@ mod os;
 #[cfg(unix)]
 mod unix;
 
-pub use os::{Exited, boot_id, descendants, kill_strays, oom_kills, prepare_supervisor, reap_strays};
+#[cfg(target_os = "linux")]
+pub use hide::hide;
+#[cfg(not(target_os = "linux"))]
+pub use os::hide;
+pub use os::{Exited, boot_id, descendants, kill_strays, oom_kills, prepare_supervisor, protect, reap_strays};
 #[cfg(windows)]
-pub use os::{StopSignal, is_root, signal_group};
+pub use os::{StopSignal, is_root, keep_files_private, signal_group};
 #[cfg(unix)]
-pub use unix::{StopSignal, is_root, signal_group};
+pub use unix::{StopSignal, is_root, keep_files_private, signal_group};
 
 /// Milliseconds since 1970.
 pub fn now_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// This program, also after an upgrade has put another in its place.
+///
+/// # Errors
+/// When the system can't say where it is.
+pub fn own_program() -> std::io::Result<std::path::PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
 }
 
 /// What a process group is sent.

@@ -69,6 +69,14 @@ impl Exited {
     }
 }
 
+/// Not known here.
+pub fn protect() {}
+
+/// Not known here.
+pub fn hide(_dir: &std::path::Path, _keep: &[std::path::PathBuf]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Cuts the supervisor loose from the daemon's session.
 pub fn prepare_supervisor() {
     let _ = rustix::process::setsid();

@@ -28,6 +28,11 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// From here on every file this process makes is its user's alone; answers the mask there was before, for jobs.
+pub fn keep_files_private() -> Option<u32> {
+    Some(rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077)).bits() as u32)
+}
+
 /// Tells a supervisor that it has been asked to stop its attempt.
 pub struct StopSignal {
     term: tokio::signal::unix::Signal,

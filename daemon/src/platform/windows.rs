@@ -84,6 +84,19 @@ impl StopSignal {
     }
 }
 
+/// Not known here.
+pub fn protect() {}
+
+/// The data directory's own access list has to do.
+pub fn keep_files_private() -> Option<u32> {
+    None
+}
+
+/// Not known here.
+pub fn hide(_dir: &std::path::Path, _keep: &[std::path::PathBuf]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// The daemon starts supervisors without a console already.
 pub fn prepare_supervisor() {}
 

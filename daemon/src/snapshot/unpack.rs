@@ -32,6 +32,10 @@ impl Default for Limits {
 /// An archive smaller than this when unpacked may be as dense as it likes (a file of zeros is no attack).
 const DENSE: u64 = 64 * 1024 * 1024;
 
+/// Longest path or link target (bytes): half of what Linux takes, since it lies beneath another path. Without a limit
+/// an archive's name could be as long as its memory.
+const LONGEST: u64 = 2048;
+
 /// Unpacks `reader` to the directory `dest`, which must not exist: it appears whole and verified, or not at all.
 pub fn unpack(reader: impl Read, expected: &str, dest: &Path, limits: Limits) -> Result<(), SnapshotError> {
     digits(expected)?;
@@ -77,14 +81,20 @@ fn walk(
     };
     let mut archive = tar::Archive::new(bounded);
     let mut place = Place { root, dirs: BTreeSet::from([PathBuf::new()]), files: BTreeSet::new() };
-    let mut count = 0;
-    for entry in archive.entries().map_err(&read_error)? {
+    let (mut count, mut long) = (0, Long::default());
+    // Raw: the reader would take a name of gigabytes into memory before we saw it.
+    for entry in archive.entries().map_err(&read_error)?.raw(true) {
         let mut entry = entry.map_err(&read_error)?;
         count += 1;
         if count > limits.entries {
             return Err(SnapshotError::TooMuch(format!("it has more than {} entries", limits.entries)));
         }
-        place.put(&mut entry, &read_error)?;
+        if !long.take(&mut entry, &read_error)? {
+            place.put(&mut entry, std::mem::take(&mut long), &read_error)?;
+        }
+    }
+    if long != Long::default() {
+        return Err(SnapshotError::Malformed("a long name belongs to no entry".to_owned()));
     }
     let mut bounded = archive.into_inner();
     // what follows the archive's end is part of what is hashed
@@ -94,6 +104,48 @@ fn walk(
         return Err(SnapshotError::WrongHash { expected: expected.to_owned(), found });
     }
     Ok(place.files)
+}
+
+/// A name or link target too long for its header (GNU's extension), which stands before the entry it belongs to.
+#[derive(Default, PartialEq)]
+struct Long {
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+}
+
+impl Long {
+    /// Whether the entry was such a name.
+    fn take<R: Read>(
+        &mut self,
+        entry: &mut tar::Entry<'_, R>,
+        read_error: &dyn Fn(io::Error) -> SnapshotError,
+    ) -> Result<bool, SnapshotError> {
+        let place = match entry.header().entry_type() {
+            tar::EntryType::GNULongName => &mut self.name,
+            tar::EntryType::GNULongLink => &mut self.link,
+            _ => return Ok(false),
+        };
+        if entry.size() > LONGEST || place.is_some() {
+            let why = format!("has a name of more than {LONGEST} bytes, or two names");
+            return Err(SnapshotError::Refused { entry: "an entry".to_owned(), why });
+        }
+        let mut text = Vec::new();
+        entry.read_to_end(&mut text).map_err(read_error)?;
+        while text.last() == Some(&0) {
+            text.pop();
+        }
+        *place = Some(text);
+        Ok(true)
+    }
+}
+
+/// Bytes of an archive as a path. Names that aren't Unicode never go into a snapshot.
+fn path_of(bytes: &[u8]) -> Result<PathBuf, SnapshotError> {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+    text.map(PathBuf::from).ok_or_else(|| SnapshotError::Refused {
+        entry: String::from_utf8_lossy(bytes).into_owned(),
+        why: "has a name that isn't Unicode, or holds a NUL".to_owned(),
+    })
 }
 
 struct Place<'a> {
@@ -108,9 +160,10 @@ impl Place<'_> {
     fn put<R: Read>(
         &mut self,
         entry: &mut tar::Entry<'_, R>,
+        long: Long,
         read_error: &dyn Fn(io::Error) -> SnapshotError,
     ) -> Result<(), SnapshotError> {
-        let name = entry.path().map_err(read_error)?.into_owned();
+        let name = path_of(&long.name.unwrap_or_else(|| entry.path_bytes().into_owned()))?;
         let refuse = |why: &str| SnapshotError::Refused { entry: name.display().to_string(), why: why.to_owned() };
         let path = plain(&name).map_err(&refuse)?;
         let mode = entry.header().mode().map_err(read_error)?;
@@ -132,8 +185,8 @@ impl Place<'_> {
                 self.files.insert(path);
             }
             tar::EntryType::Symlink => {
-                let target =
-                    entry.link_name().map_err(read_error)?.ok_or_else(|| refuse("is a link without a target"))?;
+                let target = long.link.or_else(|| entry.link_name_bytes().map(std::borrow::Cow::into_owned));
+                let target = path_of(&target.ok_or_else(|| refuse("is a link without a target"))?)?;
                 link_stays_inside(&path, &target).map_err(|why| refuse(&format!("is a link that {why}")))?;
                 self.make_dirs(&parent, &refuse)?;
                 if let Some(root) = self.root {
@@ -169,6 +222,7 @@ fn plain(name: &Path) -> Result<PathBuf, &'static str> {
     let mut out = PathBuf::new();
     for component in name.components() {
         match component {
+            Component::Normal(part) if part.len() > 255 => return Err("has a part that is too long for a file's name"),
             Component::Normal(part) => out.push(part),
             Component::CurDir => (),
             Component::ParentDir => return Err("goes up with `..`"),

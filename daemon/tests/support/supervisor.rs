@@ -1,8 +1,5 @@
-//! `… supervise DIR`, as `metaoptd` understands it: the supervisor for this crate's own tests of real processes.
+//! `… supervise DIR` and `… enclose …`, as `metaoptd` understands them: for this crate's own tests of real processes.
 
 fn main() -> std::process::ExitCode {
-    match std::env::args_os().nth(2) {
-        Some(dir) => metaopt_daemon::exec::supervisor::main(dir.as_ref()),
-        None => std::process::ExitCode::FAILURE,
-    }
+    metaopt_daemon::exec::stage(std::env::args_os().skip(1)).unwrap_or(std::process::ExitCode::FAILURE)
 }

@@ -35,11 +35,15 @@ QueryValue = Union[str, int, float]
 
 
 class Endpoint(NamedTuple):
-    """Where a daemon listens; `prove`: it must answer the challenge before it is shown the token."""
+    """Where a daemon listens; `prove`: it must answer the challenge before it is shown the token.
+
+    `here`: its proof must be for the very address in `url`, so that nobody can pass the challenge on to the daemon.
+    """
 
     url: str
     token: str
     prove: bool
+    here: bool = False
 
 
 class _Stale(Exception):  # noqa: N818
@@ -146,6 +150,8 @@ class Connection:
         timeout = _DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
         try:
             status, reply_headers, payload = self._exchange(method, target, data, headers, timeout)
+        except AuthenticationError:
+            raise
         except (OSError, http.client.HTTPException) as error:
             if not self._moved():
                 raise DaemonUnavailable(f"no daemon answers at {self.url}: {_cause(error)}") from error
@@ -218,14 +224,20 @@ class Connection:
         )
         response = connection.getresponse()
         payload = response.read(65536)
-        message = b"metaopt-challenge:" + challenge.encode("ascii")
+        address = f"@{urlsplit(self._endpoint.url).netloc}" if self._endpoint.here else ""
+        message = f"metaopt-challenge:{challenge}{address}".encode()
         expected = hmac.new(self._endpoint.token.encode("utf-8"), message, "sha256").hexdigest()
         try:
             answer = json.loads(payload)
         except ValueError:
             answer = None
-        proof = answer.get("proof") if isinstance(answer, dict) else None
+        name = "proof_here" if self._endpoint.here else "proof"
+        proof = answer.get(name) if isinstance(answer, dict) else None
         if not isinstance(proof, str) or not hmac.compare_digest(proof.encode("utf-8"), expected.encode("ascii")):
+            if not self._endpoint.here:
+                # A person named address and token, so they don't belong together.
+                refusal = f"the listener at {self.url} does not know the token, so it was not sent it; check both"
+                raise AuthenticationError(refusal)
             raise DaemonUnavailable(
                 f"what listens at {self.url} did not prove that it is this machine's metaopt daemon, so it was not sent "
                 "the token; if another program took the port, start the daemon with `metaopt up`"
@@ -296,10 +308,11 @@ def _problem(url: str, status: int, headers: Mapping[str, str], payload: bytes) 
     if not isinstance(problem, dict) or not ("title" in problem or "detail" in problem):
         # Not a problem document: whatever answers there isn't the daemon (a proxy, another program on its old port).
         return DaemonUnavailable(f"{url} answered {status}, and not as metaopt's daemon would", status)
-    detail = str(problem.get("detail") or problem.get("title") or f"status {status}")
+    # A detail may quote a script: what a terminal would obey stays out of tracebacks.
+    detail = _plain_text(str(problem.get("detail") or problem.get("title") or f"status {status}"))
     listed = problem.get("errors")
     errors = [
-        FieldError(str(e.get("pointer", "")), str(e.get("detail", "")))
+        FieldError(_plain_text(str(e.get("pointer", ""))), _plain_text(str(e.get("detail", ""))))
         for e in (listed if isinstance(listed, list) else [])
         if isinstance(e, dict)
     ]
@@ -314,6 +327,10 @@ def _problem(url: str, status: int, headers: Mapping[str, str], payload: bytes) 
     if status in (409, 410):
         return Conflict(detail, errors, status)
     return MetaoptError(detail, errors, status)
+
+
+def _plain_text(text: str) -> str:
+    return "".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in text)
 
 
 def _seconds(text: Optional[str]) -> Optional[float]:

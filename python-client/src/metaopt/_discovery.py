@@ -68,7 +68,7 @@ def read_api_file(data_dir: Path) -> Optional[Endpoint]:
         or not isinstance(answer.get("token"), str)
     ):
         raise DaemonUnavailable(f"{path} has no url and token; restart the daemon to write it anew")
-    return Endpoint(answer["url"], answer["token"], prove=True)
+    return Endpoint(answer["url"], answer["token"], prove=True, here=True)
 
 
 def connect(
@@ -82,7 +82,8 @@ def connect(
     if url:
         if not token:
             raise ValidationError("there is a URL (METAOPT_URL) but no token (METAOPT_TOKEN): give both, or neither")
-        return Connection(Endpoint(url, token, prove=False))
+        # A trial's own token is known to its daemon only by being asked for; a person's tunnel changes the address.
+        return Connection(Endpoint(url, token, prove=not token.startswith("t1.")))
     given = data_dir or os.environ.get("METAOPT_DATA_DIR")
     directory = Path(given).expanduser() if given else default_data_dir()
     endpoint = read_api_file(directory)
