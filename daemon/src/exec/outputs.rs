@@ -68,8 +68,10 @@ impl Outputs {
         if meta.is_file() { Ok((file, meta.len())) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
-    /// A file to write an artifact's body to; then [`Outputs::keep`] it. The study is noted beside the directory.
-    pub fn temp(&self, study: &StudyId, trial: &TrialId) -> io::Result<tempfile::NamedTempFile> {
+    /// A file to write the body of the artifact `name` to; then [`Outputs::keep`] it. The study is noted beside the
+    /// directory. Nothing is made for a name that isn't one.
+    pub fn temp(&self, study: &StudyId, trial: &TrialId, name: &str) -> io::Result<tempfile::NamedTempFile> {
+        is_one_file(name)?;
         let dir = self.layout.output(trial);
         fs::create_dir_all(&dir)?;
         // A job that can see it could have put a link in its place: what a client sends must not land elsewhere.
@@ -82,9 +84,7 @@ impl Outputs {
 
     /// Gives a written body its name, replacing an earlier file of that name. Blocking.
     pub fn keep(&self, trial: &TrialId, name: &str, temp: tempfile::NamedTempFile) -> io::Result<()> {
-        if plain(name)?.len() != 1 || name.starts_with(INCOMING) {
-            return Err(bad_name(name));
-        }
+        is_one_file(name)?;
         temp.as_file().sync_all()?;
         temp.persist(self.layout.output(trial).join(name)).map(drop).map_err(|error| error.error)
     }
@@ -95,6 +95,11 @@ fn bad_name(name: &str) -> io::Error {
         io::ErrorKind::InvalidInput,
         format!("`{name}` is no artifact's name: one plain file name is wanted"),
     )
+}
+
+/// Whether a client may put something under this name.
+fn is_one_file(name: &str) -> io::Result<()> {
+    if plain(name)?.len() == 1 && !name.starts_with(INCOMING) { Ok(()) } else { Err(bad_name(name)) }
 }
 
 /// The components of a relative path without `.`, `..` and the like.
@@ -194,10 +199,10 @@ mod tests {
         let root = Layout::new(dir.path()).output(&trial);
         fs::create_dir_all(root.join("plots")).unwrap();
         fs::write(root.join("plots/a b.png"), "png").unwrap();
-        let mut temp = outputs.temp(&StudyId::new("s"), &trial).unwrap();
+        let mut temp = outputs.temp(&StudyId::new("s"), &trial, "x").unwrap();
         temp.write_all(b"model").unwrap();
         outputs.keep(&trial, "model.pt", temp).unwrap();
-        let _half = outputs.temp(&StudyId::new("s"), &trial).unwrap();
+        let _half = outputs.temp(&StudyId::new("s"), &trial, "x").unwrap();
         let names: Vec<_> = outputs.list(&trial).unwrap().into_iter().map(|one| (one.name, one.size)).collect();
         assert_eq!(names, [("model.pt".to_owned(), 5), ("plots/a b.png".to_owned(), 3)]);
         let (mut file, size) = outputs.open(&trial, "plots/a b.png").unwrap();
@@ -228,7 +233,10 @@ mod tests {
         std::os::unix::fs::symlink(dir.path(), &root).unwrap();
         assert_eq!(outputs.list(&trial).unwrap(), []);
         assert_eq!(outputs.open(&trial, "token").unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert!(outputs.temp(&StudyId::new("s"), &trial).is_err(), "a client's bytes would land in the data directory");
+        assert!(
+            outputs.temp(&StudyId::new("s"), &trial, "x").is_err(),
+            "a client's bytes would land in the data directory"
+        );
     }
 
     #[test]
@@ -245,7 +253,7 @@ mod tests {
             assert!(outputs.open(&trial, name).is_err(), "{name}");
         }
         for name in ["../x", "a/b", "..", ".incoming-x", "a\\b"] {
-            let temp = outputs.temp(&StudyId::new("s"), &trial).unwrap();
+            let temp = outputs.temp(&StudyId::new("s"), &trial, "x").unwrap();
             assert_eq!(outputs.keep(&trial, name, temp).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
         }
     }

@@ -265,7 +265,7 @@ pub async fn put(
     let outputs = Arc::new(app.0.outputs.clone());
     let (parts, body) = request.into_parts();
     let mut chunks = Chunks::open(&parts.headers, body, ARTIFACT_LIMIT).await?;
-    let temp = outputs.temp(&study, &id).map_err(|e| trouble(&name, &e))?;
+    let temp = outputs.temp(&study, &id, &name).map_err(|e| trouble(&name, &e))?;
     let file = temp.as_file().try_clone().map_err(|e| trouble(&name, &e))?;
     write_body(&mut chunks, file).await.map_err(|e| e.unwrap_or_else(|io| trouble(&name, &io)))?;
     let kept = tokio::task::spawn_blocking({
