@@ -14,8 +14,8 @@ pub mod outputs;
 mod prepare;
 mod probe;
 mod record;
-mod redact;
-mod results;
+pub(crate) mod redact;
+pub(crate) mod results;
 pub mod supervisor;
 mod tree;
 

@@ -75,7 +75,7 @@ fn at_line(line: usize, error: FieldError) -> FieldError {
 }
 
 #[derive(Default)]
-struct Lines {
+pub(crate) struct Lines {
     part: Vec<u8>,
     line: usize,
     trials: Vec<ImportedTrial>,
@@ -85,7 +85,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn push(&mut self, bytes: &[u8]) -> Answer<()> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Answer<()> {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|b| *b == b'\n') {
             self.part.extend_from_slice(&rest[..end]);
@@ -125,7 +125,7 @@ impl Lines {
         self.errors.extend(errors.0.into_iter().map(|e| at_line(line, e)));
     }
 
-    fn finish(mut self) -> Answer<(Vec<ImportedTrial>, Vec<usize>, u64)> {
+    pub(crate) fn finish(mut self) -> Answer<(Vec<ImportedTrial>, Vec<usize>, u64)> {
         if !self.part.is_empty() {
             self.end_line();
         }

@@ -5,18 +5,18 @@
 
 mod ask;
 pub mod auth;
-mod body;
+pub(crate) mod body;
 mod events;
 mod export;
 mod files;
 mod guard;
 mod health;
-mod import;
+pub(crate) mod import;
 mod metrics;
 mod nodes;
 mod plots;
 pub mod problem;
-mod query;
+pub(crate) mod query;
 mod render;
 mod results;
 mod snapshots;

@@ -1,0 +1,123 @@
+//! Stored documents and changes from elsewhere: hostile bytes are refused or read, never a panic, and memory is bounded
+//! (the runner's limits). What was read is the same after saving and loading, and whatever the order of its changes.
+//!
+//! Input: a byte for the kind of document (and, above 3, for raw changes instead of a snapshot), then a snapshot, or
+//! changes each behind two bytes of length. Checksums are repaired, so that the decoders behind them are reached.
+
+use automerge::Change;
+use metaopt_schema::{
+    DocId, NodeId, StudyId,
+    docs::{Actor, Doc, RawChange},
+    view::World,
+};
+use sha2::{Digest, Sha256};
+
+use crate::head;
+
+/// The documents of the golden files.
+pub fn document(kind: u8) -> DocId {
+    let (study, node) = (StudyId::new("s-1"), NodeId::new("aaaabbbbccccdddd"));
+    match kind % 4 {
+        0 => DocId::Cluster,
+        1 => DocId::Study(study),
+        2 => DocId::Trials { study, node, segment: 0 },
+        _ => DocId::Metrics { study, node, segment: 0 },
+    }
+}
+
+fn actor() -> Actor {
+    Actor::new(&NodeId::new("reader"), 7)
+}
+
+pub fn run(data: &[u8]) -> bool {
+    let (kind, data) = head(data);
+    let id = document(kind);
+    if kind / 4 % 2 == 0 { snapshot(&id, data) } else { changes(&id, data) }
+}
+
+fn snapshot(id: &DocId, data: &[u8]) -> bool {
+    let bytes = repaired(data);
+    let Ok(doc) = Doc::load(id.clone(), &actor(), Some(&bytes), &[]) else { return false };
+    same_after_saving(&doc);
+    !bag(&doc).is_empty()
+}
+
+fn changes(id: &DocId, mut data: &[u8]) -> bool {
+    let mut list = Vec::new();
+    while let Some(([low, high], rest)) = data.split_first_chunk() {
+        let (bytes, rest) = rest.split_at(usize::from(u16::from_le_bytes([*low, *high])).min(rest.len()));
+        data = rest;
+        let bytes = repaired(bytes);
+        // Only these reach Automerge's decoder in `Doc` too; the others are refused there, as this checks.
+        let plain = bytes.get(8) == Some(&1);
+        let (actor, seq) = match plain.then(|| Change::try_from(&bytes[..])) {
+            Some(Ok(change)) => (change.actor_id().to_bytes().into(), change.seq()),
+            _ => ([1][..].into(), 1),
+        };
+        list.push(RawChange { actor, seq, bytes: bytes.into() });
+    }
+    let apply = |list: &[RawChange]| {
+        let mut doc = Doc::new(id.clone(), &actor());
+        let applied = doc.apply(list);
+        (doc, applied)
+    };
+    let (mut doc, applied) = apply(&list);
+    assert!(applied.accepted.len() <= list.len());
+    assert_eq!(doc.apply(&list).accepted, [], "what is here is not accepted again");
+    same_after_saving(&doc);
+    // One at a time and backwards. Two changes under one (actor, number) are a fault that either order may settle.
+    let mut numbers: Vec<_> = list.iter().map(|change| (change.actor.clone(), change.seq)).collect();
+    numbers.sort();
+    numbers.dedup();
+    if numbers.len() == list.len() {
+        let mut other = Doc::new(id.clone(), &actor());
+        for change in list.iter().rev() {
+            other.apply(std::slice::from_ref(change));
+        }
+        assert_eq!(doc.vector(), other.vector());
+        assert_eq!(doc.heads(), other.heads());
+        assert_eq!(bag(&doc), bag(&other));
+    }
+    !applied.facts.is_empty() || !bag(&doc).is_empty()
+}
+
+fn same_after_saving(doc: &Doc) {
+    let again = Doc::load(doc.id().clone(), &actor(), Some(&doc.save()), &[]);
+    let again = again.expect("what was saved is loaded");
+    assert_eq!((again.heads(), again.vector()), (doc.heads(), doc.vector()));
+    assert_eq!(bag(&again), bag(doc));
+    let mut world = World::new();
+    for fact in doc.facts().facts {
+        world.fold(&fact);
+    }
+}
+
+fn bag(doc: &Doc) -> Vec<String> {
+    let mut bag: Vec<String> = doc.facts().facts.iter().map(|fact| format!("{fact:?}")).collect();
+    bag.sort();
+    bag
+}
+
+/// The bytes with the right checksum on every chunk of Automerge's format that can be told from its length.
+fn repaired(data: &[u8]) -> Vec<u8> {
+    const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+    let mut out = data.to_vec();
+    let mut at = 0;
+    while out.len() >= at + 10 {
+        out[at..at + 4].copy_from_slice(&MAGIC);
+        let (mut length, mut shift, mut from) = (0u64, 0, at + 9);
+        while let Some(byte) = out.get(from) {
+            length |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+            (shift, from) = (shift + 7, from + 1);
+            if byte & 0x80 == 0 || shift > 63 {
+                break;
+            }
+        }
+        let end = usize::try_from(length).ok().and_then(|length| from.checked_add(length));
+        let Some(end) = end.filter(|end| *end <= out.len()) else { break };
+        let hash = Sha256::digest(&out[at + 8..end]);
+        out[at + 4..at + 8].copy_from_slice(&hash[..4]);
+        at = end;
+    }
+    out
+}

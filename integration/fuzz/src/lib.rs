@@ -1,0 +1,47 @@
+//! What the fuzz targets do: one module a target, each with `run(data) -> bool`.
+//!
+//! A `run` panics where a property is broken. It answers whether the input was accepted and all properties were
+//! checked; `run.py` demands that of every seed called `good-…`, so that a target can't silently stop doing its work.
+
+pub mod archives;
+pub mod database;
+pub mod documents;
+pub mod facts;
+pub mod frames;
+pub mod imports;
+pub mod logs;
+pub mod markers;
+pub mod requests;
+pub mod spaces;
+pub mod studies;
+pub mod templates;
+
+#[doc(hidden)]
+pub use libfuzzer_sys;
+
+/// Whether every input must be accepted.
+pub fn strict() -> bool {
+    static STRICT: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *STRICT.get_or_init(|| std::env::var_os("METAOPT_FUZZ_GOOD").is_some())
+}
+
+/// The fuzz target of a module.
+#[macro_export]
+macro_rules! target {
+    ($module:ident) => {
+        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+            let accepted = $crate::$module::run(data);
+            assert!(accepted || !$crate::strict(), "a good seed was not accepted");
+        });
+    };
+}
+
+/// The first byte, and the rest.
+fn head(data: &[u8]) -> (u8, &[u8]) {
+    data.split_first().map_or((0, data), |(first, rest)| (*first, rest))
+}
+
+/// `data` in pieces whose lengths `by` decides.
+fn pieces(data: &[u8], by: u8) -> impl Iterator<Item = &[u8]> {
+    data.chunks(usize::from(by % 37) + 1)
+}
