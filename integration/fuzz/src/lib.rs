@@ -19,6 +19,13 @@ pub mod templates;
 #[doc(hidden)]
 pub use libfuzzer_sys;
 
+/// Most memory that Rust code may hold at once, in bytes: more is an abort, and so a finding. (libFuzzer's own limit on
+/// single allocations needs a sanitizer; its limit on resident memory, which also covers C, is set by `run.py`.)
+const MEMORY: usize = 384 << 20;
+
+#[global_allocator]
+static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, MEMORY);
+
 /// Whether every input must be accepted.
 pub fn strict() -> bool {
     static STRICT: std::sync::OnceLock<bool> = std::sync::OnceLock::new();

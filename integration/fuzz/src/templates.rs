@@ -62,7 +62,6 @@ fn a_command(text: &str) -> bool {
             pieces.iter().map(|piece| if let Piece::Text(text) = piece { Some(*text) } else { None }).collect();
         if let Some(plain) = plain {
             assert_eq!(plain, argument.replace("{{", "{").replace("}}", "}"));
-            assert!(expanded.contains(&plain));
         }
     }
     text.contains('{')
