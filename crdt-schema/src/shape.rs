@@ -97,7 +97,9 @@ pub fn object(
         }
     }
     for field in fields.iter().filter(|f| f.required) {
-        if !map.contains_key(field.name) {
+        // Where any kind will do nothing else refuses a null, which is no value for something that is needed.
+        let missing = |value: &Value| field.kind == Kind::Any && value.is_null();
+        if map.get(field.name).is_none_or(missing) {
             errors.add(format!("{at}/{}", field.name), format!("{what} needs the field `{}`", field.name));
         }
     }

@@ -21,6 +21,7 @@
 
 mod codec;
 mod doc;
+mod incoming;
 mod key;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -74,6 +74,8 @@ fn changes(id: &DocId, mut data: &[u8]) -> bool {
         for change in list.iter().rev() {
             other.apply(std::slice::from_ref(change));
         }
+        // What had to be refused then, since what it builds on was not here, comes again with anti-entropy.
+        other.apply(&list);
         assert_eq!(doc.vector(), other.vector());
         assert_eq!(doc.heads(), other.heads());
         assert_eq!(bag(&doc), bag(&other));
@@ -82,9 +84,8 @@ fn changes(id: &DocId, mut data: &[u8]) -> bool {
 }
 
 fn same_after_saving(doc: &Doc) {
-    let again = Doc::load(doc.id().clone(), &actor(), Some(&doc.save()), &[]);
-    let again = again.expect("what was saved is loaded");
-    assert_eq!((again.heads(), again.vector()), (doc.heads(), doc.vector()));
+    let saved = doc.save_verified().expect("what was taken can be saved");
+    let again = Doc::load(doc.id().clone(), &actor(), Some(&saved), &[]).expect("what was saved is loaded");
     assert_eq!(bag(&again), bag(doc));
     let mut world = World::new();
     for fact in doc.facts().facts {

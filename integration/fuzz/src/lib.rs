@@ -3,6 +3,13 @@
 //! A `run` panics where a property is broken. It answers whether the input was accepted and all properties were
 //! checked; `run.py` demands that of every seed called `good-…`, so that a target can't silently stop doing its work.
 
+use std::{
+    backtrace::Backtrace,
+    cell::RefCell,
+    panic,
+    sync::{Once, OnceLock},
+};
+
 pub mod archives;
 pub mod database;
 pub mod documents;
@@ -28,7 +35,7 @@ static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::Syste
 
 /// Whether every input must be accepted.
 pub fn strict() -> bool {
-    static STRICT: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    static STRICT: OnceLock<bool> = OnceLock::new();
     *STRICT.get_or_init(|| std::env::var_os("METAOPT_FUZZ_GOOD").is_some())
 }
 
@@ -37,10 +44,30 @@ pub fn strict() -> bool {
 macro_rules! target {
     ($module:ident) => {
         $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-            let accepted = $crate::$module::run(data);
-            assert!(accepted || !$crate::strict(), "a good seed was not accepted");
+            $crate::guarded(|| {
+                let accepted = $crate::$module::run(data);
+                assert!(accepted || !$crate::strict(), "a good seed was not accepted");
+            });
         });
     };
+}
+
+/// Runs one input. libFuzzer's own hook would abort on every panic, also on those of libraries that metaopt catches; so
+/// panics are only remembered, and the one that comes through is told.
+pub fn guarded(run: impl FnOnce() + panic::UnwindSafe) {
+    static HOOK: Once = Once::new();
+    thread_local! {
+        static LAST: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+    HOOK.call_once(|| {
+        panic::set_hook(Box::new(|info| {
+            LAST.set(format!("{info}\n{}", Backtrace::capture()));
+        }));
+    });
+    if panic::catch_unwind(run).is_err() {
+        eprintln!("{}", LAST.take());
+        std::process::abort();
+    }
 }
 
 /// The first byte, and the rest.

@@ -398,10 +398,11 @@ impl Node {
         Ok(output)
     }
 
-    /// The stored form of a document and what it covers, for a snapshot.
+    /// The stored form of a document and what it covers, for a snapshot; none where it could not be loaded again, so that
+    /// its changes must stay.
     pub fn save(&self, id: &DocId) -> Option<(Vec<u8>, Vector)> {
         let doc = self.docs.get(id)?;
-        Some((doc.save(), doc.vector()))
+        Some((doc.save_verified().ok()?, doc.vector()))
     }
 }
 
