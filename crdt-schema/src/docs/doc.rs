@@ -33,9 +33,10 @@ fn is_marker(key: &str) -> bool {
     key == VERSION_KEY || key == KIND_KEY
 }
 
-/// Changes about to be applied together: the last operation of each, and the maps they make.
+/// Changes about to be applied together: the last of each actor, the last operation of each, the maps they make.
 #[derive(Default)]
 struct Fresh {
+    last: BTreeMap<Arc<[u8]>, (u64, Option<ChangeHash>)>,
     ends: BTreeMap<ChangeHash, u64>,
     made: BTreeSet<(u64, ActorId)>,
 }
@@ -237,18 +238,17 @@ impl Doc {
         }
         let mut ready = Vec::new();
         let mut fresh = Fresh::default();
-        let mut counts: BTreeMap<Arc<[u8]>, u64> = BTreeMap::new();
         for (place, incoming) in std::mem::take(&mut self.waiting) {
             let Incoming { change, raw, .. } = &incoming;
-            let had = counts.get(&raw.actor).copied().unwrap_or_else(|| self.count(&raw.actor));
+            let (had, last) = fresh.last.get(&raw.actor).copied().unwrap_or_else(|| self.last(&raw.actor));
             let deps = change.deps().iter().filter(|dep| !fresh.ends.contains_key(*dep));
             let deps: Vec<ChangeHash> = deps.copied().collect();
             if raw.seq == had + 1 && self.replica.get_missing_deps(&deps).is_empty() {
-                if let Some(detail) = self.misfit(&incoming, &fresh) {
+                if let Some(detail) = self.misfit(&incoming, last, &fresh) {
                     applied.problems.push(self.bad_change(raw, detail.into()));
                     continue;
                 }
-                counts.insert(raw.actor.clone(), raw.seq);
+                fresh.last.insert(raw.actor.clone(), (raw.seq, Some(change.hash())));
                 fresh.ends.insert(change.hash(), change.max_op());
                 fresh.made.extend(incoming.makes.iter().map(|number| (*number, change.actor_id().clone())));
                 ready.push(incoming);
@@ -261,14 +261,14 @@ impl Doc {
 
     /// What a change takes for granted that isn't so, here or among the changes that go before it. Automerge doesn't ask:
     /// it panics, or makes a document that can't be loaded.
-    fn misfit(&self, incoming: &Incoming, fresh: &Fresh) -> Option<&'static str> {
+    fn misfit(&self, incoming: &Incoming, last: Option<ChangeHash>, fresh: &Fresh) -> Option<&'static str> {
         let Incoming { change, into, .. } = incoming;
         let end = |dep: &ChangeHash| {
             let here = || self.replica.get_change_meta_by_hash(dep).map(|change| change.max_op);
             fresh.ends.get(dep).copied().or_else(here)
         };
-        if change.deps().iter().filter_map(end).any(|end| change.start_op().get() <= end) {
-            return Some("its operations are numbered below those it depends on");
+        if change.deps().iter().chain(&last).filter_map(end).any(|end| change.start_op().get() <= end) {
+            return Some("its operations are numbered below those before it");
         }
         let is_map = |(number, actor): &(u64, ActorId)| {
             let here = || self.replica.object_type(ObjId::Id(*number, actor.clone(), 0));
@@ -453,8 +453,9 @@ impl Doc {
         Err(self.refused(&"saved and loaded it is not the same document"))
     }
 
-    fn count(&self, actor: &Arc<[u8]>) -> u64 {
-        self.hashes.get(actor).map_or(0, |hashes| hashes.len() as u64)
+    /// How many changes of an actor it has, and the last of them.
+    fn last(&self, actor: &Arc<[u8]>) -> (u64, Option<ChangeHash>) {
+        self.hashes.get(actor).map_or((0, None), |hashes| (hashes.len() as u64, hashes.last().copied()))
     }
 
     fn refused(&self, error: &dyn std::fmt::Display) -> DocError {

@@ -109,7 +109,8 @@ fn widen(old: &mut Param, change: &Param, strict: bool, at: &str, wrong: &mut Fi
             }
             if let Some(step) = step {
                 let moved = (*low - l) / *step;
-                if *l < *low && (moved - moved.round()).abs() > 1e-6 {
+                // Stricter than values are compared (1e-6 of a step), so that the old ones are still found.
+                if *l < *low && (moved - moved.round()).abs() > 4e-7 {
                     wrong.add(format!("{at}/low"), format!("`low` of `{name}` must move by whole steps of {step}, so that earlier values stay on the grid"));
                 }
             }

@@ -158,7 +158,8 @@ const MARK: &str = "\u{1}metaopt non-finite:";
 
 /// The body with every bare `NaN`, `Infinity` or number beyond a double's range as a marked string; none when there is none.
 fn mark_non_finite(body: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(body).ok()?;
+    // Who writes marks of their own is not helped.
+    let text = std::str::from_utf8(body).ok().filter(|text| !text.contains("\\u0001"))?;
     let mut out = String::with_capacity(text.len() + 64);
     let (mut rest, mut found) = (text, false);
     while let Some(c) = rest.chars().next() {
@@ -270,7 +271,16 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused_with_its_position() {
-        for body in [&b"{"[..], b"{\"a\": Nan}", b"[1,]", b"\xff", b"{} {}", b"{\"a\": NaN", b"hello"] {
+        for body in [
+            &b"{"[..],
+            b"{\"a\": Nan}",
+            b"[1,]",
+            b"\xff",
+            b"{} {}",
+            b"{\"a\": NaN",
+            b"hello",
+            br#"[NaN, "\u0001metaopt non-finite:x"]"#,
+        ] {
             let error = format!("{:?}", Loose::parse(body).unwrap_err());
             assert!(error.contains("column"), "{error}");
         }
