@@ -267,8 +267,10 @@ impl Doc {
             let here = || self.replica.get_change_meta_by_hash(dep).map(|change| change.max_op);
             fresh.ends.get(dep).copied().or_else(here)
         };
-        if change.deps().iter().chain(&last).filter_map(end).any(|end| change.start_op().get() <= end) {
-            return Some("its operations are numbered below those before it");
+        // Saving keeps neither gaps nor which of two changes of one actor an operation is of, if they overlap.
+        let before = change.deps().iter().filter_map(end).max().unwrap_or(0);
+        if change.start_op().get() != before + 1 || last.as_ref().and_then(end).is_some_and(|end| end > before) {
+            return Some("its operations are not numbered on from those before it");
         }
         let is_map = |(number, actor): &(u64, ActorId)| {
             let here = || self.replica.object_type(ObjId::Id(*number, actor.clone(), 0));

@@ -133,7 +133,10 @@ impl Loose {
         {
             let mut not_finite = Vec::new();
             unmark(&mut value, String::new(), &mut not_finite);
-            return Ok(Self { value, not_finite });
+            // None is left where a later value of the same key took its place.
+            if !not_finite.is_empty() {
+                return Ok(Self { value, not_finite });
+            }
         }
         Err(ApiError::new(ProblemKind::Malformed, format!("the body is not JSON: {error}")))
     }
@@ -179,6 +182,9 @@ fn mark_non_finite(body: &[u8]) -> Option<Vec<u8>> {
             let huge = word.starts_with(|c: char| c == '-' || c.is_ascii_digit())
                 && word.parse::<f64>().is_ok_and(f64::is_infinite);
             if named || huge {
+                if rest[end..].trim_start().starts_with(':') {
+                    return None;
+                }
                 found = true;
                 out.push_str(&format!("\"\\u0001{}{word}\"", &MARK[1..]));
             } else {

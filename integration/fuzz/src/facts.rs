@@ -108,9 +108,15 @@ fn has_one_writer_each(facts: &[Fact]) -> bool {
         Fact::Study(study, StudyFact::Defined(_)) => Some(format!("d {study}")),
         // A trial's counter names it, so a proposer that used one twice made two of one name.
         Fact::Trial(_, place, TrialFact::Proposed(_)) => Some(format!("p {}", place.id)),
-        Fact::Trial(_, place, TrialFact::Claimed { attempt, node, .. }) => Some(format!("c {} {attempt} {node}", place.id)),
-        Fact::Trial(_, place, TrialFact::Ended { attempt, node, .. }) => Some(format!("x {} {attempt} {node}", place.id)),
-        Fact::Trial(_, place, TrialFact::Told { attempt, node, .. }) => Some(format!("t {} {attempt} {node}", place.id)),
+        Fact::Trial(_, place, TrialFact::Claimed { attempt, node, .. }) => {
+            Some(format!("c {} {attempt} {node}", place.id))
+        }
+        Fact::Trial(_, place, TrialFact::Ended { attempt, node, .. }) => {
+            Some(format!("x {} {attempt} {node}", place.id))
+        }
+        Fact::Trial(_, place, TrialFact::Told { attempt, node, .. }) => {
+            Some(format!("t {} {attempt} {node}", place.id))
+        }
         _ => None,
     }));
     let all = made.len();

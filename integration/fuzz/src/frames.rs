@@ -64,7 +64,8 @@ fn forge(mut data: &[u8]) -> Vec<u8> {
         let (payload, rest) = rest.split_at(length);
         data = rest;
         // Bit 1: compress here, so that what lies inside is reached.
-        let packed = if flags & 2 != 0 { zstd::bulk::compress(payload, 1).unwrap_or_default() } else { payload.to_vec() };
+        let packed =
+            if flags & 2 != 0 { zstd::bulk::compress(payload, 1).unwrap_or_default() } else { payload.to_vec() };
         let start = stream.len();
         stream.extend_from_slice(&(packed.len().min(BULK_LIMIT) as u32).to_le_bytes());
         stream.extend_from_slice(&[1, *kind, u8::from(flags & 3 != 0), 0]);

@@ -35,8 +35,7 @@ pub fn run(data: &[u8]) -> bool {
 }
 
 fn parse(space: &Value) -> Option<Space> {
-    let study =
-        json!({"name": "s", "space": space, "objectives": [{"metric": "loss", "direction": "minimize"}]});
+    let study = json!({"name": "s", "space": space, "objectives": [{"metric": "loss", "direction": "minimize"}]});
     validate::parse_study(&study).ok().map(|def| def.space)
 }
 
@@ -50,9 +49,9 @@ fn search(space: &Space) -> Vec<Params> {
         for index in [0, 1, 2, last / 3, last / 2, last.saturating_sub(1), last] {
             if index <= last {
                 let cells = cells.nth(index);
-                let cell = |cell: Option<u64>| cell.map_or(metaopt_engine::codec::Cell::Off, |cell| {
-                    metaopt_engine::codec::Cell::Index(cell)
-                });
+                let cell = |cell: Option<u64>| {
+                    cell.map_or(metaopt_engine::codec::Cell::Off, |cell| metaopt_engine::codec::Cell::Index(cell))
+                };
                 valid.push(codec.decode(&codec.config(cells.into_iter().map(cell).collect())));
             }
         }
@@ -143,7 +142,18 @@ fn whole(choose: &mut Unstructured<'_>) -> Result<i64> {
 }
 
 fn choices(choose: &mut Unstructured<'_>) -> Result<Value> {
-    let all = [json!("a"), json!("b"), json!(1), json!(1.0), json!(1.5), json!("1"), json!(null), json!(true), json!(-0.0), json!(1e300)];
+    let all = [
+        json!("a"),
+        json!("b"),
+        json!(1),
+        json!(1.0),
+        json!(1.5),
+        json!("1"),
+        json!(null),
+        json!(true),
+        json!(-0.0),
+        json!(1e300),
+    ];
     let mut list = Vec::new();
     for _ in 0..choose.int_in_range(1..=5)? {
         list.push(choose.choose(&all)?.clone());
