@@ -273,6 +273,13 @@ mod tests {
     }
 
     #[test]
+    fn a_null_is_no_value_for_what_is_needed() {
+        let mut errors = Fields::new();
+        object(&json!({"x": null}), "", "it", &[need("x", Kind::Any)], false, &mut errors);
+        assert_eq!(errors.0[0].pointer, "/x");
+    }
+
+    #[test]
     fn whole_numbers_may_be_written_with_a_point() {
         let mut errors = Fields::new();
         let read = object(

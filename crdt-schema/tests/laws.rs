@@ -255,7 +255,7 @@ fn changes_that_no_metaopt_writes_are_refused_before_automerge_takes_them() {
         (foreign(&before, &peer, |t| t.put(ROOT, "b/0", 1).unwrap()), "more than create"),
         (foreign(&before, &peer, |t| drop(t.put_object(ROOT, "x", ObjType::List).unwrap())), "more than create"),
         (foreign(&Doc::new(segment(), &peer), &peer, |t| t.put(ROOT, "kind", "study").unwrap()), "another kind"),
-        (forged(&next, |change| change.operations.clear()), "0 operations"),
+        (forged(&next, |change| change.operations.clear()), "no operations"),
         (forged(&next, start(end + 2)), "numbered"),
         (forged(&next, start(end)), "numbered"),
         (forged(&next, |change| change.deps.clear()), "numbered"),
@@ -278,6 +278,23 @@ fn changes_that_no_metaopt_writes_are_refused_before_automerge_takes_them() {
     let skips = forged(&last, |change| change.deps = vec![Change::try_from(&*first.bytes).unwrap().hash()]);
     let applied = Doc::new(segment(), &peer).apply(&[first, next, skips]);
     assert_eq!((applied.accepted.len(), applied.problems.len()), (2, 1));
+}
+
+#[test]
+fn a_small_change_that_unfolds_to_a_huge_one_is_refused_at_once() {
+    const RUN: [u8; 6] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x20];
+    // 2^40 times: put null under the key `x` of the root map, in the columns key, insert, action, value and predecessors.
+    let columns: [(u8, &[u8]); 5] = [(0x15, &[1, b'x']), (0x34, &[]), (0x42, &[1]), (0x56, &[0]), (0x70, &[0])];
+    let peer = actor(&other());
+    let mut body = vec![0, peer.bytes().len() as u8];
+    body.extend_from_slice(peer.bytes());
+    body.extend_from_slice(&[1, 1, 0, 0, 0, columns.len() as u8]);
+    body.extend(columns.iter().flat_map(|(spec, value)| [*spec, (RUN.len() + value.len()) as u8]));
+    body.extend(columns.iter().flat_map(|(_, value)| [&RUN[..], value].concat()));
+    let bytes = [&[0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 1, body.len() as u8], &body[..]].concat();
+    let bomb = RawChange { actor: peer.bytes().clone(), seq: 1, bytes: bytes.into() };
+    let applied = Doc::new(segment(), &peer).apply(&[bomb]);
+    assert!(applied.problems[0].to_string().contains("operations"), "{}", applied.problems[0]);
 }
 
 #[test]

@@ -20,6 +20,7 @@
 //! 6. **Nothing unknown is lost.** Keys and value versions of later metaopts are counted, kept and passed on.
 
 mod codec;
+mod columns;
 mod doc;
 mod incoming;
 mod key;

@@ -4,7 +4,8 @@
 //! Input: a byte for the kind of document (and, above 3, for raw changes instead of a snapshot), then a snapshot, or
 //! changes each behind two bytes of length. Checksums are repaired, so that the decoders behind them are reached.
 
-use automerge::Change;
+use std::sync::Arc;
+
 use metaopt_schema::{
     DocId, NodeId, StudyId,
     docs::{Actor, Doc, RawChange},
@@ -51,12 +52,7 @@ fn changes(id: &DocId, mut data: &[u8]) -> bool {
         let (bytes, rest) = rest.split_at(usize::from(u16::from_le_bytes([*low, *high])).min(rest.len()));
         data = rest;
         let bytes = repaired(bytes);
-        // Only these reach Automerge's decoder in `Doc` too; the others are refused there, as this checks.
-        let plain = bytes.get(8) == Some(&1);
-        let (actor, seq) = match plain.then(|| Change::try_from(&bytes[..])) {
-            Some(Ok(change)) => (change.actor_id().to_bytes().into(), change.seq()),
-            _ => ([1][..].into(), 1),
-        };
+        let (actor, seq) = who(&bytes).unwrap_or(([1][..].into(), 1));
         list.push(RawChange { actor, seq, bytes: bytes.into() });
     }
     let apply = |list: &[RawChange]| {
@@ -102,6 +98,28 @@ fn bag(doc: &Doc) -> Vec<String> {
     bag
 }
 
+/// The actor and number that a change's bytes say, read without Automerge, whose decoder `Doc` does not let loose on all.
+fn who(bytes: &[u8]) -> Option<(Arc<[u8]>, u64)> {
+    let (_, rest) = number(bytes.get(9..)?)?;
+    let (deps, rest) = number(rest)?;
+    let (length, rest) = number(rest.get(usize::try_from(deps).ok()?.checked_mul(32)?..)?)?;
+    let (actor, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    Some((actor.into(), number(rest)?.0))
+}
+
+/// A LEB128 number, and what follows it.
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut value, mut shift) = (0u64, 0);
+    for (at, byte) in bytes.iter().enumerate().take(10) {
+        value |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            return Some((value, &bytes[at + 1..]));
+        }
+    }
+    None
+}
+
 /// The bytes with the right checksum on every chunk of Automerge's format that can be told from its length.
 fn repaired(data: &[u8]) -> Vec<u8> {
     const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
@@ -109,15 +127,8 @@ fn repaired(data: &[u8]) -> Vec<u8> {
     let mut at = 0;
     while out.len() >= at + 10 {
         out[at..at + 4].copy_from_slice(&MAGIC);
-        let (mut length, mut shift, mut from) = (0u64, 0, at + 9);
-        while let Some(byte) = out.get(from) {
-            length |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-            (shift, from) = (shift + 7, from + 1);
-            if byte & 0x80 == 0 || shift > 63 {
-                break;
-            }
-        }
-        let end = usize::try_from(length).ok().and_then(|length| from.checked_add(length));
+        let Some((length, rest)) = number(&out[at + 9..]) else { break };
+        let end = usize::try_from(length).ok().and_then(|length| (out.len() - rest.len()).checked_add(length));
         let Some(end) = end.filter(|end| *end <= out.len()) else { break };
         let hash = Sha256::digest(&out[at + 8..end]);
         out[at + 4..at + 8].copy_from_slice(&hash[..4]);
