@@ -26,6 +26,7 @@ test: check
 # Format, lints, types, licences: what can be told without running anything
 check: (venv "-r python-client/requirements-test.txt")
     cargo fmt --all --check
+    cargo fmt --check --manifest-path integration/fuzz/Cargo.toml
     cargo clippy --locked --workspace --all-targets -- -D warnings
     {{python}} integration/licences.py
     cd python-client && {{python}} -m ruff check . && {{python}} -m ruff format --check . && {{python}} -m mypy
@@ -33,9 +34,18 @@ check: (venv "-r python-client/requirements-test.txt")
 # Rewrites everything in the house format
 format: (venv "ruff")
     cargo fmt --all
+    cargo fmt --manifest-path integration/fuzz/Cargo.toml
     cd python-client && {{python}} -m ruff format .
 
 # Measures start, idle cost, first trial and overhead (docs/performance.md)
 bench: (venv "pip")
     cargo build --release --locked --bins
     {{python}} integration/bench.py target/release
+
+# Searches one target, or `all`, for inputs that break it, and goes on from what earlier runs found (docs/testing.md)
+fuzz target seconds="600":
+    python3 integration/fuzz/run.py {{ if target == "all" { "" } else { target } }} --seconds {{seconds}}
+
+# What CI does: every target for ten seconds, from the committed inputs and always with the same mutations
+fuzz-short:
+    python3 integration/fuzz/run.py --seconds 10 --seed 1

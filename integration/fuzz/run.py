@@ -4,7 +4,7 @@
     run.py --seconds 600 spaces       one target for ten minutes
     run.py spaces FILE ...            these inputs only, once
 
-A stable toolchain and a C++ compiler are enough: targets are plain binaries, linked with libFuzzer and built with the
+A stable toolchain and a C++ compiler (brought where it is missing and apt can) are enough: targets are plain binaries, linked with libFuzzer and built with the
 compiler's own coverage counters. `cargo fuzz run --fuzz-dir integration/fuzz --sanitizer none` reads the same layout.
 """
 
@@ -13,8 +13,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,6 +41,7 @@ LONGEST = {"archives": 16384, "documents": 8192, "markers": 1024, "database": 25
 
 def build() -> Path:
     """Compiles all targets and answers where they are."""
+    need_cpp()
     version = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
     host = version.split("host: ")[1].split()[0]
     env = os.environ | {"RUSTFLAGS": " ".join(COVERAGE), "CARGO_TARGET_DIR": str(TARGET_DIR)}
@@ -49,13 +52,22 @@ def build() -> Path:
     return TARGET_DIR / host / "release"
 
 
+def need_cpp() -> None:
+    """libFuzzer is C++. On a bare machine of CI, where we are root, its compiler is installed."""
+    if "CXX" in os.environ or shutil.which("c++"):
+        return
+    if os.geteuid() or not shutil.which("apt-get"):
+        sys.exit("fuzzing needs a C++ compiler: install `g++`, or name one in CXX")
+    subprocess.run(["apt-get", "update", "-qq"], check=True)
+    subprocess.run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", "g++"], check=True)
+
+
 def run(binary: Path, seconds: int, seed: int | None) -> tuple[str, bool]:
     """Demands that good seeds are accepted, then fuzzes. Answers what to print, and whether all is well."""
     name = binary.name
     seeds = HERE / "seeds" / name
-    found, corpus = TARGET_DIR / "found" / name, TARGET_DIR / "corpus" / name
-    for folder in (found, corpus):
-        folder.mkdir(parents=True, exist_ok=True)
+    found = TARGET_DIR / "found" / name
+    found.mkdir(parents=True, exist_ok=True)
     good = sorted(map(str, seeds.glob("good-*")))
     if not good:
         return f"{name}: no seed called good-…, so nothing shows that it reaches its code", False
@@ -70,7 +82,11 @@ def run(binary: Path, seconds: int, seed: int | None) -> tuple[str, bool]:
         options.append(f"-dict={words}")
     if seed is not None:
         options.append(f"-seed={seed}")
-    done = call([binary, *options, corpus, seeds], dict(os.environ))
+    with tempfile.TemporaryDirectory() as fresh:
+        # What earlier runs kept would make each run another one.
+        corpus = TARGET_DIR / "corpus" / name if seed is None else Path(fresh)
+        corpus.mkdir(parents=True, exist_ok=True)
+        done = call([binary, *options, corpus, seeds], dict(os.environ))
     if done.returncode:
         return f"{name}: FAILED\n{tail(done)}\nagain: {sys.executable} {__file__} {name} {found}/…", False
     runs = re.search(r"number_of_executed_units:\s*(\d+)", done.stderr)
@@ -96,7 +112,7 @@ def main() -> int:
     parser.add_argument("target", nargs="?", choices=TARGETS, help="only this one")
     parser.add_argument("inputs", nargs="*", help="run these inputs once instead of fuzzing")
     parser.add_argument("--seconds", type=int, default=10, help="for each target")
-    parser.add_argument("--seed", type=int, help="of the mutations; with it a run can be repeated")
+    parser.add_argument("--seed", type=int, help="of the mutations; with it a run begins at the committed inputs")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="targets at a time")
     options = parser.parse_args()
     binaries = build()
