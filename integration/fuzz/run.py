@@ -4,8 +4,9 @@
     run.py --seconds 600 spaces       one target for ten minutes
     run.py spaces FILE ...            these inputs only, once
 
-A stable toolchain and a C++ compiler (brought where it is missing and apt can) are enough: targets are plain binaries, linked with libFuzzer and built with the
-compiler's own coverage counters. `cargo fuzz run --fuzz-dir integration/fuzz --sanitizer none` reads the same layout.
+A stable toolchain and a C++ compiler (brought where it is missing and apt can) are enough: targets are plain binaries,
+linked with libFuzzer and built with the compiler's own coverage counters. `cargo fuzz run --fuzz-dir integration/fuzz
+--sanitizer none` reads the same layout.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def build() -> Path:
 
 
 def need_cpp() -> None:
-    """libFuzzer is C++. On a bare machine of CI, where we are root, its compiler is installed."""
+    """Makes sure of a C++ compiler, for libFuzzer. On a bare machine of CI, where we are root, it is installed."""
     if "CXX" in os.environ or shutil.which("c++"):
         return
     if os.geteuid() or not shutil.which("apt-get"):
@@ -98,6 +99,7 @@ def run(binary: Path, seconds: int, seed: int | None) -> tuple[str, bool]:
 
 def call(command: list[object], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Runs a target; its inputs may be anything, and so may what it prints."""
+    env = env | {"RUST_BACKTRACE": "1"}
     return subprocess.run(list(map(str, command)), env=env, capture_output=True, text=True, errors="replace")
 
 

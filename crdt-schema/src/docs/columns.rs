@@ -11,7 +11,6 @@
 const LEAD: usize = 9;
 
 const GROUP: u64 = 0;
-const DELTA: u64 = 3;
 const BOOLEAN: u64 = 4;
 const TEXT: u64 = 5;
 const RAW: u64 = 7;
@@ -107,11 +106,12 @@ impl<'a> Reader<'a> {
                 _ => (length, 1),
             };
             for _ in 0..values {
+                // Delta columns hold signed numbers, which end where unsigned ones do.
+                let value = self.unsigned()?;
                 match kind {
-                    TEXT => drop(self.sized()?),
-                    DELTA => drop(self.signed()?),
-                    GROUP => members = add(members, self.unsigned()?.checked_mul(times)?, most)?,
-                    _ => drop(self.unsigned()?),
+                    TEXT => _ = self.take(value)?,
+                    GROUP => members = add(members, value.checked_mul(times)?, most)?,
+                    _ => {}
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The frames of peer links: whatever is sent arrives as it was, however the stream is cut; what is damaged, too large
 //! or too dense is refused; version 1 stays readable for ever.
+#![allow(clippy::disallowed_methods, reason = "golden files are read")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::{path::PathBuf, sync::Arc};

@@ -65,7 +65,8 @@ pub enum Frame {
     Heads(BTreeMap<DocId, Vec<[u8; 32]>>),
     /// Changes of any documents, in an order in which they can be applied.
     Changes(Vec<(DocId, RawChange)>),
-    /// A whole document as its holder saved it.
+    /// A whole document as its holder saved it. Automerge's decoder of these trusts them (docs/testing.md): whoever takes
+    /// one from a peer must bound what it may do first.
     Snapshot(DocId, Arc<[u8]>),
 }
 
