@@ -28,6 +28,7 @@ check: (venv "-r python-client/requirements-test.txt")
     cargo fmt --all --check
     cargo fmt --check --manifest-path integration/fuzz/Cargo.toml
     cargo clippy --locked --workspace --all-targets -- -D warnings
+    cargo clippy --locked --manifest-path integration/fuzz/Cargo.toml --target-dir target -- -D warnings
     {{python}} integration/licences.py
     cd python-client && {{python}} -m ruff check . && {{python}} -m ruff format --check . && {{python}} -m mypy
 

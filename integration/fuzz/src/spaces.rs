@@ -4,7 +4,11 @@
 //! Input: JSON text of a space (a second line: an edit of it), or, where that is no JSON, bytes that choose one.
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
-use metaopt_engine::{Ask, History, Record, RecordState, codec::Codec, sampler};
+use metaopt_engine::{
+    Ask, History, Record, RecordState,
+    codec::{Axis, Cell, Codec},
+    sampler,
+};
 use metaopt_schema::{
     space::{Params, Space},
     study::{SamplerSpec, validate},
@@ -49,9 +53,7 @@ fn search(space: &Space) -> Vec<Params> {
         for index in [0, 1, 2, last / 3, last / 2, last.saturating_sub(1), last] {
             if index <= last {
                 let cells = cells.nth(index);
-                let cell = |cell: Option<u64>| {
-                    cell.map_or(metaopt_engine::codec::Cell::Off, |cell| metaopt_engine::codec::Cell::Index(cell))
-                };
+                let cell = |cell: Option<u64>| cell.map_or(Cell::Off, Cell::Index);
                 valid.push(codec.decode(&codec.config(cells.into_iter().map(cell).collect())));
             }
         }
@@ -95,7 +97,7 @@ fn search(space: &Space) -> Vec<Params> {
         assert_eq!(codec.encode(params).map(|again| again.id), Some(config.id));
         assert_eq!(space.active(params), params.keys().collect::<Vec<_>>());
         for (i, u) in config.u.iter().enumerate() {
-            let choice = matches!(codec.axes()[i], metaopt_engine::codec::Axis::Choice { .. });
+            let choice = matches!(codec.axes()[i], Axis::Choice { .. });
             assert!(u.is_nan() || choice || (0.0..=1.0).contains(u), "coordinate {u}");
         }
     }
