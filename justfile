@@ -27,13 +27,16 @@ test: check
 # Format, lints, types, licences: what can be told without running anything
 check: (venv "-r python-client/requirements-test.txt")
     cargo fmt --all --check
+    cargo fmt --check --manifest-path integration/fuzz/Cargo.toml
     cargo clippy --locked --workspace --all-targets -- -D warnings
+    cargo clippy --locked --manifest-path integration/fuzz/Cargo.toml --target-dir target -- -D warnings
     {{python}} integration/licences.py
     cd python-client && {{python}} -m ruff check . && {{python}} -m ruff format --check . && {{python}} -m mypy
 
 # Rewrites everything in the house format
 format: (venv "ruff")
     cargo fmt --all
+    cargo fmt --manifest-path integration/fuzz/Cargo.toml
     cd python-client && {{python}} -m ruff format .
 
 # Measures all figures of docs/performance.md, or those named: feel, rate, events, open, suggest, singly
@@ -61,3 +64,11 @@ crash seeds="200" kills="100":
 soak minutes="6" seed="1":
     cargo build --release --locked --bins
     {{python}} integration/soak.py target/release --minutes {{minutes}} --seed {{seed}}
+
+# Searches one target, or `all`, for inputs that break it, and goes on from what earlier runs found (docs/testing.md)
+fuzz target seconds="600":
+    python3 integration/fuzz/run.py {{ if target == "all" { "" } else { target } }} --seconds {{seconds}}
+
+# What CI does: every target for ten seconds, from the committed inputs and always with the same mutations
+fuzz-short:
+    python3 integration/fuzz/run.py --seconds 10 --seed 1

@@ -97,7 +97,9 @@ pub fn object(
         }
     }
     for field in fields.iter().filter(|f| f.required) {
-        if !map.contains_key(field.name) {
+        // Where any kind will do nothing else refuses a null, which is no value for something that is needed.
+        let missing = |value: &Value| field.kind == Kind::Any && value.is_null();
+        if map.get(field.name).is_none_or(missing) {
             errors.add(format!("{at}/{}", field.name), format!("{what} needs the field `{}`", field.name));
         }
     }
@@ -268,6 +270,13 @@ mod tests {
         let at: Vec<&str> = errors.0.iter().map(|e| e.pointer.as_str()).collect();
         assert_eq!(at, ["/space/0/lwo", "/space/0/n", "/space/0/name", "/space/0/low"]);
         assert!(errors.0[0].detail.contains("did you mean `low`?"), "{}", errors.0[0].detail);
+    }
+
+    #[test]
+    fn a_null_is_no_value_for_what_is_needed() {
+        let mut errors = Fields::new();
+        object(&json!({"x": null}), "", "it", &[need("x", Kind::Any)], false, &mut errors);
+        assert_eq!(errors.0[0].pointer, "/x");
     }
 
     #[test]

@@ -3,7 +3,11 @@
 
 mod common;
 
-use automerge::{ActorId, Automerge, ObjType, ROOT, ReadDoc, transaction::Transactable};
+use automerge::{
+    ActorId, Automerge, Change, ExpandedChange, ObjType, ROOT, ReadDoc,
+    legacy::{ObjectId, OpId},
+    transaction::Transactable,
+};
 use common::{actor, all, bag, claimed, node, noted, on, other, proposed, samples, study};
 use metaopt_schema::{
     DocId,
@@ -24,6 +28,13 @@ fn foreign(doc: &Doc, actor: &Actor, work: impl FnOnce(&mut automerge::transacti
     transaction.commit();
     let change = raw.get_last_local_change().unwrap();
     RawChange { actor: actor.bytes().clone(), seq: change.seq(), bytes: change.raw_bytes().into() }
+}
+
+/// `raw` with other contents and the right checksum.
+fn forged(raw: &RawChange, edit: impl FnOnce(&mut ExpandedChange)) -> RawChange {
+    let mut expanded = Change::try_from(&*raw.bytes).unwrap().decode();
+    edit(&mut expanded);
+    RawChange { bytes: Change::from(expanded).raw_bytes().into(), ..raw.clone() }
 }
 
 #[test]
@@ -211,6 +222,79 @@ fn damaged_and_forged_changes_are_refused_without_harm_to_the_rest() {
     assert_eq!(applied.problems.len(), count);
     assert!(applied.problems.iter().all(|problem| matches!(problem, DocError::BadChange { .. })));
     assert_eq!((all(&replica), replica.heads()), (all(&doc), doc.heads()));
+}
+
+#[test]
+fn changes_that_no_metaopt_writes_are_refused_before_automerge_takes_them() {
+    let mut doc = Doc::new(segment(), &actor(&node()));
+    let first = doc.write(&[proposed(0)]).unwrap().unwrap();
+    let mut before = Doc::new(segment(), &actor(&node()));
+    before.apply(std::slice::from_ref(&first));
+    let next = doc.write(&[proposed(1)]).unwrap().unwrap();
+    let last = doc.write(&[proposed(2)]).unwrap().unwrap();
+    let peer = actor(&other());
+    let start = |at: u64| move |change: &mut ExpandedChange| change.start_op = at.try_into().unwrap();
+    let into = |made: u64| {
+        move |change: &mut ExpandedChange| {
+            change.operations[0].obj = ObjectId::Id(OpId(made, change.actor_id.clone()));
+        }
+    };
+    let end = Change::try_from(&*first.bytes).unwrap().max_op();
+    let read = Change::try_from(&*next.bytes).unwrap();
+    // A run of one, where Automerge writes a list of one.
+    let respelt = next.bytes.iter().enumerate().skip(9).filter(|(_, byte)| **byte == 0x7f).find_map(|(at, _)| {
+        let mut bytes = next.bytes.to_vec();
+        bytes[at] = 1;
+        let change = Change::try_from(&bytes[..]).ok()?;
+        bytes[4..8].copy_from_slice(&change.hash().0[..4]);
+        let same = ExpandedChange { hash: Some(read.hash()), ..change.decode() } == read.decode();
+        same.then(|| RawChange { bytes: bytes.into(), ..next.clone() })
+    });
+    let bad = [
+        (foreign(&before, &peer, |t| t.delete(ROOT, "b/0").unwrap()), "more than create"),
+        (foreign(&before, &peer, |t| t.put(ROOT, "b/0", 1).unwrap()), "more than create"),
+        (foreign(&before, &peer, |t| drop(t.put_object(ROOT, "x", ObjType::List).unwrap())), "more than create"),
+        (foreign(&Doc::new(segment(), &peer), &peer, |t| t.put(ROOT, "kind", "study").unwrap()), "another kind"),
+        (forged(&next, |change| change.operations.clear()), "no operations"),
+        (forged(&next, start(end + 2)), "numbered"),
+        (forged(&next, start(end)), "numbered"),
+        (forged(&next, |change| change.deps.clear()), "numbered"),
+        (forged(&next, into(2)), "nobody made"),
+        (forged(&next, into(99)), "nobody made"),
+        (respelt.unwrap(), "spelt"),
+    ];
+    for (change, why) in bad {
+        let mut replica = Doc::new(segment(), &peer);
+        let applied = replica.apply(&[first.clone(), change]);
+        assert!(
+            applied.problems.len() == 1 && applied.problems[0].to_string().contains(why),
+            "{why}: {:?}",
+            applied.problems
+        );
+        assert_eq!(all(&replica), bag([proposed(0)]));
+        replica.save_verified().unwrap();
+    }
+    // Its own change before is not among those it depends on: once saved, nobody could tell their operations apart.
+    let skips = forged(&last, |change| change.deps = vec![Change::try_from(&*first.bytes).unwrap().hash()]);
+    let applied = Doc::new(segment(), &peer).apply(&[first, next, skips]);
+    assert_eq!((applied.accepted.len(), applied.problems.len()), (2, 1));
+}
+
+#[test]
+fn a_small_change_that_unfolds_to_a_huge_one_is_refused_at_once() {
+    const RUN: [u8; 6] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x20];
+    // 2^40 times: put null under the key `x` of the root map, in the columns key, insert, action, value and predecessors.
+    let columns: [(u8, &[u8]); 5] = [(0x15, &[1, b'x']), (0x34, &[]), (0x42, &[1]), (0x56, &[0]), (0x70, &[0])];
+    let peer = actor(&other());
+    let mut body = vec![0, peer.bytes().len() as u8];
+    body.extend_from_slice(peer.bytes());
+    body.extend_from_slice(&[1, 1, 0, 0, 0, columns.len() as u8]);
+    body.extend(columns.iter().flat_map(|(spec, value)| [*spec, (RUN.len() + value.len()) as u8]));
+    body.extend(columns.iter().flat_map(|(_, value)| [&RUN[..], value].concat()));
+    let bytes = [&[0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 1, body.len() as u8], &body[..]].concat();
+    let bomb = RawChange { actor: peer.bytes().clone(), seq: 1, bytes: bytes.into() };
+    let applied = Doc::new(segment(), &peer).apply(&[bomb]);
+    assert!(applied.problems[0].to_string().contains("operations"), "{}", applied.problems[0]);
 }
 
 #[test]

@@ -8,6 +8,9 @@ pub mod data_dir;
 pub mod driver;
 pub mod events;
 pub mod exec;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gc;
 pub mod gpu;
 pub mod http;

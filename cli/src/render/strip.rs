@@ -11,6 +11,8 @@ pub struct Stripper {
 enum State {
     #[default]
     Text,
+    /// After a carriage return, which was told as a line feed already.
+    Return,
     Escape,
     /// After `ESC [`, until a final byte.
     Control,
@@ -25,24 +27,24 @@ impl Stripper {
     /// `text` without escapes. Line feeds and tabs stay; a carriage return becomes a line feed unless one follows.
     pub fn strip(&mut self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
-        let mut chars = text.chars().peekable();
-        while let Some(c) = chars.next() {
-            self.state = match (self.state, c) {
-                (State::Text, '\x1b') => State::Escape,
-                (State::Text, '\u{9b}') => State::Control,
-                (State::Text, '\u{9d}' | '\u{90}') => State::Words,
-                (State::Text, '\n' | '\t') => {
-                    out.push(c);
+        for c in text.chars() {
+            let before = std::mem::take(&mut self.state);
+            self.state = match (before, c) {
+                (State::Return, '\n') => State::Text,
+                // A line's end closes what never ended, so that a broken log can't swallow the rest of itself.
+                (_, '\n') => {
+                    out.push('\n');
                     State::Text
                 }
-                (State::Text, '\r') => {
-                    if chars.peek() != Some(&'\n') {
-                        out.push('\n');
-                    }
-                    State::Text
+                (State::Text | State::Return, '\x1b') => State::Escape,
+                (State::Text | State::Return, '\u{9b}') => State::Control,
+                (State::Text | State::Return, '\u{9d}' | '\u{90}') => State::Words,
+                (State::Text | State::Return, '\r') => {
+                    out.push('\n');
+                    State::Return
                 }
-                (State::Text, c) if c.is_control() || reorders(c) => State::Text,
-                (State::Text, c) => {
+                (State::Text | State::Return, c) if (c.is_control() && c != '\t') || reorders(c) => State::Text,
+                (State::Text | State::Return, c) => {
                     out.push(c);
                     State::Text
                 }
@@ -54,14 +56,9 @@ impl Stripper {
                 (State::Control, c) if ('@'..='~').contains(&c) => State::Text,
                 (State::Control, '\x1b') => State::Escape,
                 (State::Control, _) => State::Control,
-                (State::Words, '\x07' | '\u{9c}') => State::Text,
-                (State::Words, '\x1b') => State::WordsEscape,
+                (State::Words | State::WordsEscape, '\x07' | '\u{9c}') => State::Text,
+                (State::Words | State::WordsEscape, '\x1b') => State::WordsEscape,
                 (State::WordsEscape, '\\') => State::Text,
-                // A line's end closes a title that never ended, so that a broken log can't swallow the rest of itself.
-                (State::Words, '\n') => {
-                    out.push('\n');
-                    State::Text
-                }
                 (State::Words | State::WordsEscape, _) => State::Words,
             };
         }
@@ -142,5 +139,14 @@ mod tests {
         let mut stripper = Stripper::default();
         assert_eq!(stripper.strip("a\x1b[3"), "a");
         assert_eq!(stripper.strip("1mb"), "b");
+        assert_eq!(stripper.strip("c\r"), "c\n");
+        assert_eq!(stripper.strip("\nd"), "d", "one line's end, however it is cut");
+    }
+
+    #[test]
+    fn a_sequence_that_never_ends_costs_no_line() {
+        assert_eq!(strip("\x1b]0;title\x1b\nnext"), "\nnext");
+        assert_eq!(strip("\x1b[3\nnext"), "\nnext");
+        assert_eq!(strip("\x1b]0;title\x1b\x1b\\next"), "next");
     }
 }

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::catch_unwind,
     sync::Arc,
 };
 
@@ -16,17 +17,17 @@ use super::{
     Actor, Applied, DocError, Facts, LAYOUT, MAX_WAITING, RawChange, Vector,
     codec::{self, Entry},
     digest,
+    incoming::{self, Incoming},
 };
 use crate::{DocId, facts::Fact};
 
 /// The layout version's key in the root map.
-const VERSION_KEY: &str = "v";
+pub(super) const VERSION_KEY: &str = "v";
 /// The document kind's key in the root map.
-const KIND_KEY: &str = "kind";
-/// Where Automerge's binary format has a chunk's checksum, the first bytes of its hash; after it comes its type.
-const CHECKSUM: std::ops::Range<usize> = 4..8;
-/// The type of an uncompressed change.
-const PLAIN_CHANGE: u8 = 1;
+pub(super) const KIND_KEY: &str = "kind";
+
+/// What is said where Automerge panicked.
+pub(super) const INNER_CHECK: &str = "reading it failed an inner check of Automerge";
 
 /// Whether a key of the root map is no fact, but says what the document is (law 3).
 fn is_marker(key: &str) -> bool {
@@ -35,6 +36,14 @@ fn is_marker(key: &str) -> bool {
 
 /// What is called with each entry: its bucket, its key, and its bytes where it has any.
 type Take<'a> = dyn FnMut(Option<u64>, &str, Option<&[u8]>) + 'a;
+/// Changes about to be applied together: the last of each actor, the last operation of each, the maps they make.
+#[derive(Default)]
+struct Fresh {
+    last: BTreeMap<Arc<[u8]>, (u64, Option<ChangeHash>)>,
+    ends: BTreeMap<ChangeHash, u64>,
+    made: BTreeSet<(u64, ActorId)>,
+}
+
 /// A change's first operation, actor and number.
 type Turn = (u64, Arc<[u8]>, u64);
 
@@ -51,7 +60,7 @@ pub struct Doc {
     hashes: BTreeMap<Arc<[u8]>, Vec<ChangeHash>>,
     /// Changes whose dependencies are missing, in an order that respects dependencies: a change's first operation is
     /// numbered above all that it depends on.
-    waiting: BTreeMap<Turn, (Change, RawChange)>,
+    waiting: BTreeMap<Turn, Incoming>,
 }
 
 impl Doc {
@@ -65,7 +74,10 @@ impl Doc {
     pub fn load(id: DocId, actor: &Actor, snapshot: Option<&[u8]>, changes: &[RawChange]) -> Result<Self, DocError> {
         let damaged = |detail: String| DocError::Damaged { doc: id.clone(), detail };
         let replica = match snapshot {
-            Some(bytes) => Automerge::load(bytes).map_err(|error| damaged(error.to_string()))?,
+            // Automerge's decoder panics on some damaged bytes whose checksum is right.
+            Some(bytes) => catch_unwind(|| Automerge::load(bytes))
+                .map_err(|_| damaged(INNER_CHECK.into()))?
+                .map_err(|error| damaged(error.to_string()))?,
             None => Automerge::new(),
         };
         let mut doc = Self::over(id.clone(), actor, replica);
@@ -79,8 +91,9 @@ impl Doc {
             return Err(problem);
         }
         doc.find_buckets();
-        if let Some(kind) = doc.kind().filter(|kind| kind != codec::kind(&id)) {
-            return Err(damaged(format!("it is marked as a document of kind `{kind}`")));
+        let kinds = doc.kinds();
+        if let Some(other) = kinds.first().filter(|_| !kinds.iter().any(|kind| kind == codec::kind(&id))) {
+            return Err(damaged(format!("it is marked as a document of kind `{other}`")));
         }
         Ok(doc)
     }
@@ -114,9 +127,10 @@ impl Doc {
         markers.iter().filter_map(|(value, _)| value.as_u64()).max().unwrap_or(0)
     }
 
-    fn kind(&self) -> Option<String> {
-        let (value, _) = self.replica.get(ROOT, KIND_KEY).ok()??;
-        value.as_str().map(str::to_owned)
+    /// Every kind that a writer marked: one that marks another must not make the document unreadable.
+    fn kinds(&self) -> Vec<String> {
+        let markers = self.replica.get_all(ROOT, KIND_KEY).unwrap_or_default();
+        markers.iter().filter_map(|(value, _)| value.as_str().map(str::to_owned)).collect()
     }
 
     /// Writes `facts` as one change: all of them or, on error, none. A fact that stands there already with the same
@@ -214,62 +228,74 @@ impl Doc {
     }
 
     /// Queues `changes` and takes out those that can be applied now, in order.
-    fn admit(&mut self, changes: &[RawChange], applied: &mut Applied) -> Vec<(Change, RawChange)> {
+    fn admit(&mut self, changes: &[RawChange], applied: &mut Applied) -> Vec<Incoming> {
         for raw in changes {
             match self.check(raw) {
                 Err(detail) => applied.problems.push(self.bad_change(raw, detail)),
                 Ok(None) => {}
-                Ok(Some(change)) => {
-                    let place = (change.start_op().get(), raw.actor.clone(), raw.seq);
-                    self.waiting.entry(place).or_insert_with(|| (change, raw.clone()));
+                Ok(Some(incoming)) => {
+                    let place = (incoming.change.start_op().get(), raw.actor.clone(), raw.seq);
+                    self.waiting.entry(place).or_insert(incoming);
                 }
             }
         }
         let mut ready = Vec::new();
-        let mut fresh: BTreeSet<ChangeHash> = BTreeSet::new();
-        let mut counts: BTreeMap<Arc<[u8]>, u64> = BTreeMap::new();
-        for (place, (change, raw)) in std::mem::take(&mut self.waiting) {
-            let had = counts.get(&raw.actor).copied().unwrap_or_else(|| self.count(&raw.actor));
-            let new_deps: Vec<ChangeHash> = change.deps().iter().filter(|dep| !fresh.contains(dep)).copied().collect();
-            if raw.seq == had + 1 && self.replica.get_missing_deps(&new_deps).is_empty() {
-                counts.insert(raw.actor.clone(), raw.seq);
-                fresh.insert(change.hash());
-                ready.push((change, raw));
+        let mut fresh = Fresh::default();
+        for (place, incoming) in std::mem::take(&mut self.waiting) {
+            let Incoming { change, raw, .. } = &incoming;
+            let (had, last) = fresh.last.get(&raw.actor).copied().unwrap_or_else(|| self.last(&raw.actor));
+            let deps = change.deps().iter().filter(|dep| !fresh.ends.contains_key(*dep));
+            let deps: Vec<ChangeHash> = deps.copied().collect();
+            if raw.seq == had + 1 && self.replica.get_missing_deps(&deps).is_empty() {
+                if let Some(detail) = self.misfit(&incoming, last, &fresh) {
+                    applied.problems.push(self.bad_change(raw, detail.into()));
+                    continue;
+                }
+                fresh.last.insert(raw.actor.clone(), (raw.seq, Some(change.hash())));
+                fresh.ends.insert(change.hash(), change.max_op());
+                fresh.made.extend(incoming.makes.iter().map(|number| (*number, change.actor_id().clone())));
+                ready.push(incoming);
             } else if raw.seq > had && self.waiting.len() < MAX_WAITING {
-                self.waiting.insert(place, (change, raw));
+                self.waiting.insert(place, incoming);
             }
         }
         ready
     }
 
+    /// What a change takes for granted that isn't so, here or among the changes that go before it. Automerge doesn't ask:
+    /// it panics, or makes a document that can't be loaded.
+    fn misfit(&self, incoming: &Incoming, last: Option<ChangeHash>, fresh: &Fresh) -> Option<&'static str> {
+        let Incoming { change, into, .. } = incoming;
+        let end = |dep: &ChangeHash| {
+            let here = || self.replica.get_change_meta_by_hash(dep).map(|change| change.max_op);
+            fresh.ends.get(dep).copied().or_else(here)
+        };
+        // Saving keeps neither gaps nor which of two changes of one actor an operation is of, if they overlap.
+        let before = change.deps().iter().filter_map(end).max().unwrap_or(0);
+        if change.start_op().get() != before + 1 || last.as_ref().and_then(end).is_some_and(|end| end > before) {
+            return Some("its operations are not numbered on from those before it");
+        }
+        let is_map = |(number, actor): &(u64, ActorId)| {
+            let here = || self.replica.object_type(ObjId::Id(*number, actor.clone(), 0));
+            fresh.made.contains(&(*number, actor.clone())) || matches!(here(), Ok(ObjType::Map))
+        };
+        (!into.iter().all(is_map)).then_some("it writes into a map that nobody made before")
+    }
+
     /// Whether `raw` is a change, and a new one.
-    fn check(&self, raw: &RawChange) -> Result<Option<Change>, String> {
-        // A small compressed chunk can inflate to gigabytes; metaopt never writes one.
-        if raw.bytes.get(CHECKSUM.end) != Some(&PLAIN_CHANGE) {
-            return Err("it is not an uncompressed Automerge change".into());
-        }
-        let change = Change::try_from(&*raw.bytes).map_err(|error| error.to_string())?;
-        // Automerge doesn't compare them for single changes.
-        if raw.bytes.get(CHECKSUM) != change.hash().0.get(..CHECKSUM.len()) {
-            return Err("its checksum is wrong".into());
-        }
-        if change.raw_bytes().len() != raw.bytes.len() {
-            return Err("bytes follow the change".into());
-        }
-        if change.actor_id().to_bytes() != &*raw.actor || change.seq() != raw.seq {
-            return Err(format!("its bytes say change {} of actor {}", change.seq(), change.actor_id()));
-        }
+    fn check(&self, raw: &RawChange) -> Result<Option<Incoming>, String> {
+        let incoming = incoming::read(raw, codec::kind(&self.id))?;
         let known = raw.seq.checked_sub(1).and_then(|index| self.hashes.get(&raw.actor)?.get(index as usize));
         match known {
-            None => Ok(Some(change)),
-            Some(hash) if *hash == change.hash() => Ok(None),
+            None => Ok(Some(incoming)),
+            Some(hash) if *hash == incoming.change.hash() => Ok(None),
             Some(_) => Err("another change of the same number is here already: two runs share one actor".into()),
         }
     }
 
     /// Merges `ready` changes into the replica.
-    fn merge(&mut self, ready: Vec<(Change, RawChange)>, log: &mut PatchLog, applied: &mut Applied) {
-        let (changes, raws): (Vec<Change>, Vec<RawChange>) = ready.into_iter().unzip();
+    fn merge(&mut self, ready: Vec<Incoming>, log: &mut PatchLog, applied: &mut Applied) {
+        let (changes, raws): (Vec<Change>, Vec<RawChange>) = ready.into_iter().map(|one| (one.change, one.raw)).unzip();
         let hashes: Vec<ChangeHash> = changes.iter().map(Change::hash).collect();
         if let Err(error) = self.replica.apply_changes_log_patches(changes, log) {
             applied.problems.push(self.refused(&error));
@@ -434,8 +460,20 @@ impl Doc {
         self.replica.save()
     }
 
-    fn count(&self, actor: &Arc<[u8]>) -> u64 {
-        self.hashes.get(actor).map_or(0, |hashes| hashes.len() as u64)
+    /// As [`Doc::save`], and read once more, for bytes that take the place of changes: Automerge takes some changes that
+    /// it can save but not load again, and then the changes are all there is. About the cost of loading.
+    pub fn save_verified(&self) -> Result<Vec<u8>, DocError> {
+        let bytes = self.save();
+        let again = Self::load(self.id.clone(), &self.actor, Some(&bytes), &[])?;
+        if again.heads() == self.heads() && again.vector() == self.vector() {
+            return Ok(bytes);
+        }
+        Err(self.refused(&"saved and loaded it is not the same document"))
+    }
+
+    /// How many changes of an actor it has, and the last of them.
+    fn last(&self, actor: &Arc<[u8]>) -> (u64, Option<ChangeHash>) {
+        self.hashes.get(actor).map_or((0, None), |hashes| (hashes.len() as u64, hashes.last().copied()))
     }
 
     fn refused(&self, error: &dyn std::fmt::Display) -> DocError {

@@ -20,8 +20,10 @@
 //! 6. **Nothing unknown is lost.** Keys and value versions of later metaopts are counted, kept and passed on.
 
 mod codec;
+mod columns;
 pub mod digest;
 mod doc;
+mod incoming;
 mod key;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -109,7 +109,8 @@ fn widen(old: &mut Param, change: &Param, strict: bool, at: &str, wrong: &mut Fi
             }
             if let Some(step) = step {
                 let moved = (*low - l) / *step;
-                if *l < *low && (moved - moved.round()).abs() > 1e-6 {
+                // Stricter than values are compared (1e-6 of a step), so that the old ones are still found.
+                if *l < *low && (moved - moved.round()).abs() > 4e-7 {
                     wrong.add(format!("{at}/low"), format!("`low` of `{name}` must move by whole steps of {step}, so that earlier values stay on the grid"));
                 }
             }
@@ -203,6 +204,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::space::Params;
 
     fn space(params: Value) -> Space {
         serde_json::from_value(params).unwrap()
@@ -250,6 +252,17 @@ mod tests {
             ["/space/0/log", "/space/0/low", "/space/1/low", "/space/2/choices", "/space/3/default", "/space/4/type"]
         );
         assert_eq!(base().merge(&space(json!([{"name": "size", "type": "bool"}]))).0, base());
+    }
+
+    #[test]
+    fn a_low_end_moves_by_whole_steps_so_that_old_values_are_still_found() {
+        let float = |low: f64| space(json!([{"name": "x", "type": "float", "low": low, "high": 4, "step": 1}]));
+        let old: Params = [("x".to_owned(), 3.0.into())].into();
+        for (low, moves) in [(-2.0, true), (-2.0000003, true), (-2.0000009, false), (-2.5, false)] {
+            let (grown, errors) = float(0.0).merge(&float(low));
+            assert_eq!((grown == float(low), errors.is_empty()), (moves, moves), "{low}");
+            assert!(grown.check_params(&old).is_ok(), "{low}");
+        }
     }
 
     #[test]

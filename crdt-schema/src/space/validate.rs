@@ -18,6 +18,9 @@ pub const MAX_CHOICES: usize = 1024;
 pub const MAX_PARAMS: usize = 1000;
 /// Whole numbers stay exact in every language's JSON up to here.
 const MAX_INT: i64 = 1 << 53;
+/// The largest end of a stepped float, in steps: up to here a value's rounding is far below the tolerance of
+/// [`Domain::cell_of`], so that every value is found in its own cell.
+const MAX_STEPS: f64 = (1_u64 << 30) as f64;
 
 const TYPES: [&str; 6] = ["float", "int", "categorical", "ordinal", "bool", "fidelity"];
 
@@ -301,10 +304,10 @@ fn domain(domain: &Domain, at: &str, errors: &mut Fields) {
                     errors.add(format!("{at}/step"), format!("`step` is {step}, but must be above 0"));
                 } else if low < high && *step > high - low {
                     errors.add(format!("{at}/step"), format!("`step` {step} is larger than the range {low} to {high}"));
-                } else if low < high && (high - low) / step > MAX_INT as f64 {
+                } else if low.abs().max(high.abs()) / step > MAX_STEPS {
                     errors.add(
                         format!("{at}/step"),
-                        "`step` is too small for the range; leave it out for a continuous parameter",
+                        "`step` is too small for numbers as large as `low` and `high`: there would be more than a billion steps from 0; leave it out for a continuous parameter",
                     );
                 }
             }

@@ -116,6 +116,7 @@ fn ranges_are_judged() {
     );
     refused("space", float(json!(0), json!(1), json!({"step": 0})), "/space/0/step", "above 0");
     refused("space", float(json!(0), json!(1), json!({"step": 2})), "/space/0/step", "larger than the range");
+    refused("space", float(json!(1e9), json!(1e9 + 1.0), json!({"step": 0.5})), "/space/0/step", "too small");
     refused("space", float(json!(0), json!(1), json!({"default": 2})), "/space/0/default", "outside the range");
     refused(
         "space",

@@ -10,6 +10,7 @@ pub mod effects;
 pub mod launch;
 pub mod node;
 pub mod slots;
+pub mod wire;
 
 pub use commands::{Now, Refusal, RefusalKind};
 pub use effects::{Effect, Output};

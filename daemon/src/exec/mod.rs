@@ -15,8 +15,8 @@ pub mod outputs;
 mod prepare;
 mod probe;
 pub(crate) mod record;
-mod redact;
-mod results;
+pub(crate) mod redact;
+pub(crate) mod results;
 pub mod supervisor;
 mod tree;
 

@@ -154,7 +154,10 @@ impl Loose {
         {
             let mut not_finite = Vec::new();
             unmark(&mut value, String::new(), &mut not_finite);
-            return Ok(Self { value, not_finite });
+            // None is left where a later value of the same key took its place.
+            if !not_finite.is_empty() {
+                return Ok(Self { value, not_finite });
+            }
         }
         Err(ApiError::new(ProblemKind::Malformed, format!("the body is not JSON: {error}")))
     }
@@ -179,7 +182,8 @@ const MARK: &str = "\u{1}metaopt non-finite:";
 
 /// The body with every bare `NaN`, `Infinity` or number beyond a double's range as a marked string; none when there is none.
 fn mark_non_finite(body: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(body).ok()?;
+    // Who writes marks of their own is not helped.
+    let text = std::str::from_utf8(body).ok().filter(|text| !text.contains("\\u0001"))?;
     let mut out = String::with_capacity(text.len() + 64);
     let (mut rest, mut found) = (text, false);
     while let Some(c) = rest.chars().next() {
@@ -199,6 +203,9 @@ fn mark_non_finite(body: &[u8]) -> Option<Vec<u8>> {
             let huge = word.starts_with(|c: char| c == '-' || c.is_ascii_digit())
                 && word.parse::<f64>().is_ok_and(f64::is_infinite);
             if named || huge {
+                if rest[end..].trim_start().starts_with(':') {
+                    return None;
+                }
                 found = true;
                 out.push_str(&format!("\"\\u0001{}{word}\"", &MARK[1..]));
             } else {
@@ -291,7 +298,16 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused_with_its_position() {
-        for body in [&b"{"[..], b"{\"a\": Nan}", b"[1,]", b"\xff", b"{} {}", b"{\"a\": NaN", b"hello"] {
+        for body in [
+            &b"{"[..],
+            b"{\"a\": Nan}",
+            b"[1,]",
+            b"\xff",
+            b"{} {}",
+            b"{\"a\": NaN",
+            b"hello",
+            br#"[NaN, "\u0001metaopt non-finite:x"]"#,
+        ] {
             let error = format!("{:?}", Loose::parse(body).unwrap_err());
             assert!(error.contains("column"), "{error}");
         }

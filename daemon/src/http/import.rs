@@ -115,7 +115,7 @@ fn at_line(line: usize, error: FieldError) -> FieldError {
 }
 
 #[derive(Default)]
-struct Lines {
+pub(crate) struct Lines {
     part: Vec<u8>,
     line: usize,
     trials: Vec<ImportedTrial>,
@@ -125,7 +125,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn push(&mut self, bytes: &[u8]) -> Answer<()> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Answer<()> {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|b| *b == b'\n') {
             self.part.extend_from_slice(&rest[..end]);
@@ -166,7 +166,7 @@ impl Lines {
     }
 
     /// What was read since, and the numbers of its lines.
-    fn take(&mut self) -> (Vec<ImportedTrial>, Vec<usize>) {
+    pub(crate) fn take(&mut self) -> (Vec<ImportedTrial>, Vec<usize>) {
         (std::mem::take(&mut self.trials), std::mem::take(&mut self.numbers))
     }
 
@@ -177,7 +177,7 @@ impl Lines {
     }
 
     /// After the last byte; how many lines had no result.
-    fn finish(&mut self) -> Answer<u64> {
+    pub(crate) fn finish(&mut self) -> Answer<u64> {
         if !self.part.is_empty() {
             self.end_line();
         }

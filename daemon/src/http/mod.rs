@@ -5,20 +5,20 @@
 
 mod ask;
 pub mod auth;
-mod body;
+pub(crate) mod body;
 mod events;
 mod export;
 mod files;
 mod gc;
 mod guard;
 mod health;
-mod import;
+pub(crate) mod import;
 pub mod listen;
 mod metrics;
 mod nodes;
 mod plots;
 pub mod problem;
-mod query;
+pub(crate) mod query;
 mod render;
 mod results;
 mod snapshots;

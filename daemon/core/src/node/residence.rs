@@ -204,10 +204,11 @@ impl Node {
         live.into_iter().enumerate().filter(idle).take(most).map(|(_, (_, id))| id.clone()).collect()
     }
 
-    /// A document in the form in which it is stored; none where it rests, and so is stored already.
+    /// A document in the form in which it is stored; none where it rests, and so is stored already, or where it could not
+    /// be loaded again, so that its changes must stay.
     pub fn save(&self, id: &DocId) -> Option<Saved> {
         let Some(Replica::Live(doc, _)) = self.docs.get(id) else { return None };
-        Some(Saved { bytes: doc.save(), vector: doc.vector(), digest: doc.digest() })
+        Some(Saved { bytes: doc.save_verified().ok()?, vector: doc.vector(), digest: doc.digest() })
     }
 
     /// Puts a document to rest that was saved as `saved` and stored; ignored where it was written to meanwhile.

@@ -1,0 +1,206 @@
+//! Frames: what the links between nodes are made of.
+//!
+//! Owns: the bytes of a frame, its limits, which version two nodes speak, and what goes first. Must not: touch sockets,
+//! know Automerge or its keys, or decide what to send. Nothing in the daemon uses it yet: links between nodes come with
+//! clusters, and the format is fixed here first so that it is tested against hostile bytes before anybody listens.
+//!
+//! | bytes | a frame, version 1 |
+//! | --- | --- |
+//! | 0–3 | length of the payload, little endian |
+//! | 4 | version of the frame, from 1 up |
+//! | 5 | kind; below 64 control, from 64 up bulk |
+//! | 6 | flags; bit 0: the payload is compressed (zstd, bulk only); others are 0 in version 1 |
+//! | 7 | 0 |
+//! | 8–15 | the first 8 bytes of BLAKE3 over bytes 0–7 and the payload as sent |
+//! | 16– | the payload: one record in postcard's encoding (varints, no names), new fields at its end only |
+//!
+//! These 16 bytes keep their meaning in every version, and a `Hello` is sent as version 1 by all. What a later metaopt adds does no
+//! harm here: unknown kinds, documents of unknown kinds and fields behind the known ones are passed over. What is damaged
+//! or breaks a limit is an error, and ends the link: after it there is no telling where the next frame begins.
+
+mod decode;
+mod encode;
+mod payload;
+mod queue;
+
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
+
+use metaopt_schema::{
+    DocId,
+    docs::{RawChange, Vector},
+};
+
+pub use decode::Decoder;
+pub use encode::{changes, encode};
+pub use queue::Queue;
+
+/// Bytes before the payload.
+pub const HEADER: usize = 16;
+/// The frame versions that this metaopt speaks.
+pub const VERSIONS: RangeInclusive<u8> = 1..=1;
+/// Largest payload of a control frame, as sent: small enough that bulk never waits long for it.
+pub const CONTROL_LIMIT: usize = 1 << 20;
+/// Largest payload of a bulk frame, as sent. The largest document measured saves to less than 2 MiB.
+pub const BULK_LIMIT: usize = 8 << 20;
+/// Largest payload once inflated: a receiver never holds more of one frame.
+pub const INFLATED_LIMIT: usize = 32 << 20;
+/// How many bytes one compressed byte may become, past the first [`DENSE`]; changes shrink three to tenfold.
+pub const RATIO_LIMIT: usize = 100;
+/// Inflated payloads up to this size may be as dense as they like.
+pub const DENSE: usize = 256 << 10;
+
+/// The flag of a compressed payload.
+const COMPRESSED: u8 = 1;
+/// The first kind that is bulk.
+const FIRST_BULK: u8 = 64;
+
+/// One message between nodes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Frame {
+    /// The first on every link, in both directions.
+    Hello(Hello),
+    /// What the sender has: per document and actor, how many changes.
+    Vectors(BTreeMap<DocId, Vector>),
+    /// What names the sender's state of documents: equal heads, equal facts.
+    Heads(BTreeMap<DocId, Vec<[u8; 32]>>),
+    /// Changes of any documents, in an order in which they can be applied.
+    Changes(Vec<(DocId, RawChange)>),
+    /// A whole document as its holder saved it. Automerge's decoder of these trusts them (docs/testing.md): whoever takes
+    /// one from a peer must bound what it may do first.
+    Snapshot(DocId, Arc<[u8]>),
+}
+
+/// What nodes say before all else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The oldest frame version that the sender speaks.
+    pub oldest: u8,
+    /// The newest.
+    pub newest: u8,
+}
+
+impl Hello {
+    /// This metaopt's.
+    pub fn ours() -> Self {
+        Self { oldest: *VERSIONS.start(), newest: *VERSIONS.end() }
+    }
+
+    /// The version that both speak: the newest one; both sides reckon alike.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn agree(self, other: Self) -> Result<u8, WireError> {
+        let newest = self.newest.min(other.newest);
+        let common = newest >= self.oldest.max(other.oldest) && newest > 0;
+        if common { Ok(newest) } else { Err(WireError::NoCommonVersion { ours: self, theirs: other }) }
+    }
+}
+
+/// What goes first where both wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Small, and somebody waits for it.
+    Control,
+    /// Large, and can wait.
+    Bulk,
+}
+
+impl Class {
+    fn of(kind: u8) -> Self {
+        if kind < FIRST_BULK { Self::Control } else { Self::Bulk }
+    }
+
+    fn limit(self) -> usize {
+        match self {
+            Self::Control => CONTROL_LIMIT,
+            Self::Bulk => BULK_LIMIT,
+        }
+    }
+}
+
+/// What a frame is about, as its byte 5 says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Kind {
+    Hello = 1,
+    Vectors = 2,
+    Heads = 3,
+    Changes = FIRST_BULK,
+    Snapshot = FIRST_BULK + 1,
+}
+
+impl Kind {
+    fn of(byte: u8) -> Option<Self> {
+        [Self::Hello, Self::Vectors, Self::Heads, Self::Changes, Self::Snapshot].into_iter().find(|k| *k as u8 == byte)
+    }
+}
+
+/// Why a frame could not be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Larger than its kind may be.
+    #[error("a frame of kind {kind} has a payload of {length} bytes, and may have {limit}")]
+    TooLarge {
+        /// The kind's number.
+        kind: u8,
+        /// As announced, or as encoded.
+        length: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// It becomes too much, in itself or for its size.
+    #[error("a compressed payload of {length} bytes inflates to more than {limit} bytes")]
+    Inflates {
+        /// As sent.
+        length: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// The checksum does not fit the bytes.
+    #[error("a frame of kind {kind} was damaged on its way: its checksum is wrong")]
+    Damaged {
+        /// As the frame says.
+        kind: u8,
+    },
+    /// Of a version that was not agreed on.
+    #[error("a frame of version {found} came, and this metaopt speaks {} to {}", VERSIONS.start(), VERSIONS.end())]
+    Version {
+        /// The frame's.
+        found: u8,
+    },
+    /// Whole, but not what its kind should be.
+    #[error("a frame of kind {kind} can't be read: {detail}")]
+    Malformed {
+        /// The kind's number.
+        kind: u8,
+        /// Why.
+        detail: String,
+    },
+    /// The stream ended within a frame.
+    #[error("the stream ended within a frame")]
+    CutOff,
+    /// A document whose name would not be read back.
+    #[error("document `{0}` has a name that can't be sent: IDs must not contain `/`")]
+    BadName(DocId),
+    /// Nothing in common.
+    #[error("no common version: here {} to {} are spoken, there {} to {}; update the older node", ours.oldest, ours.newest, theirs.oldest, theirs.newest)]
+    NoCommonVersion {
+        /// Ours.
+        ours: Hello,
+        /// Theirs.
+        theirs: Hello,
+    },
+}
+
+/// What `packed` compressed bytes may become.
+fn allowance(packed: usize) -> usize {
+    packed.saturating_mul(RATIO_LIMIT).clamp(DENSE, INFLATED_LIMIT)
+}
+
+/// The checksum of a frame: over what stands before it, and the payload as sent.
+fn checksum(start: &[u8], payload: &[u8]) -> [u8; 8] {
+    let hash = blake3::Hasher::new().update(start).update(payload).finalize();
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.as_bytes()[..8]);
+    first
+}

@@ -1,0 +1,2 @@
+#![no_main]
+metaopt_fuzz::target!(imports);
