@@ -279,6 +279,10 @@ impl Codec {
     }
 }
 
+/// A prior this many times as wide as its range is uniform: within the range its density differs by less than one in 10^12,
+/// and there would be no digits left to tell its quantiles apart.
+const FLAT: f64 = 1e6;
+
 fn prior(domain: &Domain, axis: &Axis) -> Option<(f64, f64)> {
     let (Domain::Float { prior, .. } | Domain::Int { prior, .. }) = domain else { return None };
     let Some(Prior::Normal(mean, sigma)) = prior else { return None };
@@ -297,5 +301,5 @@ fn prior(domain: &Domain, axis: &Axis) -> Option<(f64, f64)> {
         }
         _ => return None,
     };
-    (mean.is_finite() && sigma > 0.0).then_some((mean.clamp(0.0, 1.0), sigma))
+    (mean.is_finite() && sigma > 0.0 && sigma < FLAT).then_some((mean.clamp(0.0, 1.0), sigma))
 }

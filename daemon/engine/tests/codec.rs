@@ -152,3 +152,14 @@ fn a_grid_may_cut_floats_into_levels() {
     assert_eq!((drawn.len(), stop), (10, Some(metaopt_engine::Stop::Exhausted)));
     assert_eq!(levels, [0.001, 0.01, 0.1, 1.0, 10.0]);
 }
+
+#[test]
+fn a_prior_far_wider_than_its_range_is_uniform() {
+    for sigma in [1e9, 1e20, f64::MAX] {
+        let codec = Codec::new(&space(json!([
+            {"name": "x", "type": "float", "low": 0.0, "high": 0.5, "prior": {"normal": [0.1, sigma]}}
+        ])));
+        let quarter = codec.decode(&codec.build(|i| codec.quantile(i, 0.25)));
+        assert_eq!(quarter["x"], json!(0.125), "{sigma}");
+    }
+}

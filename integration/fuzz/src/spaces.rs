@@ -91,7 +91,11 @@ fn search(space: &Space) -> Vec<Params> {
         valid.push(suggestion.params);
     }
     for params in &valid {
-        assert_eq!(space.check_params(params).as_ref(), Ok(params), "a suggestion that does not fit its space");
+        assert_eq!(
+            space.check_params(params).as_ref(),
+            Ok(params),
+            "a suggestion that does not fit its space: {space:?}"
+        );
         let config = codec.encode(params).unwrap_or_else(|| panic!("{params:?} fits and can't be encoded"));
         assert_eq!(&codec.decode(&config), params, "it changes by encoding and decoding");
         assert_eq!(codec.encode(params).map(|again| again.id), Some(config.id));
