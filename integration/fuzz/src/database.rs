@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
-use metaopt_daemon::store::{Opened, Opener, Store};
+use metaopt_daemon::store::{DATABASE, Opened, Opener, Store};
 use redb::{StorageBackend, backends::InMemoryBackend};
 
 use crate::head;
@@ -31,6 +31,8 @@ pub fn run(data: &[u8]) -> bool {
     let damaged = bytes != *good;
     let dir = tempfile::Builder::new().tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" });
     let dir = dir.expect("a directory");
+    // The opener is asked for what is there; what isn't would first be made.
+    std::fs::write(dir.path().join(DATABASE), "").expect("a file");
     let Ok(Opened { mut store, moved_aside }) = Store::open_on(dir.path(), first_then_fresh(bytes)) else {
         assert!(damaged, "the golden database was refused");
         return false;
