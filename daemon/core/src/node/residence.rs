@@ -75,6 +75,13 @@ pub struct Saved {
     pub digest: Vec<u8>,
 }
 
+impl Saved {
+    /// A document as it is to be stored; none where it could not be loaded again, so that its changes must stay.
+    pub fn of(doc: &Doc) -> Option<Self> {
+        Some(Self { bytes: doc.save_verified().ok()?, vector: doc.vector(), digest: doc.digest() })
+    }
+}
+
 /// Reads a stored document; by its digest where that says all. Slow for large ones without, so call it on any thread.
 ///
 /// # Errors
@@ -204,11 +211,9 @@ impl Node {
         live.into_iter().enumerate().filter(idle).take(most).map(|(_, (_, id))| id.clone()).collect()
     }
 
-    /// A document in the form in which it is stored; none where it rests, and so is stored already, or where it could not
-    /// be loaded again, so that its changes must stay.
-    pub fn save(&self, id: &DocId) -> Option<Saved> {
-        let Some(Replica::Live(doc, _)) = self.docs.get(id) else { return None };
-        Some(Saved { bytes: doc.save_verified().ok()?, vector: doc.vector(), digest: doc.digest() })
+    /// A document's replica; none where it rests, and so is stored already.
+    pub fn replica(&self, id: &DocId) -> Option<&Doc> {
+        if let Some(Replica::Live(doc, _)) = self.docs.get(id) { Some(doc) } else { None }
     }
 
     /// Puts a document to rest that was saved as `saved` and stored; ignored where it was written to meanwhile.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use metaopt_core::{
-    Effect, Node, NodeConfig, Now, Shelf, StoredDoc,
+    Effect, Node, NodeConfig, Now, Saved, Shelf, StoredDoc,
     commands::{Action, Completion, Report, SuggestRequest, Suggested, Told},
     launch::{AttemptEvent, ExitReport, Launch},
     read_doc,
@@ -160,7 +160,7 @@ impl Bench {
     pub fn rest(&mut self) -> usize {
         let idle = self.node.idle_docs(self.now, usize::MAX);
         for id in &idle {
-            let saved = self.node.save(id).unwrap();
+            let saved = Saved::of(self.node.replica(id).unwrap()).unwrap();
             let (snapshot, digest) = (Some(saved.bytes.clone()), Some(saved.digest.clone()));
             let stored = StoredDoc { id: id.clone(), snapshot, digest, changes: Vec::new() };
             self.disk.0.lock().unwrap().insert(id.clone(), stored);

@@ -70,6 +70,10 @@ impl Image {
     }
 
     fn write(&mut self, offset: usize, data: &[u8]) {
+        // As a file does: redb writes past an end that it could not move, after a failure.
+        if offset + data.len() > self.seen.len() {
+            self.set_len(offset + data.len());
+        }
         self.seen[offset..offset + data.len()].copy_from_slice(data);
         for index in offset / SECTOR..=(offset + data.len() - 1) / SECTOR {
             let version = Self::sector(&self.seen, index);
