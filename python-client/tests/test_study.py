@@ -314,7 +314,10 @@ def test_without_pandas_the_data_frame_says_what_to_install(
         study.trials_dataframe()
 
 
-def test_leases_are_renewed_while_a_trial_is_held_and_no_longer(study: metaopt.Study, here: FakeDaemon) -> None:
+def test_leases_are_renewed_while_a_trial_is_held_and_no_longer(
+    study: metaopt.Study, here: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metaopt._heartbeat._LINGER_S", 0.1)
     before = threading.active_count()
     trial = study.ask(lease_s=0.15)
     record = here.trials[trial.id]
@@ -326,7 +329,7 @@ def test_leases_are_renewed_while_a_trial_is_held_and_no_longer(study: metaopt.S
     time.sleep(0.3)
     assert record["beats"] <= beats + 1
     assert dropped["beats"] <= 1
-    here.wait_for(lambda: study._heartbeats._running is False)
+    here.wait_for(lambda: study._heartbeats._looks_at is None)
     assert threading.active_count() <= before + 1
 
 

@@ -16,6 +16,7 @@ import threading
 from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Tuple, Union
 from urllib.parse import quote, urlencode, urlsplit
 
+from ._wire import Answer, Wire
 from .errors import (
     AuthenticationError,
     Conflict,
@@ -44,10 +45,6 @@ class Endpoint(NamedTuple):
     token: str
     prove: bool
     here: bool = False
-
-
-class _Stale(Exception):  # noqa: N818
-    """A kept connection had been closed by the other side before it answered anything."""
 
 
 def segment(text: str) -> str:
@@ -104,7 +101,7 @@ class Connection:
     def __init__(self, endpoint: Endpoint, relocate: Optional[Callable[[], Optional[Endpoint]]] = None) -> None:
         self._lock = threading.Lock()
         self._relocate = relocate
-        self._idle: List[http.client.HTTPConnection] = []
+        self._idle: List[Wire] = []
         self._pid = os.getpid()
         self._endpoint = endpoint
         self._use(endpoint)
@@ -123,10 +120,16 @@ class Connection:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValidationError(f"METAOPT_URL is {endpoint.url!r}: it must look like http://127.0.0.1:7878")
         self._endpoint = endpoint
-        self._secure = parts.scheme == "https"
+        self._context = ssl.create_default_context() if parts.scheme == "https" else None
         self._host: str = parts.hostname
-        self._port = port
-        self._prefix = parts.path.rstrip("/")
+        default = 443 if self._context else 80
+        self._port: int = port or default
+        self._prefix = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
+        shown = f"[{self._host}]" if ":" in self._host else self._host
+        place = shown if self._port == default else f"{shown}:{self._port}"
+        self._head = f" HTTP/1.1\r\nHost: {place}\r\nAccept: application/json\r\n"
+        if not (endpoint.token.isascii() and endpoint.token.isprintable() and place.isascii()):
+            raise ValidationError("the address and the token of the daemon must be plain ASCII, without line ends")
 
     def request(
         self,
@@ -138,29 +141,29 @@ class Connection:
         raw: Optional[Tuple[str, bytes]] = None,
     ) -> Any:
         """One call; the answer's JSON (`None` for an empty one). `raw` is (content type, bytes) instead of `body`."""
-        data: Optional[bytes] = None
-        headers = {"Accept": "application/json", "Authorization": f"Bearer {self._endpoint.token}"}
+        data, kind = b"", ""
         if raw is not None:
-            headers["Content-Type"], data = raw
+            kind, data = raw
         elif body is not None:
-            headers["Content-Type"], data = "application/json", encode(body)
-        elif method in ("POST", "PUT", "PATCH"):
-            data = b""
-        target = self._prefix + path + ("?" + urlencode(query) if query else "")
+            kind, data = "application/json", encode(body)
+        sized = data or method in ("POST", "PUT", "PATCH")
+        fields = f"Content-Length: {len(data)}\r\n" if sized else ""
+        if kind:
+            fields += f"Content-Type: {kind}\r\n"
+        target = path + ("?" + urlencode(query) if query else "")
         timeout = _DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
         try:
-            status, reply_headers, payload = self._exchange(method, target, data, headers, timeout)
+            answer = self._exchange(method, target, fields, data, timeout)
         except AuthenticationError:
             raise
         except (OSError, http.client.HTTPException) as error:
             if not self._moved():
                 raise DaemonUnavailable(f"no daemon answers at {self.url}: {_cause(error)}") from error
-            headers["Authorization"] = f"Bearer {self._endpoint.token}"
             try:
-                status, reply_headers, payload = self._exchange(method, target, data, headers, timeout)
+                answer = self._exchange(method, target, fields, data, timeout)
             except (OSError, http.client.HTTPException) as again:
                 raise DaemonUnavailable(f"no daemon answers at {self.url}: {_cause(again)}") from again
-        return self._answer(status, reply_headers, payload)
+        return self._read(answer)
 
     def close(self) -> None:
         """Closes what is idle; later calls connect again."""
@@ -179,56 +182,62 @@ class Connection:
         self._use(endpoint)
         return True
 
-    def _exchange(
-        self, method: str, target: str, data: Optional[bytes], headers: Mapping[str, str], timeout: float
-    ) -> Tuple[int, Mapping[str, str], bytes]:
+    def _exchange(self, method: str, target: str, fields: str, data: bytes, timeout: float) -> Answer:
         while True:
             kept = self._take()
-            if kept is None:
-                connection = self._connect(timeout)
-                return self._once(connection, method, target, data, headers, timeout, fresh=True)
+            wire = self._connect(timeout) if kept is None else kept
+            # Made here, not before: where the daemon is, and so the token, may have changed meanwhile.
+            token = f"Authorization: Bearer {self._endpoint.token}\r\n"
+            head = f"{method} {self._prefix}{target}{self._head}{token}{fields}\r\n".encode("ascii")
             try:
-                return self._once(kept, method, target, data, headers, timeout, fresh=False)
-            except _Stale:
+                answer = wire.exchange(head, data, timeout)
+            except ConnectionError:
+                wire.close()
+                if kept is None:
+                    raise
                 # The daemon closes idle connections, or was restarted: go on with the next one, at last with a new one.
                 continue
+            except BaseException:
+                wire.close()
+                raise
+            self._keep(wire, answer.kept)
+            return answer
 
-    def _take(self) -> Optional[http.client.HTTPConnection]:
+    def _take(self) -> Optional[Wire]:
         with self._lock:
             if self._pid != os.getpid():
                 # A forked child must not speak on its parent's sockets; they are left for the parent to close.
                 self._idle, self._pid = [], os.getpid()
             return self._idle.pop() if self._idle else None
 
-    def _connect(self, timeout: float) -> http.client.HTTPConnection:
-        connection: http.client.HTTPConnection
-        if self._secure:
-            context = ssl.create_default_context()
-            connection = http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=context)
-        else:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
-        connection.connect()
+    def _keep(self, wire: Wire, usable: bool) -> None:
+        with self._lock:
+            keep = usable and len(self._idle) < _MAX_IDLE and self._pid == os.getpid()
+            if keep:
+                self._idle.append(wire)
+        if not keep:
+            wire.close()
+
+    def _connect(self, timeout: float) -> Wire:
+        wire = Wire(self._host, self._port, timeout, self._context)
         if self._endpoint.prove:
             try:
-                self._challenge(connection)
+                self._challenge(wire, timeout)
             except BaseException:
-                connection.close()
+                wire.close()
                 raise
-        return connection
+        return wire
 
-    def _challenge(self, connection: http.client.HTTPConnection) -> None:
+    def _challenge(self, wire: Wire, timeout: float) -> None:
         # Asked on every new connection, not once: the daemon may have gone and anything may listen there now.
         challenge = secrets.token_hex(16)
-        connection.request(
-            "GET", f"{self._prefix}/healthz?challenge={challenge}", headers={"Accept": "application/json"}
-        )
-        response = connection.getresponse()
-        payload = response.read(65536)
+        head = f"GET {self._prefix}/healthz?challenge={challenge}{self._head}\r\n".encode("ascii")
+        payload = wire.exchange(head, b"", timeout, most=65536)
         address = f"@{urlsplit(self._endpoint.url).netloc}" if self._endpoint.here else ""
         message = f"metaopt-challenge:{challenge}{address}".encode()
         expected = hmac.new(self._endpoint.token.encode("utf-8"), message, "sha256").hexdigest()
         try:
-            answer = json.loads(payload)
+            answer = json.loads(payload.body)
         except ValueError:
             answer = None
         name = "proof_here" if self._endpoint.here else "proof"
@@ -242,62 +251,20 @@ class Connection:
                 f"what listens at {self.url} did not prove that it is this machine's metaopt daemon, so it was not sent "
                 "the token; if another program took the port, start the daemon with `metaopt up`"
             )
-        if response.will_close or not response.isclosed():
+        if not payload.kept:
             raise http.client.RemoteDisconnected("the listener closed the connection after its proof")
-
-    def _once(
-        self,
-        connection: http.client.HTTPConnection,
-        method: str,
-        target: str,
-        data: Optional[bytes],
-        headers: Mapping[str, str],
-        timeout: float,
-        fresh: bool,
-    ) -> Tuple[int, Mapping[str, str], bytes]:
-        if connection.sock is not None:
-            connection.sock.settimeout(timeout)
-        try:
-            # A stale connection must not be re-opened behind our back: that would skip the challenge.
-            connection.auto_open = 0
-            connection.request(method, target, body=data, headers=dict(headers))
-            response = connection.getresponse()
-        except (http.client.NotConnected, ConnectionError) as error:
-            connection.close()
-            if fresh:
-                raise
-            raise _Stale from error
-        except BaseException:
-            connection.close()
-            raise
-        try:
-            payload = response.read()
-        except BaseException:
-            connection.close()
-            raise
-        if response.will_close:
-            connection.close()
-        else:
-            with self._lock:
-                keep = len(self._idle) < _MAX_IDLE and self._pid == os.getpid()
-                if keep:
-                    self._idle.append(connection)
-            if not keep:
-                connection.close()
-        return response.status, dict(response.headers.items()), payload
 
     # --- answers ---
 
-    def _answer(self, status: int, headers: Mapping[str, str], payload: bytes) -> Any:
-        lower = {k.lower(): v for k, v in headers.items()}
-        if 200 <= status < 300:
-            if not payload:
+    def _read(self, answer: Answer) -> Any:
+        if 200 <= answer.status < 300:
+            if not answer.body:
                 return None
             try:
-                return json.loads(payload)
+                return json.loads(answer.body)
             except ValueError as error:
                 raise DaemonUnavailable(f"{self.url} answered something that is not JSON; is it metaopt's?") from error
-        raise _problem(self.url, status, lower, payload)
+        raise _problem(self.url, answer.status, answer.headers, answer.body)
 
 
 def _problem(url: str, status: int, headers: Mapping[str, str], payload: bytes) -> MetaoptError:

@@ -17,37 +17,37 @@ from .trial import AskedTrial
 _log = logging.getLogger("metaopt")
 # While the daemon is away; the lease is only a few times longer.
 _RETRY_S = 3.0
+# With nothing to renew the thread ends after so long.
+_LINGER_S = 5.0
 
 
 class Heartbeats:
-    """The leases to renew; the thread lives while there are any."""
+    """The leases to renew; the thread lives while there are any, and a little longer."""
 
     def __init__(self) -> None:
         self._wake = threading.Condition()
         # Trial's ID → (trial, seconds between renewals, when the next is due)
         self._held: Dict[str, Tuple[weakref.ReferenceType[AskedTrial], float, float]] = {}
-        self._running = False
+        # When the thread looks again; none: there is no thread.
+        self._looks_at: Optional[float] = None
 
     def hold(self, trial: AskedTrial, lease_s: float) -> None:
         """Renews `trial`'s lease from now on, three times per lease."""
         every = lease_s / 3
+        due = time.monotonic() + every
         with self._wake:
-            self._held[trial.id] = (weakref.ref(trial, self._forgotten), every, time.monotonic() + every)
-            if not self._running:
-                self._running = True
+            self._held[trial.id] = (weakref.ref(trial), every, due)
+            if self._looks_at is None:
+                self._looks_at = due
                 threading.Thread(target=self._run, name="metaopt-heartbeat", daemon=True).start()
-            self._wake.notify()
+            elif due < self._looks_at:
+                self._wake.notify()
 
     def release(self, trial: AskedTrial) -> None:
         """The trial is told: no more renewals."""
+        # The thread is left asleep: trials of milliseconds would otherwise wake it thousands of times for nothing.
         with self._wake:
             self._held.pop(trial.id, None)
-            self._wake.notify()
-
-    def _forgotten(self, _: object) -> None:
-        # The condition's lock is reentrant: garbage may be collected in the midst of the lines above.
-        with self._wake:
-            self._wake.notify()
 
     def _run(self) -> None:
         while True:
@@ -55,11 +55,17 @@ class Heartbeats:
                 for key in [k for k, (ref, _, _) in self._held.items() if ref() is None]:
                     del self._held[key]
                 if not self._held:
-                    self._running = False
-                    return
+                    # The next trial of a loop comes at once; then no new thread need be made.
+                    self._looks_at = time.monotonic() + _LINGER_S
+                    self._wake.wait(_LINGER_S)
+                    if not self._held:
+                        self._looks_at = None
+                        return
+                    continue
                 key, (reference, every, due) = min(self._held.items(), key=lambda item: item[1][2])
                 wait = due - time.monotonic()
                 if wait > 0:
+                    self._looks_at = due
                     self._wake.wait(wait)
                     continue
                 self._held[key] = (reference, every, time.monotonic() + every)
