@@ -5,7 +5,7 @@
 
 use crate::{
     codec::{Axis, Cell, Codec, Config},
-    math::{HALF_LN_TAU, ln_around, ln_cell, truncated},
+    math::{HALF_LN_TAU, ln_around, ln_cell, sortable, truncated},
     rng::Stream,
 };
 
@@ -176,15 +176,16 @@ fn kernels(codec: &Codec, i: usize, seen: &[&Config]) -> Kernels {
 /// Each point's larger gap to its sorted neighbours; the outermost points have only their inner one, a single point the
 /// range's ends.
 fn gaps(points: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..points.len()).collect();
-    order.sort_by(|a, b| points[*a].total_cmp(&points[*b]).then(a.cmp(b)));
+    // Pairs of whole numbers sort in half the time that a comparison by look-up takes.
+    let mut order: Vec<(u64, usize)> = points.iter().enumerate().map(|(k, at)| (sortable(*at), k)).collect();
+    order.sort_unstable();
     if let [only] = points {
         return vec![only.max(1.0 - only)];
     }
     let mut widths = vec![0.0; points.len()];
-    for (place, &k) in order.iter().enumerate() {
-        let below = place.checked_sub(1).map(|p| points[k] - points[order[p]]);
-        let above = order.get(place + 1).map(|&n| points[n] - points[k]);
+    for (place, &(_, k)) in order.iter().enumerate() {
+        let below = place.checked_sub(1).map(|p| points[k] - points[order[p].1]);
+        let above = order.get(place + 1).map(|&(_, n)| points[n] - points[k]);
         widths[k] = below.unwrap_or(0.0).max(above.unwrap_or(0.0));
     }
     widths
