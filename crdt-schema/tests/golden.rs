@@ -1,4 +1,5 @@
-//! Documents that earlier metaopts stored must be read for ever: one committed file of each kind and version.
+//! Documents that earlier metaopts stored must be read for ever: committed files of each kind and version, as a snapshot,
+//! as changes and as a digest.
 //!
 //! `METAOPT_WRITE_GOLDEN=1 cargo test -p metaopt-schema --test golden` writes files that don't exist yet; existing ones
 //! are never replaced.
@@ -10,7 +11,7 @@ mod common;
 use std::{fs, path::PathBuf};
 
 use common::{actor, all, bag, node, samples};
-use metaopt_schema::docs::{Doc, RawChange};
+use metaopt_schema::docs::{Doc, RawChange, digest};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -54,8 +55,9 @@ fn documents_of_every_version_are_read() {
         let log: Vec<RawChange> =
             facts.iter().map(|fact| doc.write(std::slice::from_ref(fact)).unwrap().unwrap()).collect();
         let (snapshot, changes) = (path(&format!("{kind}-v1.automerge")), path(&format!("{kind}-v1.changes")));
+        let digested = path(&format!("{kind}-v1.digest"));
         if std::env::var_os("METAOPT_WRITE_GOLDEN").is_some() {
-            for (path, bytes) in [(&snapshot, doc.save()), (&changes, pack(&log))] {
+            for (path, bytes) in [(&snapshot, doc.save()), (&changes, pack(&log)), (&digested, doc.digest())] {
                 if !path.exists() {
                     fs::create_dir_all(path.parent().unwrap()).unwrap();
                     fs::write(path, bytes).unwrap();
@@ -68,7 +70,10 @@ fn documents_of_every_version_are_read() {
         assert_eq!(all(&loaded), expected, "{}", snapshot.display());
         assert_eq!(loaded.layout(), 1);
         let logged = unpack(&fs::read(&changes).unwrap());
-        let loaded = Doc::load(id, &actor(&node()), None, &logged).unwrap();
+        let loaded = Doc::load(id.clone(), &actor(&node()), None, &logged).unwrap();
         assert_eq!(all(&loaded), expected, "{}", changes.display());
+        let (said, vector) = digest::read(&id, &fs::read(&digested).unwrap()).unwrap();
+        assert_eq!((said.unknown, said.problems), (0, vec![]), "{}", digested.display());
+        assert_eq!((bag(said.facts), vector), (expected, loaded.vector()), "{}", digested.display());
     }
 }

@@ -8,7 +8,7 @@ use automerge::{
     legacy::{ObjectId, OpId},
     transaction::Transactable,
 };
-use common::{actor, all, bag, claimed, node, noted, on, other, proposed, samples, study};
+use common::{actor, all, bag, claimed, forged, node, noted, on, other, proposed, samples, study};
 use metaopt_schema::{
     DocId,
     docs::{Actor, Doc, DocError, RawChange, digest},
@@ -28,13 +28,6 @@ fn foreign(doc: &Doc, actor: &Actor, work: impl FnOnce(&mut automerge::transacti
     transaction.commit();
     let change = raw.get_last_local_change().unwrap();
     RawChange { actor: actor.bytes().clone(), seq: change.seq(), bytes: change.raw_bytes().into() }
-}
-
-/// `raw` with other contents and the right checksum.
-fn forged(raw: &RawChange, edit: impl FnOnce(&mut ExpandedChange)) -> RawChange {
-    let mut expanded = Change::try_from(&*raw.bytes).unwrap().decode();
-    edit(&mut expanded);
-    RawChange { bytes: Change::from(expanded).raw_bytes().into(), ..raw.clone() }
 }
 
 #[test]

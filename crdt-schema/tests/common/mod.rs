@@ -3,9 +3,10 @@
 
 pub mod arbitrary;
 
+use automerge::{Change, ExpandedChange};
 use metaopt_schema::{
     ClaimId, DocId, NodeId, Stamp, StudyId, TrialId,
-    docs::{Actor, Doc, digest::read as read_digest},
+    docs::{Actor, Doc, RawChange, digest::read as read_digest},
     facts::{ClusterFact, Fact, Hardware, MetricChunk, NodeEdit, NodeRecord, SlotKind, SlotSpec, StudyFact, TrialFact},
     space::{Domain, Param, Prior, Space},
     study::{
@@ -237,6 +238,13 @@ pub fn samples() -> Vec<(DocId, Vec<Fact>)> {
 /// The actor of `node`'s first run.
 pub fn actor(node: &NodeId) -> Actor {
     Actor::new(node, 1)
+}
+
+/// `raw` with other contents and the right checksum.
+pub fn forged(raw: &RawChange, edit: impl FnOnce(&mut ExpandedChange)) -> RawChange {
+    let mut expanded = Change::try_from(&*raw.bytes).unwrap().decode();
+    edit(&mut expanded);
+    RawChange { bytes: Change::from(expanded).raw_bytes().into(), ..raw.clone() }
 }
 
 /// Facts as a sorted list of texts: to compare without an order, yet notice a fact told twice.
