@@ -3,13 +3,19 @@
 
 mod common;
 
-use common::Bench;
+use std::collections::BTreeMap;
+
+use common::{Bench, Disk};
 use metaopt_core::{
     RefusalKind,
     commands::{Action, Report, TrialAction},
     node::REST_AFTER_MS,
 };
-use metaopt_schema::trial::{Point, TrialState};
+use metaopt_schema::{
+    DocId,
+    docs::{Doc, Vector},
+    trial::{Point, TrialState},
+};
 use serde_json::json;
 
 fn rest(bench: &mut Bench) -> usize {
@@ -78,10 +84,16 @@ fn a_start_from_digests_is_a_start_from_documents() {
     assert_eq!(digested, 2);
     bench.restart(0);
     let from_digests = shown(&bench);
-    bench.disk.drop_digests();
-    bench.restart(0);
-    bench.pass(0.1);
-    assert_eq!(from_digests, shown(&bench));
+    // An older metaopt left none; those of a later one are passed over.
+    for spoil in [Disk::renew_digests, Disk::drop_digests] {
+        spoil(&bench.disk);
+        bench.restart(0);
+        let loaded = bench.disk.docs().keys().filter(|id| bench.node.replica(id).is_some()).count();
+        assert_eq!(loaded, bench.disk.docs().len(), "documents, not digests");
+        bench.pass(0.1);
+        assert_eq!(from_digests, shown(&bench));
+        assert_eq!(bench.node.damaged(), &[] as &[String]);
+    }
     // Both go on where they were: no number is given twice.
     let next = bench.ask("s", 1, None).trials[0].clone();
     assert!(!ids.contains(&next.to_string()));
@@ -154,6 +166,51 @@ fn curves_beyond_their_share_of_memory_are_on_the_disk_alone() {
     assert_eq!(rest(&mut bench), 1);
     assert_eq!(curve(&bench, &ids[0]), after, "and back on the disk");
     assert_eq!(curve(&bench, &ids[1]).len(), 3);
+}
+
+#[test]
+fn a_document_that_rested_goes_on_with_the_number_after_its_last() {
+    // Packed in memory; then on the disk alone, as far as curves go.
+    for curve_bytes in [1 << 20, 0] {
+        let mut bench = Bench::new(0);
+        bench.curve_bytes = curve_bytes;
+        bench.restart(0);
+        bench.study(json!({}));
+        let ids: Vec<String> = (0..2).map(|_| bench.ask("s", 1, None).trials[0].to_string()).collect();
+        for round in 1..=3 {
+            for id in &ids {
+                bench.report(id, round, 0.5);
+                bench.node.patch_trial(bench.now, id, Some(format!("{round}")), Default::default()).unwrap();
+                bench.settle();
+            }
+            let live = |bench: &Bench| bench.disk.docs().keys().filter(|id| bench.node.replica(id).is_some()).count();
+            assert_eq!(live(&bench), 4, "awake: the cluster's, the study's, the trials', their curves'");
+            assert_eq!((rest(&mut bench), live(&bench)), (2, 2));
+        }
+        if curve_bytes == 0 {
+            // Only what is on the shelf alone can't be written to now.
+            bench.disk.break_down(true);
+            let report =
+                Report { step: 9, values: [("loss".to_owned(), Some(0.1))].into_iter().collect(), attempt: None };
+            bench.node.report(bench.now, &ids[0], vec![report]).unwrap();
+            assert!(bench.node.drain().owed.is_some());
+            bench.disk.break_down(false);
+            bench.settle();
+        }
+
+        let mut numbers: BTreeMap<&DocId, Vector> = BTreeMap::new();
+        for (id, change) in &bench.written {
+            let last = numbers.entry(id).or_default().entry(change.actor.clone()).or_default();
+            assert_eq!(change.seq, *last + 1, "{curve_bytes} bytes: {id}");
+            *last = change.seq;
+        }
+        for (id, numbers) in numbers {
+            let stored = bench.disk.docs()[id].clone();
+            let doc = Doc::load(id.clone(), &common::config(9).actor(), stored.snapshot.as_deref(), &stored.changes);
+            assert_eq!(doc.unwrap().vector(), numbers, "{id}: all of it is there");
+            assert!(id.study().is_none() || numbers.len() == 1, "{id}: one run, one actor");
+        }
+    }
 }
 
 #[test]

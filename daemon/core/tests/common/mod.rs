@@ -34,6 +34,8 @@ pub struct Bench {
     pub counter: Option<u64>,
     pub launched: Vec<Launch>,
     pub effects: Vec<Effect>,
+    /// Every change that was ever stored.
+    pub written: Vec<(DocId, RawChange)>,
     boots: u64,
 }
 
@@ -67,6 +69,17 @@ impl Disk {
     /// As an older metaopt left it.
     pub fn drop_digests(&self) {
         self.0.lock().unwrap().values_mut().for_each(|doc| doc.digest = None);
+    }
+
+    /// As a later metaopt left it.
+    pub fn renew_digests(&self) {
+        let digests = |doc: &mut StoredDoc| doc.digest.iter_mut().for_each(|digest| *digest = b"\x02???".to_vec());
+        self.0.lock().unwrap().values_mut().for_each(digests);
+    }
+
+    /// Stores a document, over whatever is there.
+    pub fn put(&self, doc: StoredDoc) {
+        self.0.lock().unwrap().insert(doc.id.clone(), doc);
     }
 
     fn push(&self, id: DocId, change: RawChange) {
@@ -104,6 +117,7 @@ impl Bench {
             counter: None,
             launched: Vec::new(),
             effects: Vec::new(),
+            written: Vec::new(),
             boots: 1,
         };
         bench.arm(slots);
@@ -124,6 +138,7 @@ impl Bench {
                 return;
             }
             for (id, change) in output.changes {
+                self.written.push((id.clone(), change.clone()));
                 self.disk.push(id, change);
             }
             for (_, value) in output.meta {
@@ -163,7 +178,7 @@ impl Bench {
             let saved = Saved::of(self.node.replica(id).unwrap()).unwrap();
             let (snapshot, digest) = (Some(saved.bytes.clone()), Some(saved.digest.clone()));
             let stored = StoredDoc { id: id.clone(), snapshot, digest, changes: Vec::new() };
-            self.disk.0.lock().unwrap().insert(id.clone(), stored);
+            self.disk.put(stored);
             self.node.rest(id, saved);
         }
         idle.len()
