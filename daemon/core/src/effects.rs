@@ -24,7 +24,7 @@ pub enum Effect {
     Finish(AttemptKey),
     /// An attempt that no document knows is over: its files are to be kept where people find them.
     SetAside(AttemptKey),
-    /// Drop these documents of a deleted study.
+    /// Drop these documents of deleted studies; those that can't be dropped now, the next start names again.
     Forget(Vec<DocId>),
 }
 

@@ -22,6 +22,8 @@ const DISK_REST: Duration = Duration::from_secs(1);
 const REST_AT_ONCE: usize = 4;
 /// Pause before a snapshot is tried again that could not be stored; the changes stay till then.
 const SNAPSHOT_REST: Duration = Duration::from_secs(60);
+/// Pause before a deletion is tried again that the disk refused.
+const DELETION_REST: Duration = Duration::from_secs(5);
 
 /// How the store does, for the node's thread.
 #[derive(Clone, Default)]
@@ -61,6 +63,9 @@ pub(super) struct Committer {
     /// The database was found corrupt and is not yet filled again from memory.
     lost: bool,
     no_snapshot_until: Option<Instant>,
+    /// Documents of deleted studies that are still stored.
+    forgotten: Vec<DocId>,
+    no_deletion_until: Option<Instant>,
 }
 
 impl Committer {
@@ -79,6 +84,8 @@ impl Committer {
             health,
             lost: false,
             no_snapshot_until: None,
+            forgotten: Vec::new(),
+            no_deletion_until: None,
         }
     }
 
@@ -129,6 +136,7 @@ impl Committer {
             for effect in std::mem::take(&mut self.held) {
                 self.carry_out(effect);
             }
+            self.forget();
             self.snapshots(&mut touched);
             if tick {
                 self.rest();
@@ -206,25 +214,42 @@ impl Committer {
 
     fn carry_out(&mut self, effect: Effect) {
         let _guard = self.runtime.enter();
-        let Some(executor) = &self.executor else { return };
-        match effect {
-            Effect::Launch(launch) => executor.launch(*launch),
-            Effect::Stop(key, why) => executor.stop(&key, why),
-            Effect::Finish(key) => executor.finish(&key),
-            Effect::SetAside(key) => executor.set_aside(&key),
-            Effect::Probe(study, run) => {
+        match (effect, &self.executor) {
+            (Effect::Forget(docs), _) => self.forgotten.extend(docs),
+            (_, None) => {}
+            (Effect::Launch(launch), Some(executor)) => executor.launch(*launch),
+            (Effect::Stop(key, why), Some(executor)) => executor.stop(&key, why),
+            (Effect::Finish(key), Some(executor)) => executor.finish(&key),
+            (Effect::SetAside(key), Some(executor)) => executor.set_aside(&key),
+            (Effect::Probe(study, run), Some(executor)) => {
                 let (executor, sender) = (executor.clone(), self.shell.sender.clone());
                 self.runtime.spawn_blocking(move || {
                     let _ = sender.send(Message::Probed(study, executor.probe(&run)));
                 });
             }
-            Effect::Forget(docs) => {
-                for doc in docs {
-                    if let Err(error) = self.store.delete(&doc) {
-                        tracing::warn!(%error, %doc, "could not delete a document of a deleted study");
-                    }
-                }
+        }
+    }
+
+    /// Deletes what is forgotten. What the disk refuses is tried again; what is left when the daemon ends, the node finds
+    /// at its next start.
+    fn forget(&mut self) {
+        if self.no_deletion_until.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        while let Some(doc) = self.forgotten.last().cloned() {
+            let deleted = match self.store.delete(&doc) {
+                Err(StoreError::Closed { .. }) => match self.recover() {
+                    Ok(()) => self.store.delete(&doc),
+                    Err(error) => return drop(self.troubled(error.to_string())),
+                },
+                outcome => outcome,
+            };
+            if let Err(error) = deleted {
+                tracing::warn!(%error, %doc, "could not delete a document of a deleted study; it is tried again");
+                self.no_deletion_until = Some(Instant::now() + DELETION_REST);
+                return;
             }
+            self.forgotten.pop();
         }
     }
 

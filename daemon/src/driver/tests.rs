@@ -11,7 +11,7 @@ use metaopt_core::{
     read_doc,
 };
 use metaopt_schema::{
-    NodeId, TrialId,
+    DocId, NodeId, TrialId,
     facts::{Hardware, SlotKind},
     study::validate::parse_study,
     trial::TrialState,
@@ -23,7 +23,10 @@ use super::*;
 use crate::{
     exec::ExecConfig,
     secrets::Secrets,
-    store::tests::disk::{Disk, Fault},
+    store::{
+        Reader,
+        tests::disk::{Disk, Fault},
+    },
 };
 
 /// A daemon without its API.
@@ -32,10 +35,11 @@ struct Bench {
     disk: Disk,
     shell: Shell,
     thread: Option<JoinHandle<()>>,
+    stored: Reader,
     boots: u64,
 }
 
-fn boot(dir: &Path, disk: &Disk, boots: u64, executor: Option<Arc<Executor>>) -> (Shell, JoinHandle<()>) {
+fn boot(dir: &Path, disk: &Disk, boots: u64, executor: Option<Arc<Executor>>) -> (Shell, JoinHandle<()>, Reader) {
     let opened = crate::store::Store::open_on(dir, disk.opener()).unwrap();
     assert_eq!(opened.moved_aside, None);
     let store = opened.store;
@@ -53,11 +57,12 @@ fn boot(dir: &Path, disk: &Disk, boots: u64, executor: Option<Arc<Executor>>) ->
     let counter = store.meta(META_COUNTER).unwrap().map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
     let actor = config.actor();
     let stored: Vec<_> = store.load().unwrap().into_iter().map(|doc| read_doc(&actor, doc)).collect();
-    let node = Node::load(config, clock.now(), stored, Arc::new(store.reader().clone()), counter).unwrap();
+    let reader = store.reader().clone();
+    let node = Node::load(config, clock.now(), stored, Arc::new(reader.clone()), counter).unwrap();
     let (shell, thread) = Shell::start(node, store, executor, clock, EventHub::new("boot")).unwrap();
     shell.slots(vec![(SlotSpec { id: "cpu-0".into(), kind: SlotKind::Cpu }, None)]);
     shell.adopted(Vec::new());
-    (shell, thread)
+    (shell, thread, reader)
 }
 
 impl Bench {
@@ -67,8 +72,8 @@ impl Bench {
 
     fn with(executor: impl FnOnce(&Path) -> Option<Arc<Executor>>) -> Self {
         let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::new());
-        let (shell, thread) = boot(dir.path(), &disk, 1, executor(dir.path()));
-        Self { dir, disk, shell, thread: Some(thread), boots: 1 }
+        let (shell, thread, stored) = boot(dir.path(), &disk, 1, executor(dir.path()));
+        Self { dir, disk, shell, thread: Some(thread), stored, boots: 1 }
     }
 
     /// The machine goes down and comes back.
@@ -79,8 +84,8 @@ impl Bench {
         self.disk.power_cut();
         let _ = fs::remove_file(self.dir.path().join("metaopt.redb.unsynced"));
         self.boots += 1;
-        let (shell, thread) = boot(self.dir.path(), &self.disk, self.boots, None);
-        (self.shell, self.thread) = (shell, Some(thread));
+        let (shell, thread, stored) = boot(self.dir.path(), &self.disk, self.boots, None);
+        (self.shell, self.thread, self.stored) = (shell, Some(thread), stored);
     }
 
     async fn study(&self, name: &str, more: Value) -> Result<StudyId, CallError> {
@@ -220,8 +225,8 @@ async fn what_is_held_is_stored_at_the_latest_when_the_daemon_ends() {
     bench.shell.quit();
     bench.thread.take().unwrap().join().unwrap();
     bench.disk.power_cut();
-    let (shell, thread) = boot(bench.dir.path(), &bench.disk, 2, None);
-    (bench.shell, bench.thread) = (shell, Some(thread));
+    let (shell, thread, stored) = boot(bench.dir.path(), &bench.disk, 2, None);
+    (bench.shell, bench.thread, bench.stored) = (shell, Some(thread), stored);
     assert_eq!(bench.loss(&key.trial), Some(0.5));
 }
 
@@ -346,6 +351,38 @@ async fn a_database_that_turns_out_corrupt_is_filled_again_from_memory() {
     }
     let names: Vec<_> = fs::read_dir(bench.dir.path()).unwrap().flatten().map(|e| e.file_name()).collect();
     assert_eq!(names.iter().filter(|n| n.to_string_lossy().contains("corrupt")).count(), 1, "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_deleted_study_leaves_behind_on_a_failing_disk_goes_later_at_the_latest_after_the_next_start() {
+    for restart in [false, true] {
+        let mut bench = Bench::new();
+        let trials = |bench: &Bench| {
+            let ids = bench.stored.ids().ok()?;
+            Some(ids.iter().filter(|id| matches!(id, DocId::Trials { .. })).count())
+        };
+        for study in ["goes", "stays"] {
+            bench.study(study, json!({})).await.unwrap();
+            let trial = bench.ask(study, 3600.0).await.unwrap().unwrap();
+            bench.tell(&trial, 1.0).await.unwrap();
+        }
+        assert_eq!(trials(&bench), Some(2));
+        // It is answered when the deletion is stored; the documents go after that, and this takes a while.
+        bench.disk.slow_down(Duration::from_millis(500));
+        bench.shell.call(|node, now| node.delete_study(now, "goes")).await.unwrap();
+        bench.disk.break_down();
+        eventually("the failure", || (bench.disk.refused() > 0).then_some(())).await;
+        bench.disk.slow_down(Duration::ZERO);
+        if restart {
+            bench.power_cut();
+        } else {
+            bench.disk.free();
+        }
+        eventually("its end", || (trials(&bench)? == 1).then_some(())).await;
+        let left = bench.shell.read(|node, _| node.studies().map(|study| study.name.clone()).collect::<Vec<_>>());
+        assert_eq!(left, ["stays"]);
+        assert!(bench.ask("stays", 3600.0).await.unwrap().is_some());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -199,6 +199,7 @@ impl Node {
         if !opened {
             node.open_studies();
         }
+        node.forget_deleted();
         node.boot(now);
         Ok(node)
     }

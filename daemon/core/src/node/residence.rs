@@ -17,7 +17,7 @@ use metaopt_schema::{
 };
 
 use super::Node;
-use crate::{Now, Refusal};
+use crate::{Now, Refusal, effects::Effect};
 
 /// A replica that nobody wrote to for this long may rest (milliseconds).
 pub const REST_AFTER_MS: u64 = 30_000;
@@ -184,6 +184,22 @@ impl Node {
             }
         };
         Ok(facts.facts)
+    }
+
+    /// Drops the trials and curves of deleted studies, here and from the store. What was deleted earlier has none left,
+    /// unless the disk or the daemon failed before they were gone.
+    pub(super) fn forget_deleted(&mut self) {
+        let gone = |id: &&DocId| {
+            let study = id.study().and_then(|study| self.world.study(study));
+            !matches!(id, DocId::Study(_)) && study.is_some_and(|study| study.deleted)
+        };
+        let docs: Vec<DocId> = self.docs.keys().filter(gone).cloned().collect();
+        for doc in &docs {
+            self.forget_doc(doc);
+        }
+        if !docs.is_empty() {
+            self.effect(Effect::Forget(docs));
+        }
     }
 
     /// Drops what stands for a document.

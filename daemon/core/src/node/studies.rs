@@ -17,7 +17,6 @@ use super::{Node, Runtime};
 use crate::{
     Now, Refusal,
     commands::{Event, StudyAction, StudyPatch},
-    effects::Effect,
     launch::StopWhy,
 };
 
@@ -266,16 +265,7 @@ impl Node {
         self.pending.retain(|f| !matches!(f, Fact::Trial(s, ..) | Fact::Metric(s, _) if *s == id));
         self.edit_study(&id, StudyEdit::Deleted);
         self.studies.remove(&id);
-        let docs: Vec<_> = self
-            .docs
-            .keys()
-            .filter(|d| d.study() == Some(&id) && !matches!(d, metaopt_schema::DocId::Study(_)))
-            .cloned()
-            .collect();
-        for doc in &docs {
-            self.forget_doc(doc);
-        }
-        self.effect(Effect::Forget(docs));
+        self.forget_deleted();
         self.events.push(Event { kind: "study.deleted", study: Some(id.clone()), trial: None, data: None });
         Ok(id)
     }
