@@ -200,12 +200,23 @@ fn load(store: &Store, config: &Config, identity: &Identity, boot: u64, clock: C
     };
     let reader = store.reader();
     let node = boot::read_all(reader, &node.actor(), |docs| {
-        Node::load(node, clock.now(), docs, Arc::new(reader.clone()), counter).map_err(anyhow::Error::from)
+        Node::load(node, clock.now(), docs, Arc::new(reader.clone()), counter).with_context(|| unreadable(store.path()))
     })?;
     for problem in node.damaged() {
         tracing::error!(%problem, "an entry of a document could not be read");
     }
     Ok(node)
+}
+
+/// What stands above the name of a document that can't be read. Going on without it is no choice: trials that it holds
+/// would be proposed anew, under the same keys.
+fn unreadable(database: &Path) -> String {
+    let path = database.display();
+    format!(
+        "metaoptd can't start: {path} holds a document that it can't read; nothing there was changed. Put a backup in \
+         its place; or move it aside, to {path}.corrupt-by-hand, and the next start begins a fresh one (jobs that still \
+         run are then ended, and their files kept in `unknown` beside it)"
+    )
 }
 
 /// Tells the node of its slots, at once and whenever somebody else takes or leaves a GPU.
@@ -282,4 +293,45 @@ async fn signal() {
         }
     }
     let _ = tokio::signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use metaopt_schema::{DocId, NodeId, StudyId, docs::Vector};
+
+    use super::*;
+
+    #[test]
+    fn a_start_on_a_document_that_cannot_be_read_says_which_and_what_to_do_and_changes_nothing() {
+        // Automerge refuses the one, and panics on the other: a finding of the fuzz target `documents`.
+        let mut panics = include_bytes!("../../integration/fuzz/seeds/documents/bug-decoder-panics")[1..].to_vec();
+        panics[4..8].copy_from_slice(&[0xa7, 0x33, 0x10, 0x3b]);
+        for (bytes, detail) in [(b"no document".to_vec(), "magic bytes"), (panics, "inner check of Automerge")] {
+            let dir = tempfile::tempdir().unwrap();
+            let config = Options::default().resolve(dir.path()).unwrap();
+            let identity = Identity::open(dir.path()).unwrap();
+            let mut store = Store::open(dir.path()).unwrap().store;
+            let id = DocId::Metrics { study: StudyId::new("s-1"), node: NodeId::new("aaaabbbbccccdddd"), segment: 0 };
+            store.snapshot(&id, &bytes, &Vector::new(), None).unwrap();
+            let before = store.load().unwrap();
+            let start = |store: &Store| load(store, &config, &identity, 1, Clock::default());
+
+            let error = format!("{:#}", start(&store).err().unwrap());
+            let path = store.path().to_owned();
+            assert!(error.contains(&id.to_string()) && error.contains(detail), "{error}");
+            assert!(error.contains("nothing there was changed") && error.contains("backup"), "{error}");
+            assert_eq!(store.load().unwrap(), before);
+            drop(store);
+
+            // What it says is what helps, and the node says later what lies there.
+            let (_, to) = error.split_once("move it aside, to ").unwrap();
+            let (to, _) = to.split_once(',').unwrap();
+            std::fs::rename(&path, to).unwrap();
+            let store = Store::open(dir.path()).unwrap().store;
+            start(&store).unwrap();
+            assert_eq!(store.moved_aside(), [Path::new(to)]);
+        }
+    }
 }
