@@ -335,15 +335,16 @@ impl StudyView {
 
     /// Drops all trials; the record and its tombstone stay.
     pub(super) fn clear(&mut self) {
-        self.trials.clear();
-        self.order.clear();
-        self.index.clear();
-        self.waiting.clear();
-        self.warm.clear();
+        // Emptied, they would keep their memory: a tombstone stays for ever.
+        self.trials = Vec::new();
+        self.order = Vec::new();
+        self.index = HashMap::new();
+        self.waiting = BTreeSet::new();
+        self.warm = BTreeSet::new();
         self.best = None;
-        self.early.clear();
+        self.early = BTreeMap::new();
         self.counts = [0; 8];
-        self.imported.clear();
+        self.imported = HashSet::new();
         self.imports = 0;
         self.pool = Pool::default();
     }
@@ -424,5 +425,30 @@ impl StudyView {
         if cancelled && self.wanted != StudyState::Archived {
             self.wanted = StudyState::Cancelled;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::study::validate::parse_study;
+
+    #[test]
+    fn a_deleted_study_keeps_no_memory_for_trials() {
+        let space = json!([{"name": "x", "type": "float", "low": 0, "high": 1}]);
+        let objectives = json!([{"metric": "loss", "direction": "minimize"}]);
+        let def = parse_study(&json!({"name": "s", "space": space, "objectives": objectives})).unwrap();
+        let node = NodeId::new("a");
+        let at = Stamp { ms: 1, n: 0, node: node.clone() };
+        let mut study = StudyView::new(StudyRecord { id: StudyId::new("s"), node, at, def, forked_from: None });
+        study.trials.reserve(1_000);
+        study.order.reserve(1_000);
+        study.index.reserve(1_000);
+        study.imported.reserve(1_000);
+        study.clear();
+        let kept = [study.trials.capacity(), study.order.capacity(), study.index.capacity(), study.imported.capacity()];
+        assert_eq!(kept, [0; 4]);
     }
 }

@@ -20,6 +20,8 @@ use crate::{
 const DISK_REST: Duration = Duration::from_secs(1);
 /// Documents put to rest at one tick: saving one takes about 10 ms.
 const REST_AT_ONCE: usize = 4;
+/// Documents deleted in one round, each with a sync of its own: a large study's take more than others should wait for.
+const DELETED_AT_ONCE: usize = 16;
 /// Pause before a snapshot is tried again that could not be stored; the changes stay till then.
 const SNAPSHOT_REST: Duration = Duration::from_secs(60);
 /// Pause before a deletion is tried again that the disk refused.
@@ -236,7 +238,7 @@ impl Committer {
         if self.no_deletion_until.is_some_and(|at| Instant::now() < at) {
             return;
         }
-        while let Some(doc) = self.forgotten.last().cloned() {
+        for doc in self.forgotten.iter().rev().take(DELETED_AT_ONCE).cloned().collect::<Vec<_>>() {
             let deleted = match self.store.delete(&doc) {
                 Err(StoreError::Closed { .. }) => match self.recover() {
                     Ok(()) => self.store.delete(&doc),
