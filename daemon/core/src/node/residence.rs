@@ -214,7 +214,9 @@ impl Node {
     pub fn idle_docs(&self, now: Now, most: usize) -> Vec<DocId> {
         let mut live: Vec<(u64, &DocId)> = Vec::new();
         for (id, replica) in &self.docs {
-            if let (Replica::Live(_, written), DocId::Trials { .. } | DocId::Metrics { .. }) = (replica, id) {
+            if let Replica::Live(_, written) = replica
+                && *id != DocId::Cluster
+            {
                 live.push((*written, id));
             }
         }
