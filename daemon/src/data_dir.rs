@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -74,6 +75,19 @@ pub fn located(wanted: &Path) -> PathBuf {
     PathBuf::from("/var/tmp").join(format!("metaopt-{}-{}", machine_id(), &name[..8]))
 }
 
+/// The number after the largest of this node's trials of which there are files; none: there are none.
+pub fn next_counter(dir: &Path, node: &NodeId) -> Option<u64> {
+    let start = format!("{node}.");
+    let entries = ["trials", "logs", "attempts", "unknown"].map(|name| fs::read_dir(dir.join(name)));
+    let names = entries.into_iter().flatten().flatten().flatten().map(|entry| entry.file_name());
+    let numbers = names.filter_map(|name| {
+        let rest = name.to_str()?.strip_prefix(&start)?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..digits].parse::<u64>().ok()?.checked_add(1)
+    });
+    numbers.max()
+}
+
 /// Makes the directory, for its owner alone. On a network file system another, local one is used instead, and said.
 ///
 /// # Errors
@@ -81,7 +95,9 @@ pub fn located(wanted: &Path) -> PathBuf {
 pub fn prepare(wanted: &Path) -> Result<PathBuf> {
     let dir = located(wanted);
     if let Some(kind) = network_file_system(wanted) {
-        eprintln!(
+        // The log is not there yet; a closed standard error is no reason to fail.
+        let _ = writeln!(
+            std::io::stderr(),
             "metaoptd: {} is on a network file system ({kind}); using {} instead",
             wanted.display(),
             dir.display()

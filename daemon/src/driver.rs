@@ -117,8 +117,12 @@ impl Shell {
         let committer = Committer::new(shell.clone(), store, executor, health.clone());
         let driver =
             Driver { shell: shell.clone(), receiver, batches, health, room: None, said: None, heard: Instant::now() };
-        let storing = std::thread::Builder::new().name("store".into()).spawn(move || committer.run(waiting))?;
+        let storing = std::thread::Builder::new().name("store".into()).spawn(move || {
+            let _guard = EndsTheDaemon;
+            committer.run(waiting);
+        })?;
         let thread = std::thread::Builder::new().name("node".into()).spawn(move || {
+            let _guard = EndsTheDaemon;
             driver.run();
             // Ended by the end of the driver's channel; what it was given is stored by then.
             let _ = storing.join();
@@ -195,6 +199,19 @@ impl Shell {
     /// Ends the thread after what was sent before.
     pub fn quit(&self) {
         let _ = self.sender.send(Message::Quit);
+    }
+}
+
+/// A daemon whose node or store died would answer 503 for ever, and keep others out of its directory: it ends, so that
+/// whoever started it starts it again. What it acknowledged is on disk, and its jobs run on.
+struct EndsTheDaemon;
+
+impl Drop for EndsTheDaemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("an inner error, see above: the daemon ends; start it again");
+            std::process::abort();
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
     platform::{self, files},
     room,
     secrets::Secrets,
-    store::Store,
+    store::{DATABASE, Store},
 };
 
 /// The port that people know.
@@ -66,7 +66,8 @@ pub(crate) fn run(options: Options) -> Result<()> {
 fn start_log(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
-    let log = log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    // A line that can't be written is lost; saying so on the same standard error would panic, on whatever thread.
+    let log = log.log_internal_errors(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
@@ -75,10 +76,9 @@ fn start_log(format: LogFormat) {
 
 async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
     let clock = Clock::default();
+    // The key outlives the database: where it stands alone, the database was taken away.
+    let missing = dir.join("node.key").exists() && !dir.join(DATABASE).exists();
     let opened = Store::open(dir)?;
-    if let Some(aside) = &opened.moved_aside {
-        tracing::error!("the database was corrupt; it is kept as {} and a fresh one was begun", aside.display());
-    }
     let store = opened.store;
     let kept = store.moved_aside();
     let identity = Identity::open(dir)?;
@@ -90,12 +90,17 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
             aside.display()
         ));
     }
+    if missing {
+        let why = format!("{} was missing and a fresh database was begun: what this node knew alone is lost", DATABASE);
+        tracing::error!("{why}");
+        node.notice(why);
+    }
     let secrets = Arc::new(Secrets::open(dir)?);
 
     let (listener, note) = listen(dir, config.listen).await?;
     let address = listener.local_addr().context("the API's listener has no address")?;
     if let Some(note) = note {
-        eprintln!("metaoptd: {note}");
+        tracing::warn!("{note}");
     }
     let url = format!("http://{address}");
     let (_url_sender, url_receiver) = watch::channel(url.clone());
@@ -181,6 +186,8 @@ fn hide_data(wanted: HideData, exe: &Path, dir: &Path) -> Result<bool> {
 
 fn load(store: &Store, config: &Config, identity: &Identity, boot: u64, clock: Clock) -> Result<Node> {
     let counter = store.meta(META_COUNTER)?.and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+    // A database that was lost took the counter along; the files of its trials must not become others'.
+    let counter = counter.or_else(|| data_dir::next_counter(&store_dir(store), &identity.node));
     let hardware = Hardware {
         name: config.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -206,6 +213,10 @@ fn load(store: &Store, config: &Config, identity: &Identity, boot: u64, clock: C
         tracing::error!(%problem, "an entry of a document could not be read");
     }
     Ok(node)
+}
+
+fn store_dir(store: &Store) -> PathBuf {
+    store.path().parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// What stands above the name of a document that can't be read. Going on without it is no choice: trials that it holds

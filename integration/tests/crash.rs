@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metaopt_integration::{Client, Daemon, wait};
+use metaopt_integration::{Client, Daemon, program, wait};
 use serde_json::{Value, json};
 
 fn study(daemon: &Daemon, name: &str, run: Option<Value>, trials: u64) {
@@ -249,6 +249,7 @@ fn a_damaged_database_is_kept_and_so_is_what_ran_without_it() {
     study(&daemon, "runs", job(&script, work.path()), 1);
     let pid: u32 = wait("the script", || fs::read_to_string(&pid_file).ok()?.trim().parse().ok());
     let name = attempt(&daemon).unwrap().file_name().unwrap().to_owned();
+    let lost = trials(&daemon, "runs")[0]["id"].clone();
     daemon.crash();
     let path = daemon.dir.path().join("metaopt.redb");
     let mut bytes = fs::read(&path).unwrap();
@@ -278,7 +279,42 @@ fn a_damaged_database_is_kept_and_so_is_what_ran_without_it() {
     // The node is as good as new.
     study(&daemon, "again", job("echo 'metaopt: loss=1'", work.path()), 1);
     wait("a result", || (trials(&daemon, "again").first()?["state"] == "complete").then_some(()));
+    // The files of the trials that were lost must not become another's.
+    assert_ne!(trials(&daemon, "again")[0]["id"], lost);
     daemon.crash_and_restart();
     let why = daemon.ok("GET", "/nodes", None)["items"][0]["why"].as_str().unwrap().to_owned();
     assert!(why.contains("metaopt.redb.corrupt-"), "as long as it lies there: {why}");
+}
+
+#[test]
+fn an_empty_database_and_one_that_is_gone_are_said_as_loudly_as_a_damaged_one() {
+    let mut daemon = Daemon::start();
+    let path = daemon.dir.path().join("metaopt.redb");
+    daemon.crash_and_restart_after(|| fs::write(&path, "").unwrap());
+    let why = daemon.ok("GET", "/nodes", None)["items"][0]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("metaopt.redb.corrupt-"), "{why}");
+    daemon.crash_and_restart_after(|| fs::remove_file(&path).unwrap());
+    let why = daemon.ok("GET", "/nodes", None)["items"][0]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("metaopt.redb was missing"), "{why}");
+    assert!(daemon.said().contains("metaopt.redb was missing"), "{}", daemon.said());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_log_that_can_t_be_written_ends_nothing_and_sigterm_still_does() {
+    let metaoptd = program("metaoptd").display().to_string();
+    let deaf = ["sh", "-c", "exec \"$@\" 2>/dev/full", "sh", &metaoptd];
+    let dir = tempfile::tempdir().unwrap();
+    // Room for nothing: the daemon warns of that as soon as it looks.
+    let mut daemon = Daemon::under(dir, &deaf, &["--slots", "1", "--min-free", "900TiB"]);
+    wait("the warning", || daemon.ok("GET", "/nodes", None)["items"][0]["why"].as_str().map(|_| ()));
+    study(&daemon, "s", None, 1);
+    let pid = daemon.pid();
+    assert!(Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap().success());
+    wait("its end", || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit(')').next().unwrap().trim_start().starts_with('Z').then_some(())
+    });
+    daemon.crash_and_restart();
+    assert_eq!(daemon.ok("GET", "/studies", None)["items"][0]["name"], "s");
 }

@@ -23,10 +23,16 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let path = study_path(&args.study, "/import?format=jsonl");
     let client = context.client()?;
+    // A refusal while the file is being sent can't always be heard.
+    client.get(&study_path(&args.study, "")).map_err(|failure| context.with_nearest(failure, &args.study))?;
     let answer = if args.file.as_os_str() == "-" {
         client.send("POST", &path, "application/x-ndjson", std::io::stdin())
     } else {
-        let file = File::open(&args.file).doing(|| format!("cannot read {}", args.file.display()))?;
+        let reading = || format!("cannot read {}", args.file.display());
+        let file = File::open(&args.file).doing(reading)?;
+        if file.metadata().doing(reading)?.is_dir() {
+            return Err(Failure::failed(format!("{}: it is a directory", reading())));
+        }
         client.send("POST", &path, "application/x-ndjson", file)
     };
     let answer = answer.map_err(|failure| context.with_nearest(failure, &args.study))?;

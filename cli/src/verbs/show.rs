@@ -1,6 +1,6 @@
 //! `metaopt show TRIAL`
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::trials::took;
 use crate::{
@@ -24,8 +24,8 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if context.out.json {
         return context.out.body(&trial);
     }
-    let points = context.client()?.get(&trial_path(text(&trial, "id"), "/reports")).unwrap_or(json!({}));
-    context.out.print(&page(&trial, list(&points, "items"), context.out.style))
+    let points = context.client()?.list(&trial_path(text(&trial, "id"), "/reports"), usize::MAX).unwrap_or_default();
+    context.out.print(&page(&trial, &points, context.out.style))
 }
 
 fn page(trial: &Value, points: &[Value], style: Style) -> String {
@@ -101,6 +101,8 @@ fn attempt_line(attempt: &Value, style: Style) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -106,16 +106,17 @@ impl Trace {
         }
         self.count += 1;
         self.last_step = self.last_step.max(point.step);
+        let known = self.last.len();
         for (name, value) in point.values.iter() {
             let new = value.map_or((0, 0.0), |value| (point.step, value));
             match self.last.get(name) {
                 Some((step, _)) if *step >= new.0 => {}
                 Some(_) => self.last.insert(name, new),
-                None => {
-                    self.last.insert(pool.text(name), new);
-                    self.last.sort();
-                }
+                None => self.last.insert(pool.text(name), new),
             }
+        }
+        if self.last.len() > known {
+            self.last.sort();
         }
     }
 
@@ -148,11 +149,16 @@ impl Points {
         if !put(&mut self.steps, point.step, point.at) {
             return false;
         }
+        // Points name their metrics in the same order, mostly that of the columns.
+        let mut next = 0;
         for (name, value) in point.values.iter() {
             let value = value.unwrap_or(f64::NAN);
-            match self.columns.iter_mut().find(|(n, _)| **n == *name) {
-                Some((_, column)) => {
-                    put(column, point.step, value);
+            let here = self.columns.get(next).is_some_and(|(n, _)| **n == *name);
+            let found = if here { Some(next) } else { self.columns.iter().position(|(n, _)| **n == *name) };
+            next = found.unwrap_or(self.columns.len()) + 1;
+            match found {
+                Some(i) => {
+                    put(&mut self.columns[i].1, point.step, value);
                 }
                 None => self.columns.push((pool.text(name), vec![(point.step, value)])),
             }

@@ -230,6 +230,10 @@ fn endless_curves_are_thinned_and_keep_their_ends_and_extremes() {
     }
     // The same report again is no news, whether it was kept or not.
     assert_eq!(bench.report(&id, 19_999, loss(19_999)), Action::Continue);
+    // The newest is shown and remembered while it is held back.
+    assert_eq!(curve(&bench, &id).last().map(|p| p.step), Some(20_000));
+    let other = Report { step: 20_000, values: [("loss", Some(5.0))].into_iter().collect(), attempt: None };
+    assert!(bench.node.report(bench.now, &id, vec![other]).unwrap_err().detail.contains("other values"));
     bench.tell(&id, None, 0.1).unwrap();
     let kept = curve(&bench, &id);
     assert!((1_000..4_000).contains(&kept.len()), "{}", kept.len());
@@ -239,4 +243,20 @@ fn endless_curves_are_thinned_and_keep_their_ends_and_extremes() {
     assert!(steps.windows(2).all(|w| w[1] - w[0] <= w[0] / 500 + 1), "no gap wider than 0.2 %");
     bench.restart(0);
     assert_eq!(curve(&bench, &id), kept);
+}
+
+#[test]
+fn one_call_brings_no_more_metrics_than_many_and_no_step_that_javascript_can_t_count() {
+    let mut bench = Bench::new(0);
+    let study = bench.study(json!({}));
+    let id = bench.ask(&study, 1, None).trials[0].to_string();
+    let report = |step: u64, names: std::ops::Range<u32>| {
+        let values = names.map(|n| (format!("m{n}"), Some(0.5))).collect::<Vec<_>>();
+        Report { step, values: values.iter().map(|(n, v)| (n.as_str(), *v)).collect(), attempt: None }
+    };
+    let refused = bench.node.report(bench.now, &id, vec![report(1, 0..900), report(2, 800..1_001)]).unwrap_err();
+    assert_eq!(refused.errors[0].pointer, "/1/values");
+    bench.node.report(bench.now, &id, vec![report(1, 0..900), report(2, 800..1_000)]).unwrap();
+    let refused = bench.node.report(bench.now, &id, vec![report((1 << 53) + 1, 0..1)]).unwrap_err();
+    assert_eq!(refused.errors[0].pointer, "/step");
 }

@@ -9,7 +9,11 @@ use axum::{
 };
 use futures_util::StreamExt;
 use metaopt_api::ProblemKind;
-use metaopt_schema::{FieldError, Fields, problem::token, shape};
+use metaopt_schema::{
+    FieldError, Fields,
+    problem::token,
+    shape::{self, Field},
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -277,6 +281,15 @@ impl<S: Send + Sync, T: Shape> FromRequest<S> for Json<T> {
             _ => Err(ApiError::fields(errors.0)),
         }
     }
+}
+
+/// The body of a call that needs none: absent, or an object without fields.
+#[derive(Debug, serde::Deserialize)]
+pub struct Nothing {}
+
+impl Shape for Nothing {
+    const WHAT: &'static str = "the body";
+    const FIELDS: &'static [Field] = &[];
 }
 
 #[cfg(test)]

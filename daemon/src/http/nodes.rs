@@ -6,6 +6,7 @@ use metaopt_core::{Node, NodeStatus, Now, Refusal, commands::NodeAction};
 
 use super::{
     App,
+    body::{Json, Nothing},
     problem::Answer,
     query::{In, Query, page},
     render,
@@ -53,22 +54,22 @@ async fn act(app: App, node: String, action: NodeAction) -> Answer<axum::Json<dt
 }
 
 /// POST drain.
-pub async fn drain(State(app): State<App>, In(node): In<String>) -> Answer<axum::Json<dto::Node>> {
+pub async fn drain(State(app): State<App>, In(node): In<String>, _: Json<Nothing>) -> Answer<axum::Json<dto::Node>> {
     act(app, node, NodeAction::Drain).await
 }
 
 /// POST resume.
-pub async fn resume(State(app): State<App>, In(node): In<String>) -> Answer<axum::Json<dto::Node>> {
+pub async fn resume(State(app): State<App>, In(node): In<String>, _: Json<Nothing>) -> Answer<axum::Json<dto::Node>> {
     act(app, node, NodeAction::Resume).await
 }
 
 /// POST lost.
-pub async fn lost(State(app): State<App>, In(node): In<String>) -> Answer<axum::Json<dto::Node>> {
+pub async fn lost(State(app): State<App>, In(node): In<String>, _: Json<Nothing>) -> Answer<axum::Json<dto::Node>> {
     act(app, node, NodeAction::Lost).await
 }
 
 /// DELETE: for good.
-pub async fn remove(State(app): State<App>, In(node): In<String>) -> Answer<StatusCode> {
+pub async fn remove(State(app): State<App>, In(node): In<String>, _: Json<Nothing>) -> Answer<StatusCode> {
     app.shell()
         .call(move |all, now| {
             let id = find(all, now, &node)?.id;

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     App,
-    body::{Json, Loose, Shape},
+    body::{Json, Loose, Nothing, Shape},
     problem::{Answer, ApiError},
     query::{In, Query, page},
     render,
@@ -153,22 +153,26 @@ async fn act(app: App, study: String, action: StudyAction) -> Answer<axum::Json<
 }
 
 /// POST pause.
-pub async fn pause(State(app): State<App>, In(study): In<String>) -> Answer<axum::Json<dto::Study>> {
+pub async fn pause(State(app): State<App>, In(study): In<String>, _: Json<Nothing>) -> Answer<axum::Json<dto::Study>> {
     act(app, study, StudyAction::Pause).await
 }
 
 /// POST resume.
-pub async fn resume(State(app): State<App>, In(study): In<String>) -> Answer<axum::Json<dto::Study>> {
+pub async fn resume(State(app): State<App>, In(study): In<String>, _: Json<Nothing>) -> Answer<axum::Json<dto::Study>> {
     act(app, study, StudyAction::Resume).await
 }
 
 /// POST cancel.
-pub async fn cancel(State(app): State<App>, In(study): In<String>) -> Answer<axum::Json<dto::Study>> {
+pub async fn cancel(State(app): State<App>, In(study): In<String>, _: Json<Nothing>) -> Answer<axum::Json<dto::Study>> {
     act(app, study, StudyAction::Cancel).await
 }
 
 /// POST archive.
-pub async fn archive(State(app): State<App>, In(study): In<String>) -> Answer<axum::Json<dto::Study>> {
+pub async fn archive(
+    State(app): State<App>,
+    In(study): In<String>,
+    _: Json<Nothing>,
+) -> Answer<axum::Json<dto::Study>> {
     act(app, study, StudyAction::Archive).await
 }
 

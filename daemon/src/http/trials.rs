@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::{
     App,
     auth::Scope,
-    body::{Json, Shape},
+    body::{Json, Nothing, Shape},
     problem::{Answer, ApiError},
     query::{In, Query, bad_cursor, page, seal},
     render,
@@ -246,21 +246,21 @@ async fn act(app: App, trial: String, action: TrialAction) -> Answer<axum::Json<
 }
 
 /// POST cancel, or stop.
-pub async fn cancel(State(app): State<App>, In(trial): In<String>) -> Answer<axum::Json<dto::Trial>> {
+pub async fn cancel(State(app): State<App>, In(trial): In<String>, _: Json<Nothing>) -> Answer<axum::Json<dto::Trial>> {
     act(app, trial, TrialAction::Cancel).await
 }
 
 /// POST retry.
-pub async fn retry(State(app): State<App>, In(trial): In<String>) -> Answer<axum::Json<dto::Trial>> {
+pub async fn retry(State(app): State<App>, In(trial): In<String>, _: Json<Nothing>) -> Answer<axum::Json<dto::Trial>> {
     act(app, trial, TrialAction::Retry).await
 }
 
 /// POST pause.
-pub async fn pause(State(app): State<App>, In(trial): In<String>) -> Answer<axum::Json<dto::Trial>> {
+pub async fn pause(State(app): State<App>, In(trial): In<String>, _: Json<Nothing>) -> Answer<axum::Json<dto::Trial>> {
     act(app, trial, TrialAction::Pause).await
 }
 
 /// POST resume.
-pub async fn resume(State(app): State<App>, In(trial): In<String>) -> Answer<axum::Json<dto::Trial>> {
+pub async fn resume(State(app): State<App>, In(trial): In<String>, _: Json<Nothing>) -> Answer<axum::Json<dto::Trial>> {
     act(app, trial, TrialAction::Resume).await
 }

@@ -16,6 +16,7 @@ pub fn why(path: &Path, is_dir: bool) -> Option<&'static str> {
             | ".nox" => "a cache",
             "node_modules" => "installed packages; use --setup to install them on each node",
             ".ssh" | ".gnupg" | ".aws" | ".azure" | ".kube" | ".docker" => "credentials",
+            _ if is_data_dir(path) => "a data directory of metaopt",
             _ if path.join("pyvenv.cfg").is_file() => "a virtual environment; use --setup to make it on each node",
             _ if name.starts_with(".env") => "may hold secrets",
             _ => return None,
@@ -40,9 +41,22 @@ pub fn why(path: &Path, is_dir: bool) -> Option<&'static str> {
     }
 }
 
+/// Whether a daemon keeps its token, key and database there.
+pub fn is_data_dir(path: &Path) -> bool {
+    path.join("metaopt.redb").exists() || path.join("node.key").exists() && path.join("api.json").exists()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_data_directory_is_left_out_whatever_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(why(dir.path(), true).is_none());
+        std::fs::write(dir.path().join("metaopt.redb"), "").unwrap();
+        assert_eq!(why(dir.path(), true), Some("a data directory of metaopt"));
+    }
 
     #[test]
     fn keys_and_secrets_are_known_by_name_and_scripts_are_not_taken_for_them() {

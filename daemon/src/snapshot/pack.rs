@@ -107,6 +107,12 @@ pub fn list(dir: &Path, options: &PackOptions) -> Result<Listing, SnapshotError>
     if !root.is_dir() {
         return Err(SnapshotError::NotADirectory(dir.to_owned()));
     }
+    if exclude::is_data_dir(&root) {
+        return Err(SnapshotError::Refused {
+            entry: root.display().to_string(),
+            why: "is a data directory of metaopt, which holds tokens; submit from your script's directory".to_owned(),
+        });
+    }
     let left_out: Arc<Mutex<Vec<LeftOut>>> = Arc::default();
     let mut seen = BTreeSet::new();
     let mut listing = Listing::default();

@@ -121,6 +121,10 @@ pub(super) fn attempt(path: &Path, opener: &Opener) -> Result<Database, StoreErr
         fs::rename(&new, path).and_then(|()| files::sync_parent(path)).map_err(failed)?;
     }
     files::restrict(path).map_err(failed)?;
+    // One of ours is never empty: it is renamed to this name when it is whole.
+    if fs::metadata(path).map_err(failed)?.len() == 0 {
+        return Err(StoreError::Corrupt { path: path.to_owned(), detail: "it is empty".into() });
+    }
     open(path, opener)
 }
 

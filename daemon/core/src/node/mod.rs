@@ -27,7 +27,7 @@ use metaopt_schema::{
     trial::{Point, TrialState},
     view::{StudyView, Touched, TrialView, World},
 };
-pub use report::MAX_METRICS;
+pub use report::{MAX_METRICS, MAX_STEP};
 pub use residence::{NoShelf, REST_AFTER_MS, ReadDoc, Saved, Shelf, StoredDoc, read_doc};
 pub use status::NodeStatus;
 

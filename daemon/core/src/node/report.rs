@@ -1,5 +1,7 @@
 //! What comes back from attempts: curve points and results, from clients and from scripts.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use metaopt_engine::{Verdict, hash64};
 use metaopt_schema::{
     AttemptKey, AttemptNo, FieldError, Named, TrialId,
@@ -19,6 +21,8 @@ use crate::{
 
 /// Different metrics of one attempt; more is a script that names metrics by what it measures.
 pub const MAX_METRICS: usize = 1_000;
+/// The largest step: whole numbers up to it are the same in every language.
+pub const MAX_STEP: u64 = 1 << 53;
 
 impl Node {
     /// Finds the attempt meant: the one named, else the running one, else the latest.
@@ -90,6 +94,9 @@ impl Node {
                     detail: "steps are completed units of work, from 1 up".into(),
                 });
             }
+            if report.step > MAX_STEP {
+                errors.push(FieldError { pointer: at("step"), detail: format!("steps go up to {MAX_STEP}") });
+            }
             if report.values.is_empty() {
                 errors.push(FieldError {
                     pointer: at("values"),
@@ -103,13 +110,18 @@ impl Node {
         self.warm(trial)?;
         let mut fresh: Vec<(AttemptKey, Point)> = Vec::new();
         let mut latest: Option<AttemptKey> = None;
+        let several = reports.len() > 1;
+        // Metrics that come with this call, by attempt.
+        let mut news: BTreeMap<AttemptKey, BTreeSet<String>> = BTreeMap::new();
         if reports.is_empty() {
             return Err(Refusal::field("", "needs at least one report"));
         }
-        for report in reports {
+        for (i, report) in reports.into_iter().enumerate() {
             let (key, view) = self.attempt_key(trial, report.attempt)?;
             let known = view.curve.point(report.step).map(|p| p.values);
-            let twin = fresh.iter().find(|(k, p)| *k == key && p.step == report.step).map(|(_, p)| p.values.clone());
+            let known =
+                known.or_else(|| self.held_back(&key).find(|p| p.step == report.step).map(|p| p.values.clone()));
+            let twin = fresh.iter().find(|(k, p)| p.step == report.step && *k == key).map(|(_, p)| p.values.clone());
             match known.or(twin) {
                 Some(values) if values == report.values => {}
                 Some(_) => {
@@ -118,16 +130,19 @@ impl Node {
                         report.step
                     )));
                 }
-                None if report.values.len() > MAX_METRICS
-                    || view.curve.metrics() + report.values.iter().filter(|(m, _)| !view.curve.has(m)).count()
-                        > MAX_METRICS =>
-                {
-                    return Err(Refusal::field(
-                        "/values",
-                        format!("a trial may have at most {MAX_METRICS} different metrics"),
-                    ));
+                None => {
+                    let new = news.entry(key.clone()).or_default();
+                    new.extend(
+                        report.values.iter().map(|(m, _)| m).filter(|m| !view.curve.has(m)).map(|m| m.to_string()),
+                    );
+                    if view.curve.metrics() + new.len() > MAX_METRICS {
+                        return Err(Refusal::field(
+                            if several { format!("/{i}/values") } else { "/values".into() },
+                            format!("a trial may have at most {MAX_METRICS} different metrics"),
+                        ));
+                    }
+                    fresh.push((key.clone(), Point { step: report.step, values: report.values, at: now.wall_ms }));
                 }
-                None => fresh.push((key.clone(), Point { step: report.step, values: report.values, at: now.wall_ms })),
             }
             latest = Some(latest.map_or(key.clone(), |k| k.max(key)));
         }

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use metaopt_schema::{
-    DocId, StudyId, TrialId,
+    AttemptKey, DocId, StudyId, TrialId,
     docs::{Actor, Doc, DocError, Facts, RawChange, Vector, digest},
     facts::{Fact, METRIC_SEGMENT, MetricChunk},
     trial::Point,
@@ -293,7 +293,17 @@ impl Node {
     /// Its document can't be read now.
     pub fn curve(&self, study: &StudyView, trial: &TrialView) -> Result<Vec<Point>, Refusal> {
         if trial.is_warm() {
-            return Ok(trial.curve());
+            let mut curve = trial.curve();
+            // What is held back of a long curve is newer than all else of it, or between.
+            for attempt in trial.attempts.iter() {
+                let key = AttemptKey { trial: trial.place.id.clone(), attempt: attempt.attempt };
+                for point in self.held_back(&key) {
+                    if let Err(place) = curve.binary_search_by_key(&point.step, |p| p.step) {
+                        curve.insert(place, point.clone());
+                    }
+                }
+            }
+            return Ok(curve);
         }
         Ok(self.curves(study, std::iter::once(trial))?.remove(0))
     }

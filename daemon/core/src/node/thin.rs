@@ -6,7 +6,7 @@
 //! Beyond the budget a point is written when its step is 0.2 % beyond the last one written: a million steps leave about
 //! 4,500 points, evenly spread on a logarithmic axis. The newest point, and the smallest and largest value of the first
 //! objective since the budget ran out, are held back and written when the attempt ends; a crash of the daemon loses
-//! those that it holds, never one that was written.
+//! those that it holds, never one that was written. Until then reads show it too.
 
 use metaopt_schema::{
     AttemptKey, NodeId, StudyId,
@@ -63,6 +63,12 @@ impl Node {
         if point.step >= held.newest.step {
             held.newest = point;
         }
+    }
+
+    /// What is held back of an attempt: the newest point, and those with the smallest and largest value.
+    pub(super) fn held_back(&self, key: &AttemptKey) -> impl Iterator<Item = &Point> {
+        let held = self.thinned.get(key).into_iter();
+        held.flat_map(|h| h.extremes.iter().flatten().map(|(_, point)| point).chain([&h.newest]))
     }
 
     /// Writes what was held back: the attempt ends.

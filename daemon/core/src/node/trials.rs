@@ -1,5 +1,7 @@
 //! Trials by hand: enqueue, cancel, retry, pause, resume, annotate, import.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use metaopt_schema::{
     AttemptKey, StudyId, TrialId,
@@ -11,7 +13,7 @@ use metaopt_schema::{
 };
 use serde_json::Value;
 
-use super::Node;
+use super::{MAX_METRICS, MAX_STEP, Node};
 use crate::{
     Now, Refusal,
     commands::{Event, Imported, ImportedTrial, Report, Told, TrialAction},
@@ -250,7 +252,34 @@ impl Node {
                     e
                 })),
             }
+            let reported = trial.reports.iter().flat_map(|r| r.values.iter().map(|(m, _)| m));
+            if reported.collect::<BTreeSet<&str>>().len() > MAX_METRICS {
+                errors.push(metaopt_schema::FieldError {
+                    pointer: format!("/{i}/reports"),
+                    detail: format!("a trial may have at most {MAX_METRICS} different metrics"),
+                });
+            }
+            let mut steps: Vec<&Report> = trial.reports.iter().collect();
+            steps.sort_by_key(|r| r.step);
+            if let Some(twice) = steps.windows(2).find(|w| w[0].step == w[1].step && w[0].values != w[1].values) {
+                errors.push(metaopt_schema::FieldError {
+                    pointer: format!("/{i}/reports"),
+                    detail: format!("step {} stands there twice, with different values", twice[0].step),
+                });
+            }
+            if steps.last().is_some_and(|r| r.step > MAX_STEP) {
+                errors.push(metaopt_schema::FieldError {
+                    pointer: format!("/{i}/reports"),
+                    detail: format!("steps go up to {MAX_STEP}"),
+                });
+            }
             if let Told::Complete(values) = &trial.told {
+                if values.len() > MAX_METRICS {
+                    errors.push(metaopt_schema::FieldError {
+                        pointer: format!("/{i}/values"),
+                        detail: format!("a trial may have at most {MAX_METRICS} different metrics"),
+                    });
+                }
                 for metric in objectives.iter().filter(|m| !values.contains_key(m)) {
                     errors.push(metaopt_schema::FieldError {
                         pointer: format!("/{i}/values/{}", metaopt_schema::problem::token(metric)),
