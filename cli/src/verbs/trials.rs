@@ -1,6 +1,6 @@
 //! `metaopt trials STUDY`
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     client::segment,
@@ -49,7 +49,7 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let more = items.len() > limit;
     items.truncate(limit);
     if context.out.json {
-        return context.out.body(&Value::Array(items));
+        return context.out.body(&json!({"items": items, "next_cursor": null}));
     }
     context.out.table(&table(&study, &items, context))?;
     if more {

@@ -65,10 +65,14 @@ impl Refusal {
     }
     /// Wrong fields; the sentence is that of the first.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let sentence = |one: &FieldError| match one.pointer.as_str() {
+            "" => one.detail.clone(),
+            pointer => format!("{pointer}: {}", one.detail),
+        };
         let detail = match errors.as_slice() {
             [] => "the request does not fit".to_owned(),
-            [one] => format!("{}: {}", one.pointer, one.detail),
-            [one, rest @ ..] => format!("{}: {} (and {} more)", one.pointer, one.detail, rest.len()),
+            [one] => sentence(one),
+            [one, rest @ ..] => format!("{} (and {} more)", sentence(one), rest.len()),
         };
         Self { kind: RefusalKind::Invalid, detail, errors }
     }

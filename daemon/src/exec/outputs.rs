@@ -93,13 +93,14 @@ impl Outputs {
 fn bad_name(name: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
-        format!("`{name}` is no artifact's name: one plain file name is wanted"),
+        format!("`{}` is no artifact's name: one plain file name is wanted", name.escape_debug()),
     )
 }
 
 /// Whether a client may put something under this name.
 fn is_one_file(name: &str) -> io::Result<()> {
-    if plain(name)?.len() == 1 && !name.starts_with(INCOMING) { Ok(()) } else { Err(bad_name(name)) }
+    let good = plain(name)?.len() == 1 && !name.starts_with(INCOMING) && !name.contains(char::is_control);
+    if good { Ok(()) } else { Err(bad_name(name)) }
 }
 
 /// The components of a relative path without `.`, `..` and the like.

@@ -23,10 +23,13 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use super::{
     App,
-    body::{Chunks, IMPORT_LIMIT, LIMIT},
+    body::{Chunks, IMPORT_LIMIT, LIMIT, Loose},
     problem::{Answer, ApiError, disk},
     query::{In, Query},
 };
+
+/// Some editors begin a file with it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Wrong lines named in one answer.
 const NAMED: usize = 20;
@@ -145,7 +148,10 @@ impl Lines {
 
     fn end_line(&mut self) {
         self.line += 1;
-        let text = std::mem::take(&mut self.part);
+        let mut text = std::mem::take(&mut self.part);
+        if self.line == 1 && text.starts_with(BYTE_ORDER_MARK) {
+            text.drain(..BYTE_ORDER_MARK.len());
+        }
         if text.iter().all(u8::is_ascii_whitespace) {
             return;
         }
@@ -159,7 +165,19 @@ impl Lines {
                 None if errors.0.is_empty() => self.unfinished += 1,
                 _ => {}
             },
-            Err(error) => errors.add("", format!("not a JSON object: {error}")),
+            Err(error) => match Loose::parse(&text) {
+                Ok(loose) if !loose.not_finite.is_empty() => {
+                    for (pointer, number) in loose.not_finite {
+                        errors.add(pointer, format!("{number} is not a finite number"));
+                    }
+                }
+                _ if std::str::from_utf8(&text).is_err() => errors.add("", "not UTF-8: save the file as UTF-8"),
+                _ => {
+                    let said = error.to_string();
+                    let what = said.split(" at line ").next().unwrap_or_default();
+                    errors.add("", format!("not a JSON object: {what} at column {}", error.column()));
+                }
+            },
         }
         let line = self.line;
         self.errors.extend(errors.0.into_iter().map(|e| at_line(line, e)));
@@ -282,6 +300,19 @@ mod tests {
         let (trials, numbers) = lines.take();
         assert_eq!((trials.len(), numbers.as_slice(), unfinished), (2, &[1, 4][..], 1));
         assert_eq!(trials[1].reports[0].step, 7);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_line_is_said_in_words_and_a_byte_order_mark_is_not() {
+        let mut lines = Lines::default();
+        let good = b"\xef\xbb\xbf{\"params\": {\"x\": 1}, \"state\": \"fail\"}\n";
+        lines.push(good).unwrap();
+        lines.push(b"{\"params\": {\"x\": NaN}, \"state\": \"fail\"}\n\xff\xfe{\n{]\n").unwrap();
+        let text = format!("{:?}", lines.finish().unwrap_err());
+        for part in ["/1/params/x", "NaN is not a finite number", "line 3: not UTF-8", "line 4: not a JSON object: "] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("line 1:") && !text.contains("at line"), "{text}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     io::{self, Read, Seek, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use redb::Database;
@@ -25,6 +25,8 @@ pub const DATABASE: &str = "metaopt.redb";
 pub const LOCK: &str = "lock";
 /// Pages kept in memory, in bytes: documents are in memory anyway, and are read from disk only at a start.
 const CACHE: usize = 32 << 20;
+/// How long a lock is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// What a corrupt database's new name adds to the old, before the time in seconds.
 const ASIDE: &str = ".corrupt-";
 
@@ -44,7 +46,14 @@ impl DirLock {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&path).map_err(failed)?;
-        match file.try_lock() {
+        // One that was just killed holds it until its memory is gone.
+        let until = Instant::now() + LOCK_PATIENCE;
+        let mut taken = file.try_lock();
+        while matches!(taken, Err(TryLockError::WouldBlock)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(50));
+            taken = file.try_lock();
+        }
+        match taken {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
