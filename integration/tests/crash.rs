@@ -266,6 +266,8 @@ fn a_damaged_database_is_kept_and_so_is_what_ran_without_it() {
     let doctor = daemon.metaopt(work.path(), &["doctor"]);
     let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
     assert!(doctor.contains("corrupt"), "{doctor}");
+    let status = daemon.metaopt(work.path(), &["status"]);
+    assert!(String::from_utf8_lossy(&status.stderr).contains("metaopt.redb.corrupt-"), "{status:?}");
     // What ran is ended, and what it left is kept.
     wait("the script's end", || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
     let kept = daemon.dir.path().join("unknown").join(name);

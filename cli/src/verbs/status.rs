@@ -128,6 +128,13 @@ fn all(context: &Context, archived: bool) -> Result<(), Failure> {
     if context.out.json {
         return context.out.body(&json!({"items": items, "next_cursor": null}));
     }
+    // A database that was lost, a disk without room: what explains that nothing runs, or nothing is here.
+    for node in context.client()?.list("/nodes", usize::MAX).unwrap_or_default() {
+        if let Some(why) = some(&node, "why") {
+            let why = crate::render::strip::strip(&value::short(why)).replace('\n', " ");
+            context.out.say(format!("{}: {why}", text(&node, "name")));
+        }
+    }
     if items.is_empty() {
         context.out.say(if archived {
             "there are no studies yet"
