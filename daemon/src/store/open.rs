@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use redb::Database;
+use redb::{Database, StorageBackend as _};
 
 use super::{
     StoreError,
@@ -126,23 +126,24 @@ pub(super) fn attempt(path: &Path, opener: &Opener) -> Result<Database, StoreErr
             _ => {}
         }
         files::create_private(&new).map_err(failed)?;
-        open(&new, opener)?.close().map_err(|error| StoreError::redb(path, error))?;
+        open(&new, opener, true)?.close().map_err(|error| StoreError::redb(path, error))?;
         fs::rename(&new, path).and_then(|()| files::sync_parent(path)).map_err(failed)?;
     }
     files::restrict(path).map_err(failed)?;
-    // One of ours is never empty: it is renamed to this name when it is whole.
-    if fs::metadata(path).map_err(failed)?.len() == 0 {
-        return Err(StoreError::Corrupt { path: path.to_owned(), detail: "it is empty".into() });
-    }
-    open(path, opener)
+    open(path, opener, false)
 }
 
-fn open(path: &Path, opener: &Opener) -> Result<Database, StoreError> {
+fn open(path: &Path, opener: &Opener, new: bool) -> Result<Database, StoreError> {
     let mut builder = Database::builder();
     // A plain open trusts the file and may panic later on a flipped bit; every page is read at a start anyway.
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
     let opened = catch_unwind(AssertUnwindSafe(|| {
-        let backend = Guarded::open(path, opener).map_err(|error| StoreError::io(path, error))?;
+        let failed = |error| StoreError::io(path, error);
+        let backend = Guarded::open(path, opener).map_err(failed)?;
+        // One of ours is never empty: it gets its name when it is whole.
+        if !new && backend.len().map_err(failed)? == 0 {
+            return Err(StoreError::Corrupt { path: path.to_owned(), detail: "it is empty".into() });
+        }
         let database = builder.create_with_backend(backend).map_err(|error| StoreError::redb(path, error))?;
         format::settle(&database, path)?;
         Ok(database)
