@@ -2,12 +2,9 @@
 //!
 //! Owns: the limit and its hysteresis. Must not: decide what goes without room; the node does.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
-use crate::driver::Shell;
+use crate::{driver::Shell, platform::files::free_space};
 
 /// How often the disk is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -62,20 +59,6 @@ pub(crate) async fn watch(dir: PathBuf, limit: Option<u64>, shell: Shell) {
             }
         }
         tokio::time::sleep(LOOK).await;
-    }
-}
-
-/// Bytes that this user may still write there, and the disk's size; none where that can't be told.
-fn free_space(dir: &Path) -> Option<(u64, u64)> {
-    #[cfg(unix)]
-    {
-        let disk = rustix::fs::statvfs(dir).ok()?;
-        Some((disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize)))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = dir;
-        None
     }
 }
 

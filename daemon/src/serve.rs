@@ -83,7 +83,7 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
     let kept = store.moved_aside();
     let identity = Identity::open(dir)?;
     let boot = data_dir::random::<8>()?;
-    let mut node = load(&store, &config, &identity, u64::from_le_bytes(boot), clock)?;
+    let mut node = load(dir, &store, &config, &identity, u64::from_le_bytes(boot), clock)?;
     for aside in kept {
         node.notice(format!(
             "a corrupt database was moved aside and is kept as {}: take it away once you don't need it",
@@ -184,10 +184,10 @@ fn hide_data(wanted: HideData, exe: &Path, dir: &Path) -> Result<bool> {
     }
 }
 
-fn load(store: &Store, config: &Config, identity: &Identity, boot: u64, clock: Clock) -> Result<Node> {
+fn load(dir: &Path, store: &Store, config: &Config, identity: &Identity, boot: u64, clock: Clock) -> Result<Node> {
     let counter = store.meta(META_COUNTER)?.and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
     // A database that was lost took the counter along; the files of its trials must not become others'.
-    let counter = counter.or_else(|| data_dir::next_counter(&store_dir(store), &identity.node));
+    let counter = counter.or_else(|| data_dir::next_counter(dir, &identity.node));
     let hardware = Hardware {
         name: config.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -213,10 +213,6 @@ fn load(store: &Store, config: &Config, identity: &Identity, boot: u64, clock: C
         tracing::error!(%problem, "an entry of a document could not be read");
     }
     Ok(node)
-}
-
-fn store_dir(store: &Store) -> PathBuf {
-    store.path().parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// What stands above the name of a document that can't be read. Going on without it is no choice: trials that it holds
@@ -327,7 +323,7 @@ mod tests {
             let id = DocId::Metrics { study: StudyId::new("s-1"), node: NodeId::new("aaaabbbbccccdddd"), segment: 0 };
             store.snapshot(&id, &bytes, &Vector::new(), None).unwrap();
             let before = store.load().unwrap();
-            let start = |store: &Store| load(store, &config, &identity, 1, Clock::default());
+            let start = |store: &Store| load(dir.path(), store, &config, &identity, 1, Clock::default());
 
             let error = format!("{:#}", start(&store).err().unwrap());
             let path = store.path().to_owned();

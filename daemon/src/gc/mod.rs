@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use plan::{Item, Standing, Why};
 pub use policy::{Kind, Limit, Policy};
 
-use crate::{driver::Shell, exec::Executor};
+use crate::{driver::Shell, exec::Executor, platform::files::free_space};
 
 /// How often it is looked whether the disk is low, and how long after the start the first collection comes.
 const LOOK: Duration = Duration::from_secs(60);
@@ -122,7 +122,7 @@ impl Collector {
     }
 
     fn is_low(&self) -> bool {
-        let disk = sweep::disk(&self.tools.data);
+        let disk = free_space(&self.tools.data);
         disk.is_some_and(|(free, total)| sweep::short_of(free, total, self.tools.policy.low_disk) > 0)
     }
 

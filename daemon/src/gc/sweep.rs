@@ -5,7 +5,7 @@
 //! The plan is made from a look at the disk and one at the node, and both grow old. So each thing is looked at again and
 //! moved out of the way while the node's lock is held: what is retried, reported on or submitted afterwards finds it gone.
 
-use std::{collections::BTreeSet, fs, io, path::Path};
+use std::{collections::BTreeSet, fs, io};
 
 use metaopt_schema::TrialId;
 
@@ -18,11 +18,14 @@ use super::{
     record::{self, Collected},
     standing::Known,
 };
-use crate::{exec::record as layout, platform::now_ms};
+use crate::{
+    exec::record as layout,
+    platform::{files::free_space, now_ms},
+};
 
 /// Collects, or with `dry_run` only says what would be collected. Blocking.
 pub fn sweep(tools: &Tools, dry_run: bool) -> Sweep {
-    let disk = disk(&tools.data);
+    let disk = free_space(&tools.data);
     let mut inventory = Inventory::take(&tools.data);
     let (known, items, damaged) = tools.shell.read(|node, now| {
         let known = Known::look(node, now, &inventory);
@@ -165,20 +168,6 @@ fn told(tools: &Tools, sweep: &Sweep) -> Vec<Collected> {
         asked_for.then(|| Collected::new(sweep.at_ms, &item.path, why))
     };
     sweep.freed.iter().filter_map(of).collect()
-}
-
-/// Free and total bytes of the disk that holds `path`; none where that can't be told.
-pub fn disk(path: &Path) -> Option<(u64, u64)> {
-    #[cfg(unix)]
-    {
-        let stat = rustix::fs::statvfs(path).ok()?;
-        Some((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        None
-    }
 }
 
 /// Bytes that a low disk lacks; twice the bound is wanted, so that it isn't low again with the next file.

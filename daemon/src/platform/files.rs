@@ -9,6 +9,20 @@ use std::{
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
+/// Bytes that this user may still write there, and the disk's size; none where that can't be told.
+pub fn free_space(dir: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        let disk = rustix::fs::statvfs(dir).ok()?;
+        Some((disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize)))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = dir;
+        None
+    }
+}
+
 /// Replaces `path` as a whole: readers see the old or the new bytes, never a part. Mode 0600; on disk on return.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write(path, bytes, true)

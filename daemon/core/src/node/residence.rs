@@ -164,9 +164,13 @@ impl Node {
         }
     }
 
-    fn unshelved(&self, id: &DocId) -> Result<Doc, DocError> {
+    fn fetched(&self, id: &DocId) -> Result<StoredDoc, DocError> {
         let damaged = |detail: String| DocError::Damaged { doc: id.clone(), detail };
-        let stored = self.shelf.fetch(id).map_err(damaged)?.ok_or_else(|| damaged("nothing of it is stored".into()))?;
+        self.shelf.fetch(id).map_err(damaged)?.ok_or_else(|| damaged("nothing of it is stored".into()))
+    }
+
+    fn unshelved(&self, id: &DocId) -> Result<Doc, DocError> {
+        let stored = self.fetched(id)?;
         Doc::load(id.clone(), &self.actor, stored.snapshot.as_deref(), &stored.changes)
     }
 
@@ -176,12 +180,7 @@ impl Node {
             None => Facts::default(),
             Some(Replica::Live(doc, _)) => doc.facts(),
             Some(Replica::Packed(bytes)) => Doc::load(id.clone(), &self.actor, Some(bytes), &[])?.facts(),
-            Some(Replica::Shelved) => {
-                let damaged = |detail: String| DocError::Damaged { doc: id.clone(), detail };
-                let stored = self.shelf.fetch(id).map_err(damaged)?;
-                let stored = stored.ok_or_else(|| damaged("nothing of it is stored".into()))?;
-                read_doc(&self.actor, stored)?.facts
-            }
+            Some(Replica::Shelved) => read_doc(&self.actor, self.fetched(id)?)?.facts,
         };
         Ok(facts.facts)
     }

@@ -252,39 +252,30 @@ impl Node {
                     e
                 })),
             }
+            let mut wrong = |field: &str, detail: String| {
+                errors.push(metaopt_schema::FieldError { pointer: format!("/{i}/{field}"), detail });
+            };
             let reported = trial.reports.iter().flat_map(|r| r.values.iter().map(|(m, _)| m));
             if reported.collect::<BTreeSet<&str>>().len() > MAX_METRICS {
-                errors.push(metaopt_schema::FieldError {
-                    pointer: format!("/{i}/reports"),
-                    detail: format!("a trial may have at most {MAX_METRICS} different metrics"),
-                });
+                wrong("reports", format!("a trial may have at most {MAX_METRICS} different metrics"));
             }
             let mut steps: Vec<&Report> = trial.reports.iter().collect();
             steps.sort_by_key(|r| r.step);
             if let Some(twice) = steps.windows(2).find(|w| w[0].step == w[1].step && w[0].values != w[1].values) {
-                errors.push(metaopt_schema::FieldError {
-                    pointer: format!("/{i}/reports"),
-                    detail: format!("step {} stands there twice, with different values", twice[0].step),
-                });
+                wrong("reports", format!("step {} stands there twice, with different values", twice[0].step));
             }
             if steps.last().is_some_and(|r| r.step > MAX_STEP) {
-                errors.push(metaopt_schema::FieldError {
-                    pointer: format!("/{i}/reports"),
-                    detail: format!("steps go up to {MAX_STEP}"),
-                });
+                wrong("reports", format!("steps go up to {MAX_STEP}"));
             }
             if let Told::Complete(values) = &trial.told {
                 if values.len() > MAX_METRICS {
-                    errors.push(metaopt_schema::FieldError {
-                        pointer: format!("/{i}/values"),
-                        detail: format!("a trial may have at most {MAX_METRICS} different metrics"),
-                    });
+                    wrong("values", format!("a trial may have at most {MAX_METRICS} different metrics"));
                 }
                 for metric in objectives.iter().filter(|m| !values.contains_key(m)) {
-                    errors.push(metaopt_schema::FieldError {
-                        pointer: format!("/{i}/values/{}", metaopt_schema::problem::token(metric)),
-                        detail: format!("a complete trial needs a value for the objective `{metric}`"),
-                    });
+                    wrong(
+                        &format!("values/{}", metaopt_schema::problem::token(metric)),
+                        format!("a complete trial needs a value for the objective `{metric}`"),
+                    );
                 }
             }
         }
