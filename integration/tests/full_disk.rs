@@ -156,9 +156,11 @@ fn a_full_disk_loses_no_result_and_is_left_without_a_restart() {
         open.push(asked["items"][0]["id"].as_str().unwrap().to_owned());
     }
 
+    // Curves until the database must grow and can't, which may be at once: the first point comes before.
+    let first = json!({"step": 1, "values": {"metric-0": 1.0}});
+    assert_eq!(post(&daemon, &format!("/trials/{}/reports", open[0]), &first).status, 200);
     small.fill(0);
-    // Curves until the database must grow and can't.
-    let (mut step, mut kept, end) = (0, 0, Instant::now() + Duration::from_secs(60));
+    let (mut step, mut kept, end) = (1, 1, Instant::now() + Duration::from_secs(60));
     let refused = loop {
         step += 1;
         let id = &open[0];
