@@ -16,6 +16,7 @@ pub mod gpu;
 pub mod http;
 pub mod inventory;
 mod pareto;
+pub mod peer;
 pub mod platform;
 mod room;
 pub mod secrets;

@@ -1,8 +1,7 @@
 //! Frames: what the links between nodes are made of.
 //!
 //! Owns: the bytes of a frame, its limits, which version two nodes speak, and what goes first. Must not: touch sockets,
-//! know Automerge or its keys, or decide what to send. Nothing in the daemon uses it yet: links between nodes come with
-//! clusters, and the format is fixed here first so that it is tested against hostile bytes before anybody listens.
+//! know Automerge or its keys, or decide what to send.
 //!
 //! | bytes | a frame, version 1 |
 //! | --- | --- |
@@ -26,9 +25,10 @@ mod queue;
 use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
 use metaopt_schema::{
-    DocId,
+    DocId, NodeId, StudyId,
     docs::{RawChange, Vector},
 };
+use serde::{Deserialize, Serialize};
 
 pub use decode::Decoder;
 pub use encode::{changes, encode};
@@ -68,6 +68,89 @@ pub enum Frame {
     /// A whole document as its holder saved it. Automerge's decoder of these trusts them (docs/testing.md): whoever takes
     /// one from a peer must bound what it may do first.
     Snapshot(DocId, Arc<[u8]>),
+    /// Who the sender is; the second on every link, in both directions.
+    Greeting(Greeting),
+    /// Whether the sender takes the receiver in as a peer, and if not, why, in words for people. The third on every link.
+    Verdict(Option<String>),
+    /// To be answered by a pong of the same number at once: tells a live link from a silent one.
+    Ping(u64),
+    /// The answer.
+    Pong(u64),
+    /// One step of pairing: its number and what it proves.
+    Proof(u8, Vec<u8>),
+    /// The sender lives.
+    Heartbeat(Heartbeat),
+    /// Asks for the vectors of all documents in the buckets (see [`bucket`]) whose hashes differ from these; a bucket
+    /// that isn't listed is empty.
+    Compare(Vec<(u8, u64)>),
+    /// The answer: whole vectors of some documents, and whether more of them follow.
+    Have {
+        /// Per document and actor, how many changes.
+        vectors: BTreeMap<DocId, Vector>,
+        /// Another frame of the same answer follows.
+        more: bool,
+    },
+    /// Asks for what the sender lacks: documents with what it has of each.
+    Want(BTreeMap<DocId, Vector>),
+    /// All that a `Want` asked for was sent before this.
+    Sent,
+    /// A whole document as its holder saved it, and its digest: for who has nothing of it.
+    Whole(DocId, Arc<[u8]>, Arc<[u8]>),
+}
+
+/// Who a node says it is. Its identity is known from its certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Greeting {
+    /// Drawn at each start: two at once of one node are a cloned disk.
+    pub boot: u64,
+    /// The name people see.
+    pub name: String,
+    /// Of its daemon.
+    pub version: String,
+    /// What the link is for.
+    pub intent: Intent,
+    /// The sender knows a cluster key and would prove it.
+    pub fleet: bool,
+}
+
+/// What a link is opened for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Intent {
+    /// To be peers: both are members.
+    #[default]
+    Link,
+    /// To become members with a code that a person typed.
+    Join,
+    /// To become members while the other side lets everybody in.
+    JoinOpen,
+}
+
+/// What every node tells its peers every second.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// The sender's run.
+    pub boot: u64,
+    /// Counts its heartbeats in this run; a new one is a sign of life.
+    pub seq: u64,
+    /// Its wall clock, to notice clocks that are wrong; nothing else hangs on it.
+    pub wall_ms: u64,
+    /// Sums up all its documents: equal roots, equal documents.
+    pub root: u64,
+    /// Slots on which it could start something now.
+    pub free: u32,
+    /// Whom it is linked with.
+    pub links: Vec<NodeId>,
+    /// The latest heartbeats that it knows of others: node, run, number.
+    pub heard: Vec<(NodeId, u64, u64)>,
+    /// Running studies whose trials it can't run now, and why.
+    pub unable: Vec<(StudyId, String)>,
+    /// Why people should look at it, if so.
+    pub why: Option<String>,
+}
+
+/// The bucket that a document is compared in.
+pub fn bucket(doc: &DocId) -> u8 {
+    blake3::hash(doc.to_string().as_bytes()).as_bytes()[0]
 }
 
 /// What nodes say before all else.
@@ -125,13 +208,42 @@ enum Kind {
     Hello = 1,
     Vectors = 2,
     Heads = 3,
+    Greeting = 4,
+    Verdict = 5,
+    Ping = 6,
+    Pong = 7,
+    Proof = 8,
+    Heartbeat = 9,
+    Compare = 10,
+    Want = 12,
+    Sent = 67,
     Changes = FIRST_BULK,
     Snapshot = FIRST_BULK + 1,
+    Whole = FIRST_BULK + 2,
+    Have = FIRST_BULK + 4,
 }
 
 impl Kind {
     fn of(byte: u8) -> Option<Self> {
-        [Self::Hello, Self::Vectors, Self::Heads, Self::Changes, Self::Snapshot].into_iter().find(|k| *k as u8 == byte)
+        const ALL: [Kind; 16] = [
+            Kind::Hello,
+            Kind::Vectors,
+            Kind::Heads,
+            Kind::Greeting,
+            Kind::Verdict,
+            Kind::Ping,
+            Kind::Pong,
+            Kind::Proof,
+            Kind::Heartbeat,
+            Kind::Compare,
+            Kind::Want,
+            Kind::Sent,
+            Kind::Changes,
+            Kind::Snapshot,
+            Kind::Whole,
+            Kind::Have,
+        ];
+        ALL.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 

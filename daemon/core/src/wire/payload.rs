@@ -7,7 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use metaopt_schema::{DocId, docs::RawChange};
+use metaopt_schema::{
+    DocId,
+    docs::{RawChange, Vector},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Frame, Hello, Kind, WireError};
@@ -42,7 +45,35 @@ pub(super) fn write(frame: &Frame) -> Result<(Kind, Vec<u8>), WireError> {
             spell_list(Kind::Changes, &changes.iter().map(one).collect::<Result<Vec<_>, WireError>>()?)
         }
         Frame::Snapshot(doc, bytes) => spell(Kind::Snapshot, &(name(doc)?, &**bytes)),
+        Frame::Greeting(greeting) => spell(Kind::Greeting, greeting),
+        Frame::Verdict(refusal) => spell(Kind::Verdict, refusal),
+        Frame::Ping(number) => spell(Kind::Ping, number),
+        Frame::Pong(number) => spell(Kind::Pong, number),
+        Frame::Proof(step, bytes) => spell(Kind::Proof, &(step, bytes)),
+        Frame::Heartbeat(beat) => spell(Kind::Heartbeat, beat),
+        Frame::Compare(buckets) => spell_list(Kind::Compare, buckets),
+        Frame::Have { vectors, more } => {
+            let (kind, mut bytes) = spell_vectors(Kind::Have, vectors)?;
+            bytes.push(u8::from(*more));
+            Ok((kind, bytes))
+        }
+        Frame::Want(vectors) => spell_vectors(Kind::Want, vectors),
+        Frame::Sent => Ok((Kind::Sent, Vec::new())),
+        Frame::Whole(doc, bytes, digest) => spell(Kind::Whole, &(name(doc)?, &**bytes, &**digest)),
     }
+}
+
+/// Documents with their vectors; those of which nothing is there are named with an actor of no bytes.
+fn spell_vectors(kind: Kind, vectors: &BTreeMap<DocId, Vector>) -> Result<(Kind, Vec<u8>), WireError> {
+    let mut list = Vec::new();
+    for (doc, vector) in vectors {
+        let name = name(doc)?;
+        if vector.is_empty() {
+            list.push((name.clone(), &[][..], 0));
+        }
+        list.extend(vector.iter().map(|(actor, count)| (name.clone(), &**actor, *count)));
+    }
+    spell_list(kind, &list)
 }
 
 fn spell<T: Serialize>(kind: Kind, record: &T) -> Result<(Kind, Vec<u8>), WireError> {
@@ -107,6 +138,43 @@ pub(super) fn read(kind: Kind, payload: &[u8]) -> Result<(Option<Frame>, u64), W
                 None => return Ok((None, 1)),
             }
         }
+        Kind::Greeting => Frame::Greeting(take(kind, payload)?.0),
+        Kind::Verdict => Frame::Verdict(take(kind, payload)?.0),
+        Kind::Ping => Frame::Ping(take(kind, payload)?.0),
+        Kind::Pong => Frame::Pong(take(kind, payload)?.0),
+        Kind::Proof => {
+            let (step, bytes) = take(kind, payload)?.0;
+            Frame::Proof(step, bytes)
+        }
+        Kind::Heartbeat => Frame::Heartbeat(take(kind, payload)?.0),
+        Kind::Compare => {
+            let mut buckets = Vec::new();
+            list(kind, payload, |entry| buckets.push(entry))?;
+            Frame::Compare(buckets)
+        }
+        Kind::Have | Kind::Want => {
+            let mut vectors: BTreeMap<DocId, BTreeMap<_, u64>> = BTreeMap::new();
+            let rest = list(kind, payload, |(name, actor, count): (&str, &[u8], u64)| {
+                if let Some(doc) = known(name) {
+                    let vector = vectors.entry(doc).or_default();
+                    if !actor.is_empty() {
+                        vector.insert(actor.into(), count);
+                    }
+                }
+            })?;
+            match kind {
+                Kind::Want => Frame::Want(vectors),
+                _ => Frame::Have { vectors, more: rest.first() == Some(&1) },
+            }
+        }
+        Kind::Sent => Frame::Sent,
+        Kind::Whole => {
+            let (name, bytes, digest): (&str, &[u8], &[u8]) = take(kind, payload)?.0;
+            match known(name) {
+                Some(doc) => Frame::Whole(doc, bytes.into(), digest.into()),
+                None => return Ok((None, 1)),
+            }
+        }
     };
     Ok((Some(frame), unknown))
 }
@@ -116,8 +184,8 @@ fn take<'a, T: Deserialize<'a>>(kind: Kind, bytes: &'a [u8]) -> Result<(T, &'a [
     postcard::take_from_bytes(bytes).map_err(|error| malformed(kind, error))
 }
 
-/// Gives each entry of a list to `each`.
-fn list<'a, T: Deserialize<'a>>(kind: Kind, bytes: &'a [u8], mut each: impl FnMut(T)) -> Result<(), WireError> {
+/// Gives each entry of a list to `each`; answers what stands behind the list.
+fn list<'a, T: Deserialize<'a>>(kind: Kind, bytes: &'a [u8], mut each: impl FnMut(T)) -> Result<&'a [u8], WireError> {
     let (count, mut rest) = take::<u64>(kind, bytes)?;
     if count > ENTRIES as u64 {
         return Err(too_many(kind, count));
@@ -127,7 +195,7 @@ fn list<'a, T: Deserialize<'a>>(kind: Kind, bytes: &'a [u8], mut each: impl FnMu
         each(entry);
         rest = behind;
     }
-    Ok(())
+    Ok(rest)
 }
 
 fn malformed(kind: Kind, error: postcard::Error) -> WireError {
