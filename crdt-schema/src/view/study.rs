@@ -59,6 +59,9 @@ pub struct StudyView {
     waiting: BTreeSet<(Stamp, TrialId)>,
     /// Those whose ended attempts have points in memory.
     warm: BTreeSet<u32>,
+    /// Those of which somebody holds an attempt.
+    held: BTreeSet<u32>,
+    shares: BTreeMap<(NodeId, NodeId, u32), u64>,
     best: Option<u32>,
     counts: [u64; 8],
     /// Identities of trials that came with imports.
@@ -141,6 +144,8 @@ impl StudyView {
             index: HashMap::new(),
             waiting: BTreeSet::new(),
             warm: BTreeSet::new(),
+            held: BTreeSet::new(),
+            shares: BTreeMap::new(),
             best: None,
             counts: [0; 8],
             imported: HashSet::new(),
@@ -172,6 +177,21 @@ impl StudyView {
     /// The oldest trial that can be claimed.
     pub fn next_waiting(&self) -> Option<&TrialView> {
         self.waiting.first().and_then(|(_, id)| self.trial(id))
+    }
+
+    /// Those that can be claimed, oldest first.
+    pub fn waiting(&self) -> impl Iterator<Item = &TrialView> {
+        self.waiting.iter().filter_map(|(_, id)| self.trial(id))
+    }
+
+    /// Those of which somebody holds an attempt.
+    pub fn held(&self) -> impl Iterator<Item = &TrialView> {
+        self.held.iter().map(|&i| &self.trials[i as usize])
+    }
+
+    /// What passed hands of a strict budget: from, to, how many trials.
+    pub fn shares(&self) -> impl Iterator<Item = (&NodeId, &NodeId, u64)> {
+        self.shares.iter().map(|((from, to, _), trials)| (from, to, *trials))
     }
 
     /// By ID.
@@ -261,6 +281,9 @@ impl StudyView {
     }
 
     pub(super) fn fold_study(&mut self, fact: &StudyFact) {
+        if let StudyFact::Share { from, to, nth, trials } = fact {
+            self.shares.insert((from.clone(), to.clone(), *nth), *trials);
+        }
         let StudyFact::Edited { lamport, by, edit } = fact else { return };
         // Among edits of one Lamport time, cancel comes after pause comes after resume, whoever wrote them.
         let rank = match edit {
@@ -341,6 +364,7 @@ impl StudyView {
         self.index = HashMap::new();
         self.waiting = BTreeSet::new();
         self.warm = BTreeSet::new();
+        self.held = BTreeSet::new();
         self.best = None;
         self.early = BTreeMap::new();
         self.counts = [0; 8];
@@ -368,6 +392,11 @@ impl StudyView {
         }
         if after != TrialState::Running && trial.attempts.iter().any(|a| !a.curve.is_empty() && a.curve.is_warm()) {
             self.warm.insert(i);
+        }
+        if trial.attempts.iter().any(super::AttemptView::is_running) {
+            self.held.insert(i);
+        } else {
+            self.held.remove(&i);
         }
         if before == TrialState::Complete || after == TrialState::Complete {
             self.judge(i);

@@ -120,6 +120,8 @@ fn study(id: StudyId) -> BoxedStrategy<StudyFact> {
             StudyFact::Defined(StudyRecord { id: id.clone(), node, at, def, forked_from: None })
         }),
         (any::<u64>(), node_id(), edit).prop_map(|(lamport, by, edit)| StudyFact::Edited { lamport, by, edit }),
+        (node_id(), any::<u32>(), any::<u64>())
+            .prop_map(|(to, nth, trials)| StudyFact::Share { from: super::node(), to, nth, trials }),
     ]
     .boxed()
 }
@@ -150,6 +152,7 @@ fn claim() -> BoxedStrategy<Claim> {
             lease_s,
             slots,
             resume_step,
+            rank: resume_step as u32 % 3,
             asked,
         })
         .boxed()
@@ -193,6 +196,10 @@ fn trial(counter: u64) -> BoxedStrategy<TrialFact> {
         }),
         (any::<u32>(), node_id(), end()).prop_map(|(attempt, node, end)| TrialFact::Ended { attempt, node, end }),
         (any::<u32>(), node_id(), end()).prop_map(|(attempt, node, end)| TrialFact::Told { attempt, node, end }),
+        (any::<u32>(), node_id(), any::<u32>(), node_id(), end())
+            .prop_map(|(attempt, node, kept, by, end)| TrialFact::GivenUp { attempt, node, kept, by, end }),
+        (any::<u32>(), any::<u32>(), stamp())
+            .prop_map(|(attempt, kept, at)| TrialFact::Kept { attempt, node: super::node(), kept, at }),
         (any::<u64>(), node_id(), edit).prop_map(|(lamport, by, edit)| TrialFact::Edited { lamport, by, edit }),
     ]
     .boxed()

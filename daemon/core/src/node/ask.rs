@@ -128,6 +128,7 @@ impl Node {
             lease_s: Some(request.lease_s),
             slots: Vec::new(),
             resume_step,
+            rank: 0,
             asked: true,
         };
         self.write(Fact::Trial(id.clone(), place.clone(), TrialFact::Claimed { attempt, node, claim }));

@@ -201,6 +201,7 @@ impl Node {
             lease_s: None,
             slots: slots.iter().map(|(id, _)| id.clone()).collect(),
             resume_step,
+            rank: 0,
             asked: false,
         };
         let node = self.config.id.clone();

@@ -298,6 +298,7 @@ impl Node {
             lease_s: None,
             slots: Vec::new(),
             resume_step: 0,
+            rank: 0,
             asked: true,
         };
         self.write(Fact::Trial(
