@@ -178,7 +178,7 @@ fn end() -> BoxedStrategy<End> {
         .boxed()
 }
 
-fn trial(counter: u64) -> BoxedStrategy<TrialFact> {
+fn trial(counter: u64, writer: NodeId) -> BoxedStrategy<TrialFact> {
     let edit = prop_oneof![
         Just(TrialEdit::Cancel),
         any::<u32>().prop_map(|after| TrialEdit::Pause { after }),
@@ -199,7 +199,7 @@ fn trial(counter: u64) -> BoxedStrategy<TrialFact> {
         (any::<u32>(), node_id(), any::<u32>(), node_id(), end())
             .prop_map(|(attempt, node, kept, by, end)| TrialFact::GivenUp { attempt, node, kept, by, end }),
         (any::<u32>(), any::<u32>(), stamp())
-            .prop_map(|(attempt, kept, at)| TrialFact::Kept { attempt, node: super::node(), kept, at }),
+            .prop_map(move |(attempt, kept, at)| TrialFact::Kept { attempt, node: writer.clone(), kept, at }),
         (any::<u64>(), node_id(), edit).prop_map(|(lamport, by, edit)| TrialFact::Edited { lamport, by, edit }),
     ]
     .boxed()
@@ -214,7 +214,7 @@ pub fn fact() -> BoxedStrategy<Fact> {
     let max_seq = (u64::from(u32::MAX) + 1) * SEGMENT - 1;
     let trial_fact = (name(), node_id(), 0..=max_seq, any::<u64>()).prop_flat_map(|(study, node, seq, counter)| {
         let place = Place { id: TrialId::mint(&node, counter), node, seq };
-        trial(counter).prop_map(move |fact| Fact::Trial(StudyId::new(&study), place.clone(), fact))
+        trial(counter, place.node.clone()).prop_map(move |fact| Fact::Trial(StudyId::new(&study), place.clone(), fact))
     });
     let point = (any::<u64>(), map(option::of(finite())), any::<u64>()).prop_map(|(step, values, at)| Point {
         step,
