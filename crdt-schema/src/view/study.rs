@@ -62,6 +62,8 @@ pub struct StudyView {
     /// Those of which somebody holds an attempt.
     held: BTreeSet<u32>,
     shares: BTreeMap<(NodeId, NodeId, u32), u64>,
+    /// How many each node proposed, without imports.
+    proposed: BTreeMap<NodeId, u64>,
     best: Option<u32>,
     counts: [u64; 8],
     /// Identities of trials that came with imports.
@@ -146,6 +148,7 @@ impl StudyView {
             warm: BTreeSet::new(),
             held: BTreeSet::new(),
             shares: BTreeMap::new(),
+            proposed: BTreeMap::new(),
             best: None,
             counts: [0; 8],
             imported: HashSet::new(),
@@ -192,6 +195,11 @@ impl StudyView {
     /// What passed hands of a strict budget: from, to, how many trials.
     pub fn shares(&self) -> impl Iterator<Item = (&NodeId, &NodeId, u64)> {
         self.shares.iter().map(|((from, to, _), trials)| (from, to, *trials))
+    }
+
+    /// How many trials each node proposed; those that came with imports don't count.
+    pub fn proposed(&self) -> impl Iterator<Item = (&NodeId, u64)> {
+        self.proposed.iter().map(|(node, count)| (node, *count))
     }
 
     /// By ID.
@@ -307,7 +315,10 @@ impl StudyView {
                 return false;
             }
             let trial = TrialView::new(place, spec, &mut self.pool);
-            self.imports += u64::from(trial.shared_identity().is_some());
+            match trial.shared_identity() {
+                Some(_) => self.imports += 1,
+                None => *self.proposed.entry(trial.place.node.clone()).or_default() += 1,
+            }
             self.imported.extend(trial.shared_identity().cloned());
             self.counts[trial.state as usize] += 1;
             let i = self.insert(trial);
@@ -365,6 +376,7 @@ impl StudyView {
         self.waiting = BTreeSet::new();
         self.warm = BTreeSet::new();
         self.held = BTreeSet::new();
+        self.proposed = BTreeMap::new();
         self.best = None;
         self.early = BTreeMap::new();
         self.counts = [0; 8];

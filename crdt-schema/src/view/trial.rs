@@ -67,6 +67,11 @@ impl AttemptView {
         self.claim.is_some() && self.effective_end().is_none()
     }
 
+    /// Its holder has not said that it is over, whatever others say.
+    pub fn is_open(&self) -> bool {
+        self.claim.is_some() && self.end.is_none()
+    }
+
     /// A client holds it, not a process of the node.
     pub fn is_asked(&self) -> bool {
         self.claim.as_ref().is_some_and(|claim| claim.asked)

@@ -86,6 +86,7 @@ mod tests {
             entropy: [1; 32],
             grace_s: 1.0,
             pause_grace_s: 1.0,
+            timing: crate::Timing::default(),
             curve_bytes: 0,
         };
         let mut node =
