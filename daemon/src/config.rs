@@ -19,11 +19,12 @@ pub struct Options {
     /// Address of the API; port 0 picks a free one [default: 127.0.0.1:7878, or a free port where that is taken]
     #[arg(long, env = "METAOPT_LISTEN", value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
-    /// Address for peers (used once clustering is available)
+    /// Address for peers; port 0 picks a free one [default: 0.0.0.0:7879, or a free port where that is taken]
     #[arg(long, env = "METAOPT_PEER_LISTEN", value_name = "ADDR")]
     pub peer_listen: Option<SocketAddr>,
-    /// Host name or address by which peers reach this node
-    #[arg(long, env = "METAOPT_ADVERTISE", value_name = "HOST")]
+    /// Host name or address by which peers reach this node, with a port where that is another than the one listened at
+    /// [default: the addresses of its interfaces]
+    #[arg(long, env = "METAOPT_ADVERTISE", value_name = "HOST[:PORT]")]
     pub advertise: Option<String>,
     /// This node's name [default: the host's]
     #[arg(long, env = "METAOPT_NAME")]
@@ -37,18 +38,24 @@ pub struct Options {
     /// A label that studies may require; repeatable
     #[arg(long = "label", env = "METAOPT_LABEL", value_name = "KEY=VALUE", value_delimiter = ',')]
     pub labels: Vec<String>,
-    /// A peer to join through; repeatable (used once clustering is available)
+    /// A member of the cluster to look for here too, where there is no multicast; repeatable
     #[arg(long = "peer", env = "METAOPT_PEER", value_name = "HOST:PORT", value_delimiter = ',')]
     pub peers: Vec<String>,
     /// Don't look for peers on the local network
     #[arg(long, env = "METAOPT_NO_MDNS", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true")]
     pub no_mdns: Option<bool>,
-    /// Silence after which a peer is suspected
+    /// Silence after which a peer is suspected [default: 30s]
     #[arg(long, env = "METAOPT_SUSPECT_AFTER", value_name = "TIME")]
     pub suspect_after: Option<String>,
-    /// Silence after which a peer's trials are given to others
+    /// Silence after which a peer's trials are given to others [default: 90s]
     #[arg(long, env = "METAOPT_ORPHAN_AFTER", value_name = "TIME")]
     pub orphan_after: Option<String>,
+    /// How long a node that sees less than half of the others waits before it takes over their trials [default: 15m]
+    #[arg(long, env = "METAOPT_QUORUM_AFTER", value_name = "TIME")]
+    pub quorum_after: Option<String>,
+    /// A secret of a fleet: nodes that have the same one join each other without a code
+    #[arg(long, env = "METAOPT_CLUSTER_KEY_FILE", value_name = "FILE")]
+    pub cluster_key_file: Option<PathBuf>,
     /// Time between asking a trial's process to end and killing it [default: 10s]
     #[arg(long, env = "METAOPT_GRACE", value_name = "TIME")]
     pub grace: Option<String>,
@@ -109,6 +116,8 @@ struct File {
     no_mdns: Option<bool>,
     suspect_after: Option<String>,
     orphan_after: Option<String>,
+    quorum_after: Option<String>,
+    cluster_key_file: Option<PathBuf>,
     grace: Option<String>,
     pause_grace: Option<String>,
     allow_root: Option<bool>,
@@ -124,6 +133,22 @@ struct File {
 pub struct Config {
     /// Of the API; none: the default, or a free port.
     pub listen: Option<SocketAddr>,
+    /// For peers; none: the default, or a free port.
+    pub peer_listen: Option<SocketAddr>,
+    /// Where peers reach it (`HOST` or `HOST:PORT`); none: the addresses of its interfaces.
+    pub advertise: Option<String>,
+    /// Members to look for besides those found by themselves (`HOST:PORT`).
+    pub peers: Vec<String>,
+    /// Look for peers on the local network, and be found there.
+    pub mdns: bool,
+    /// Silence after which a peer is suspected.
+    pub suspect_after: Duration,
+    /// Silence after which its trials are given to others.
+    pub orphan_after: Duration,
+    /// How long a minority waits before it takes over trials.
+    pub quorum_after: Duration,
+    /// The fleet's secret.
+    pub cluster_key: Option<ClusterKey>,
     /// This node's name.
     pub name: String,
     /// CPU slots; none: one a CPU.
@@ -148,8 +173,16 @@ pub struct Config {
     pub log_format: LogFormat,
     /// For how long and how much is kept.
     pub gc: Policy,
-    /// Options given that wait for clustering.
-    pub unused: Vec<&'static str>,
+}
+
+/// What a fleet's nodes prove to each other instead of codes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClusterKey(pub Vec<u8>);
+
+impl std::fmt::Debug for ClusterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClusterKey(…)")
+    }
 }
 
 impl Options {
@@ -183,22 +216,45 @@ impl Options {
         if gpus != "all" && gpus != "none" && gpus.split(',').any(|n| n.trim().parse::<u32>().is_err()) {
             bail!("--gpus {gpus}: should be all, none, or numbers such as 0,1");
         }
-        time("suspect-after", self.suspect_after.or(file.suspect_after), 30)?;
-        time("orphan-after", self.orphan_after.or(file.orphan_after), 90)?;
+        let suspect_after = time("suspect-after", self.suspect_after.or(file.suspect_after), 30)?;
+        let orphan_after = time("orphan-after", self.orphan_after.or(file.orphan_after), 90)?;
+        let quorum_after = time("quorum-after", self.quorum_after.or(file.quorum_after), 15 * 60)?;
+        // A heartbeat comes every second; below, a busy machine would be taken for a dead one.
+        if suspect_after < SHORTEST_SUSPICION {
+            bail!("--suspect-after {suspect_after:?}: should be {SHORTEST_SUSPICION:?} or more");
+        }
+        if orphan_after <= suspect_after {
+            bail!("--orphan-after {orphan_after:?}: should be longer than --suspect-after, which is {suspect_after:?}");
+        }
+        if quorum_after < orphan_after {
+            bail!(
+                "--quorum-after {quorum_after:?}: should be no shorter than --orphan-after, which is {orphan_after:?}"
+            );
+        }
+        let mut peers = Vec::new();
+        for peer in if self.peers.is_empty() { file.peer } else { self.peers } {
+            let peer = host_port(&peer).with_context(|| format!("--peer {peer}"))?;
+            if !peers.contains(&peer) {
+                peers.push(peer);
+            }
+        }
+        let advertise = self.advertise.or(file.advertise);
+        let advertise = advertise.map(|text| host(&text).with_context(|| format!("--advertise {text}"))).transpose()?;
+        let cluster_key = match self.cluster_key_file.or(file.cluster_key_file) {
+            Some(path) => Some(cluster_key(&path).with_context(|| format!("--cluster-key-file {}", path.display()))?),
+            None => None,
+        };
         let gc = file.gc.resolve().with_context(|| format!("{} does not fit", path.display()))?;
-        let mut unused = Vec::new();
-        if self.peer_listen.or(file.peer_listen).is_some() {
-            unused.push("--peer-listen");
-        }
-        if self.advertise.or(file.advertise).is_some() {
-            unused.push("--advertise");
-        }
-        if !self.peers.is_empty() || !file.peer.is_empty() {
-            unused.push("--peer");
-        }
-        let _ = self.no_mdns.or(file.no_mdns); // nothing is announced yet, so that it holds either way
         Ok(Config {
             listen: self.listen.or(file.listen),
+            peer_listen: self.peer_listen.or(file.peer_listen),
+            advertise,
+            peers,
+            mdns: !self.no_mdns.or(file.no_mdns).unwrap_or(false),
+            suspect_after,
+            orphan_after,
+            quorum_after,
+            cluster_key,
             name,
             slots: self.slots.or(file.slots),
             gpus,
@@ -214,9 +270,89 @@ impl Options {
             hide_data: self.hide_data.or(file.hide_data).unwrap_or(HideData::Auto),
             log_format: self.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             gc,
-            unused,
         })
     }
+}
+
+/// The shortest `--suspect-after`.
+const SHORTEST_SUSPICION: Duration = Duration::from_millis(100);
+/// The shortest and longest secret of a fleet (bytes).
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 16..=4096;
+
+/// `HOST:PORT` as links are dialled: `gpu1:7879`, `10.0.0.4:7879`, `[fe80::1]:7879`. Without a port the default one is meant.
+///
+/// # Errors
+/// Says what an address looks like.
+pub fn host_port(text: &str) -> Result<String> {
+    let text = text.trim();
+    let (name, port) = split(text)?;
+    match port {
+        Some(0) => bail!("port 0 is none that can be dialled: write HOST:PORT, such as gpu1:{PEER_PORT}"),
+        port => Ok(format!("{name}:{}", port.unwrap_or(PEER_PORT))),
+    }
+}
+
+/// `HOST` or `HOST:PORT`, as it is advertised.
+fn host(text: &str) -> Result<String> {
+    let (name, port) = split(text.trim())?;
+    Ok(match port {
+        None => name,
+        Some(port) => format!("{name}:{port}"),
+    })
+}
+
+/// The port for peers that people know.
+pub const PEER_PORT: u16 = 7879;
+
+/// A host as it stands in addresses (IPv6 in brackets), and its port.
+fn split(text: &str) -> Result<(String, Option<u16>)> {
+    let wrong = || {
+        anyhow::anyhow!("should be HOST:PORT, such as gpu1:{PEER_PORT}, 10.0.0.4:{PEER_PORT} or [fd00::4]:{PEER_PORT}")
+    };
+    if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Ok((format!("[{text}]"), None));
+    }
+    let (name, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (inner, port) = rest.split_once(']').ok_or_else(wrong)?;
+            // A link-local address carries its interface: fe80::1%eth0.
+            let bare = inner.split('%').next().unwrap_or_default();
+            bare.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?;
+            (format!("[{inner}]"), if port.is_empty() { None } else { Some(port.strip_prefix(':').ok_or_else(wrong)?) })
+        }
+        None => match text.split_once(':') {
+            Some((name, port)) => (name.to_owned(), Some(port)),
+            None => (text.to_owned(), None),
+        },
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !name.starts_with('[') && (name.is_empty() || name.len() > 253 || !name.chars().all(plain)) {
+        return Err(wrong());
+    }
+    Ok((name, port.map(str::parse).transpose().map_err(|_| wrong())?))
+}
+
+/// Reads a fleet's secret; one that others of the machine can read is none.
+fn cluster_key(path: &std::path::Path) -> Result<ClusterKey> {
+    let bytes = std::fs::read(path).context("can't be read")?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(path).context("can't be read")?.permissions().mode();
+        if mode & 0o077 != 0 {
+            bail!("can be read by others than its owner: chmod 600 {}", path.display());
+        }
+    }
+    let secret = bytes.trim_ascii();
+    if !KEY_BYTES.contains(&secret.len()) {
+        bail!(
+            "holds {} bytes, and should hold {} to {}: write one with `head -c 32 /dev/urandom | base64`",
+            secret.len(),
+            KEY_BYTES.start(),
+            KEY_BYTES.end()
+        );
+    }
+    Ok(ClusterKey(secret.to_vec()))
 }
 
 /// `64MiB`, `1.5GiB`, `500MB`, `0`: bytes.
@@ -285,6 +421,73 @@ mod tests {
         for wrong in ["", "MiB", "-1", "5 apples", "infMB"] {
             assert!(size(wrong).unwrap_err().to_string().contains("64MiB"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn addresses_of_peers_are_a_host_and_a_port() {
+        for (text, read) in [
+            ("gpu1", "gpu1:7879"),
+            ("gpu1:80", "gpu1:80"),
+            (" 10.0.0.4:7879 ", "10.0.0.4:7879"),
+            ("fd00::4", "[fd00::4]:7879"),
+            ("[fd00::4]", "[fd00::4]:7879"),
+            ("[fe80::1%eth0]:7000", "[fe80::1%eth0]:7000"),
+        ] {
+            assert_eq!(host_port(text).unwrap(), read);
+        }
+        for wrong in ["", ":7879", "gpu1:", "gpu1:0", "gpu1:99999", "http://gpu1", "a b", "[gpu1]:1", "[::1", "-x y:1"]
+        {
+            let error = host_port(wrong).unwrap_err().to_string();
+            assert!(error.contains("HOST:PORT"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn times_of_liveness_keep_their_order_and_errors_name_the_option() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Options::default().resolve(dir.path()).unwrap();
+        let seconds = [config.suspect_after, config.orphan_after, config.quorum_after].map(|time| time.as_secs());
+        assert_eq!((seconds, config.mdns, config.peers.len()), ([30, 90, 900], true, 0));
+        let text = |text: &str| Some(text.to_owned());
+        let tests = Options {
+            suspect_after: text("500ms"),
+            orphan_after: text("2s"),
+            quorum_after: text("5s"),
+            no_mdns: Some(true),
+            ..Options::default()
+        };
+        assert!(!tests.resolve(dir.path()).unwrap().mdns);
+        for (options, said) in [
+            (Options { suspect_after: text("1ms"), ..Options::default() }, "--suspect-after"),
+            (Options { suspect_after: text("2m"), ..Options::default() }, "--orphan-after 90s: should be longer"),
+            (Options { quorum_after: text("1m"), ..Options::default() }, "--quorum-after 60s: should be no shorter"),
+            (Options { quorum_after: text("soon"), ..Options::default() }, "--quorum-after soon"),
+            (Options { peers: vec!["gpu1:x".into()], ..Options::default() }, "--peer gpu1:x"),
+            (Options { advertise: text("a b"), ..Options::default() }, "--advertise a b"),
+        ] {
+            let error = format!("{:#}", options.resolve(dir.path()).unwrap_err());
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_fleets_secret_is_private_long_enough_and_in_no_log() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let resolve = || Options { cluster_key_file: Some(path.clone()), ..Options::default() }.resolve(dir.path());
+        let said = || format!("{:#}", resolve().unwrap_err());
+        assert!(said().starts_with("--cluster-key-file ") && said().contains("can't be read"), "{}", said());
+        std::fs::write(&path, "a secret of the whole fleet\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(said().contains("chmod 600"), "{}", said());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let config = resolve().unwrap();
+        assert_eq!(config.cluster_key, Some(ClusterKey(b"a secret of the whole fleet".to_vec())));
+        assert!(!format!("{config:?}").contains("whole fleet"));
+        std::fs::write(&path, "short").unwrap();
+        assert!(said().contains("holds 5 bytes"), "{}", said());
     }
 
     #[test]

@@ -51,9 +51,6 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let dir = data_dir::prepare(&wanted)?;
     let config = options.resolve(&dir)?;
     start_log(config.log_format);
-    for option in &config.unused {
-        tracing::warn!("{option} has no effect yet: this version runs one node");
-    }
     // Small machines are the common case: two workers serve the API, the node has a thread of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -2,6 +2,7 @@
 //!
 //! Owns: the shape of every body. Must not: hold logic; other crates translate to and from domain types.
 
+pub mod cluster;
 pub mod gc;
 pub mod list;
 pub mod node;

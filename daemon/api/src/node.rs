@@ -1,4 +1,4 @@
-//! Nodes, their slots, and the cluster.
+//! Nodes and their slots.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -88,19 +88,6 @@ pub struct SlotShare {
     pub id: String,
     /// Above 0, at most 1.
     pub share: f64,
-}
-
-/// The cluster as this node sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Cluster {
-    /// The node that answers.
-    pub node: String,
-    /// Its name.
-    pub name: String,
-    /// Of its daemon.
-    pub version: String,
-    /// All members.
-    pub nodes: Vec<Node>,
 }
 
 /// `GET /healthz`.

@@ -15,6 +15,8 @@ pub enum ProblemKind {
     Unauthorized,
     /// A token that doesn't allow this.
     Forbidden,
+    /// Another node did not let this one in.
+    NotAdmitted,
     /// A `Host` that isn't this daemon's.
     ForeignHost,
     /// A page of another origin.
@@ -35,6 +37,8 @@ pub enum ProblemKind {
     TooManyRequests,
     /// The daemon failed; nothing of its inside is told.
     Internal,
+    /// Another node can't be reached.
+    Unreachable,
     /// The disk is full or failing.
     Storage,
     /// The daemon is stopping.
@@ -49,7 +53,7 @@ impl ProblemKind {
         match self {
             Self::Malformed => 400,
             Self::Unauthorized => 401,
-            Self::Forbidden | Self::ForeignHost | Self::ForeignOrigin => 403,
+            Self::Forbidden | Self::NotAdmitted | Self::ForeignHost | Self::ForeignOrigin => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict => 409,
@@ -58,6 +62,7 @@ impl ProblemKind {
             Self::Invalid => 422,
             Self::TooManyRequests => 429,
             Self::Internal => 500,
+            Self::Unreachable => 502,
             Self::Storage | Self::Stopping | Self::TimedOut => 503,
         }
     }
@@ -68,6 +73,7 @@ impl ProblemKind {
             Self::Malformed => "malformed",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
+            Self::NotAdmitted => "not-admitted",
             Self::ForeignHost => "foreign-host",
             Self::ForeignOrigin => "foreign-origin",
             Self::NotFound => "not-found",
@@ -78,6 +84,7 @@ impl ProblemKind {
             Self::Invalid => "invalid",
             Self::TooManyRequests => "too-many-requests",
             Self::Internal => "internal",
+            Self::Unreachable => "unreachable",
             Self::Storage => "storage",
             Self::Stopping => "stopping",
             Self::TimedOut => "timed-out",
@@ -90,6 +97,7 @@ impl ProblemKind {
             Self::Malformed => "The request can't be read",
             Self::Unauthorized => "A valid token is needed",
             Self::Forbidden => "This token does not allow that",
+            Self::NotAdmitted => "The other node did not let this one in",
             Self::ForeignHost => "Not a name of this daemon",
             Self::ForeignOrigin => "Not a page of this daemon",
             Self::NotFound => "Not found",
@@ -100,6 +108,7 @@ impl ProblemKind {
             Self::Invalid => "Fields do not fit",
             Self::TooManyRequests => "Too many requests",
             Self::Internal => "The daemon failed",
+            Self::Unreachable => "Another node can't be reached",
             Self::Storage => "The disk takes no changes",
             Self::Stopping => "The daemon is stopping",
             Self::TimedOut => "It took too long",
@@ -110,9 +119,10 @@ impl ProblemKind {
 /// An error, as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// Names the kind: `urn:metaopt:problem:` and `malformed`, `unauthorized`, `forbidden`, `foreign-host`,
-    /// `foreign-origin`, `not-found`, `method-not-allowed`, `conflict`, `too-large`, `unsupported-media-type`,
-    /// `invalid`, `too-many-requests`, `internal`, `storage`, `stopping` or `timed-out`.
+    /// Names the kind: `urn:metaopt:problem:` and `malformed`, `unauthorized`, `forbidden`, `not-admitted`,
+    /// `foreign-host`, `foreign-origin`, `not-found`, `method-not-allowed`, `conflict`, `too-large`,
+    /// `unsupported-media-type`, `invalid`, `too-many-requests`, `internal`, `unreachable`, `storage`, `stopping` or
+    /// `timed-out`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The kind in words.

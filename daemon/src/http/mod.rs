@@ -6,6 +6,7 @@
 mod ask;
 pub mod auth;
 pub(crate) mod body;
+pub mod cluster;
 mod events;
 mod export;
 mod files;
@@ -53,6 +54,7 @@ struct Inner {
     executor: Arc<Executor>,
     outputs: Outputs,
     gc: Arc<Collector>,
+    links: Option<Box<dyn cluster::Links>>,
     node: NodeId,
     token: String,
     secret: [u8; 32],
@@ -75,6 +77,7 @@ impl App {
             outputs: Outputs::new(&dir),
             dir,
             gc,
+            links: None,
             node: identity.node.clone(),
             token: identity.token.clone(),
             secret: identity.secret,
@@ -92,6 +95,15 @@ impl App {
     pub fn with_gc(mut self, gc: Arc<Collector>) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.gc = gc;
+        }
+        self
+    }
+
+    /// The links to other nodes.
+    #[must_use]
+    pub fn with_peers(mut self, links: impl cluster::Links) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.links = Some(Box::new(links));
         }
         self
     }
@@ -126,6 +138,16 @@ impl App {
 
     fn shell(&self) -> &Shell {
         &self.0.shell
+    }
+
+    fn links(&self) -> Option<&dyn cluster::Links> {
+        self.0.links.as_deref()
+    }
+
+    /// Takes this node out of its cluster for ever. Its database is moved aside, and it begins anew with a fresh key.
+    async fn leave(&self) -> problem::Answer<()> {
+        let why = "this daemon can't leave its cluster yet: have another member remove it (metaopt node remove NAME)";
+        Err(problem::ApiError::new(metaopt_api::ProblemKind::Conflict, why))
     }
 
     /// Uploads wait for room: what is left of the disk is for results.
@@ -174,7 +196,10 @@ pub fn router(app: App) -> Router {
         .route("/nodes/{node}/drain", post(nodes::drain))
         .route("/nodes/{node}/resume", post(nodes::resume))
         .route("/nodes/{node}/lost", post(nodes::lost))
-        .route("/cluster", get(nodes::cluster))
+        .route("/cluster", get(cluster::get))
+        .route("/cluster/invites", get(cluster::invites).post(cluster::invite).delete(cluster::close))
+        .route("/cluster/join", post(cluster::join))
+        .route("/cluster/leave", post(cluster::leave))
         .route("/gc", post(gc::post))
         .route("/events", get(events::follow));
     Router::new()

@@ -1,56 +1,66 @@
-//! `/nodes` and `/cluster`.
+//! `/nodes`: what they are, and what people do to them.
 
 use axum::{extract::State, http::StatusCode};
 use metaopt_api::{Page, node as dto};
-use metaopt_core::{Node, NodeStatus, Now, Refusal, commands::NodeAction};
+use metaopt_core::{Node, Now, Refusal, commands::NodeAction};
+use metaopt_schema::NodeId;
 
 use super::{
     App,
     body::{Json, Nothing},
+    cluster,
     problem::Answer,
     query::{In, Query, page},
-    render,
 };
 
 /// GET: all nodes.
 pub async fn list(State(app): State<App>, query: Query) -> Answer<axum::Json<Page<dto::Node>>> {
     query.only(&["limit", "cursor"])?;
-    let mut nodes = app.shell().read(Node::nodes);
-    nodes.sort_by(|a, b| a.id.cmp(&b.id));
-    let found = page(&query, nodes, |n: &NodeStatus| n.id.clone())?;
-    let items = found.items.into_iter().map(render::node).collect();
-    Ok(axum::Json(Page { items, next_cursor: found.next_cursor }))
+    Ok(axum::Json(page(&query, cluster::nodes(&app), |n: &dto::Node| NodeId::new(&n.id))?))
 }
 
-fn find(node: &Node, now: Now, text: &str) -> Result<dto::Node, Refusal> {
-    let mut found: Vec<NodeStatus> =
-        node.nodes(now).into_iter().filter(|n| n.id.as_str() == text || n.name == text).collect();
-    if let Some(exact) = found.iter().position(|n| n.id.as_str() == text) {
-        found = vec![found.swap_remove(exact)];
+/// The node of an ID, or of a name that only one has.
+fn named(nodes: impl Iterator<Item = (String, String)>, text: &str) -> Result<String, Refusal> {
+    let mut found: Vec<(String, String)> = nodes.filter(|(id, name)| id == text || name == text).collect();
+    if let Some(exact) = found.iter().position(|(id, _)| id == text) {
+        return Ok(found.swap_remove(exact).0);
     }
-    match (found.pop(), found.len()) {
-        (Some(one), 0) => Ok(render::node(one)),
-        (None, _) => Err(Refusal::not_found(format!("there is no node `{text}`; /api/v1/nodes lists them"))),
-        (Some(_), _) => Err(Refusal::conflict(format!("several nodes are called `{text}`; use an ID"))),
+    match found.as_slice() {
+        [(id, _)] => Ok(id.clone()),
+        [] => Err(Refusal::not_found(format!("there is no node `{text}`; /api/v1/nodes lists them"))),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|(id, _)| id.as_str()).collect();
+            Err(Refusal::conflict(format!("several nodes are called `{text}`; use an ID: {}", ids.join(", "))))
+        }
     }
+}
+
+fn find(node: &Node, now: Now, text: &str) -> Result<String, Refusal> {
+    named(node.nodes(now).into_iter().map(|n| (n.id.to_string(), n.name)), text)
+}
+
+fn shown(app: &App, text: &str) -> Result<dto::Node, Refusal> {
+    let mut nodes = cluster::nodes(app);
+    let id = named(nodes.iter().map(|n| (n.id.clone(), n.name.clone())), text)?;
+    let at = nodes.iter().position(|n| n.id == id);
+    at.map(|at| nodes.swap_remove(at)).ok_or_else(|| Refusal::not_found(format!("there is no node `{text}`")))
 }
 
 /// GET one.
 pub async fn get(State(app): State<App>, In(node): In<String>, query: Query) -> Answer<axum::Json<dto::Node>> {
     query.only(&[])?;
-    Ok(axum::Json(app.shell().read(|all, now| find(all, now, &node))?))
+    Ok(axum::Json(shown(&app, &node)?))
 }
 
 async fn act(app: App, node: String, action: NodeAction) -> Answer<axum::Json<dto::Node>> {
-    let answer = app
+    let id = app
         .shell()
         .call(move |all, now| {
-            let id = find(all, now, &node)?.id;
-            all.node_action(now, &id, action)?;
-            find(all, now, &id)
+            let id = find(all, now, &node)?;
+            all.node_action(now, &id, action)
         })
         .await?;
-    Ok(axum::Json(answer))
+    Ok(axum::Json(shown(&app, id.as_str())?))
 }
 
 /// POST drain.
@@ -72,20 +82,9 @@ pub async fn lost(State(app): State<App>, In(node): In<String>, _: Json<Nothing>
 pub async fn remove(State(app): State<App>, In(node): In<String>, _: Json<Nothing>) -> Answer<StatusCode> {
     app.shell()
         .call(move |all, now| {
-            let id = find(all, now, &node)?.id;
+            let id = find(all, now, &node)?;
             all.node_action(now, &id, NodeAction::Remove)
         })
         .await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// GET cluster.
-pub async fn cluster(State(app): State<App>, query: Query) -> Answer<axum::Json<dto::Cluster>> {
-    query.only(&[])?;
-    Ok(axum::Json(app.shell().read(|node, now| dto::Cluster {
-        node: node.id().to_string(),
-        name: node.name().to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        nodes: node.nodes(now).into_iter().map(render::node).collect(),
-    })))
 }

@@ -168,7 +168,7 @@ impl Verb {
 fn title(status: u16) -> &'static str {
     use ProblemKind as P;
     let kinds = [P::Malformed, P::Unauthorized, P::Forbidden, P::NotFound, P::Conflict, P::TooLarge];
-    let more = [P::UnsupportedMediaType, P::Invalid, P::TooManyRequests, P::Internal, P::Storage];
+    let more = [P::UnsupportedMediaType, P::Invalid, P::TooManyRequests, P::Internal, P::Storage, P::Unreachable];
     kinds.into_iter().chain(more).find(|k| k.status() == status).map_or("Error", ProblemKind::title)
 }
 

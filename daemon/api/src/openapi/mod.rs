@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use crate::{gc, node, plot, problem, study, trial};
+use crate::{cluster, gc, node, plot, problem, study, trial};
 
 /// The command that writes the committed document anew.
 pub const REGENERATE: &str = "cargo run -p metaopt-api --bin openapi > daemon/api/openapi.json";
@@ -81,7 +81,11 @@ fn components() -> ComponentsBuilder {
     add::<trial::ImportLine>(&mut found);
     add::<trial::Artifact>(&mut found);
     add::<trial::Explanation>(&mut found);
-    add::<node::Cluster>(&mut found);
+    add::<cluster::Cluster>(&mut found);
+    add::<cluster::NewInvitation>(&mut found);
+    add::<cluster::Invitation>(&mut found);
+    add::<cluster::Join>(&mut found);
+    add::<cluster::Joined>(&mut found);
     add::<node::Health>(&mut found);
     add::<plot::Plot>(&mut found);
     add::<gc::Gc>(&mut found);
@@ -90,7 +94,7 @@ fn components() -> ComponentsBuilder {
     for (name, schema) in found {
         components = components.schema(name, schema);
     }
-    for item in ["Study", "Trial", "SomeTrial", "Report", "Artifact", "Importance", "Node"] {
+    for item in ["Study", "Trial", "SomeTrial", "Report", "Artifact", "Importance", "Node", "Invitation"] {
         components = components.schema(format!("Page_{item}"), page(item));
     }
     components

@@ -206,6 +206,28 @@ fn cluster() -> Vec<Verb> {
             "Cluster",
             "The cluster",
         ),
+        verb(Get, "/api/v1/cluster/invites", "listInvites", "Invitations that hold now, without their codes").answers(
+            200,
+            "Page_Invitation",
+            "Invitations",
+        ),
+        verb(Post, "/api/v1/cluster/invites", "invite", "Let one node join with a code, or all of the local network")
+            .takes("NewInvitation", false)
+            .answers(201, "Invitation", "The invitation; its code is told only here")
+            .fails(&[409]),
+        verb(Delete, "/api/v1/cluster/invites", "closeInvites", "End all invitations").answers_nothing(204, "Ended"),
+        verb(Post, "/api/v1/cluster/join", "join", "Become a member of another node's cluster")
+            .takes("Join", false)
+            .answers(200, "Joined", "This node is a member now")
+            .fails(&[404, 409, 502]),
+        verb(
+            Post,
+            "/api/v1/cluster/leave",
+            "leave",
+            "Leave the cluster for ever, and begin anew with an empty history",
+        )
+        .answers_nothing(202, "Leaving; the daemon starts anew")
+        .fails(&[409, 413, 415, 422]),
     ]
 }
 

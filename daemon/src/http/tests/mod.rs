@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
+mod cluster;
 mod events;
 mod files;
 mod gc;
@@ -87,6 +88,11 @@ impl Answered {
 
 impl Bench {
     pub(super) fn new() -> Self {
+        Self::with(|app| app)
+    }
+
+    /// With more than every daemon has.
+    pub(super) fn with(more: impl FnOnce(App) -> App) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let identity = Identity::open(dir.path()).unwrap();
         let clock = Clock::default();
@@ -115,7 +121,7 @@ impl Bench {
             secrets: Arc::new(Secrets::open(dir.path()).unwrap()),
         };
         let executor = Arc::new(Executor::new(exec, mpsc::channel(1).0).unwrap());
-        let app = App::new(shell.clone(), executor, dir.path().to_owned(), &identity);
+        let app = more(App::new(shell.clone(), executor, dir.path().to_owned(), &identity));
         let router = router(app.clone());
         Self { dir, identity, shell, app, router }
     }

@@ -1,0 +1,210 @@
+//! Invitations and joining, with links that only pretend.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use metaopt_schema::NodeId;
+use serde_json::{Value, json};
+
+use super::Bench;
+use crate::{
+    http::cluster::{JoinError, Links, Trouble},
+    peer::Later,
+};
+
+const CODE: &str = "ABCD-EFGH-JK23";
+
+#[derive(Default)]
+struct State {
+    codes: Vec<Duration>,
+    open: Option<Duration>,
+    /// What `join` answers next.
+    answers: VecDeque<Result<NodeId, JoinError>>,
+    /// What it was asked.
+    asked: Vec<(Option<String>, Option<String>)>,
+    troubles: Vec<Trouble>,
+}
+
+#[derive(Clone, Default)]
+struct Pretend(Arc<Mutex<State>>);
+
+impl Links for Pretend {
+    fn listens(&self) -> Option<SocketAddr> {
+        Some(([0, 0, 0, 0], 7879).into())
+    }
+    fn addresses(&self) -> Vec<String> {
+        vec!["10.0.0.4:7879".into()]
+    }
+    fn looks_around(&self) -> bool {
+        true
+    }
+    fn invite(&self, ttl: Duration) -> Result<String, String> {
+        self.0.lock().unwrap().codes.push(ttl);
+        Ok(CODE.into())
+    }
+    fn open(&self, ttl: Duration) -> Result<(), String> {
+        self.0.lock().unwrap().open = Some(ttl);
+        Ok(())
+    }
+    fn codes(&self) -> Vec<Duration> {
+        self.0.lock().unwrap().codes.clone()
+    }
+    fn open_for(&self) -> Option<Duration> {
+        self.0.lock().unwrap().open
+    }
+    fn close(&self) {
+        let mut state = self.0.lock().unwrap();
+        (state.codes, state.open) = (Vec::new(), None);
+    }
+    fn join(&self, code: Option<String>, peer: Option<String>) -> Later<Result<NodeId, JoinError>> {
+        let mut state = self.0.lock().unwrap();
+        state.asked.push((code, peer));
+        let answer = state.answers.pop_front().unwrap();
+        Box::pin(async move { answer })
+    }
+    fn troubles(&self) -> Vec<Trouble> {
+        self.0.lock().unwrap().troubles.clone()
+    }
+}
+
+fn bench() -> (Bench, Pretend) {
+    let links = Pretend::default();
+    (Bench::with(|app| app.with_peers(links.clone())), links)
+}
+
+#[tokio::test]
+async fn a_code_is_told_once_and_lists_leave_it_out() {
+    let (bench, _) = bench();
+    let made = bench.post("/cluster/invites", json!({"ttl_s": 60})).await.ok(201);
+    assert_eq!((&made["code"], &made["open"]), (&json!(CODE), &json!(false)));
+    assert_eq!(made["addresses"], json!(["10.0.0.4:7879"]));
+    assert!(
+        made["expires_at"].as_str().unwrap()
+            > bench.get("/nodes").await.ok(200)["items"][0]["last_seen"].as_str().unwrap()
+    );
+    let listed = bench.get("/cluster/invites").await;
+    assert!(!listed.text().contains(CODE));
+    assert_eq!(listed.ok(200)["items"][0]["code"], Value::Null);
+    bench.call("DELETE", "/api/v1/cluster/invites", "").await.ok(204);
+    assert_eq!(bench.get("/cluster/invites").await.ok(200)["items"], json!([]));
+}
+
+#[tokio::test]
+async fn an_open_invitation_is_shown_and_ends() {
+    let (bench, links) = bench();
+    assert_eq!(bench.get("/cluster").await.ok(200)["open_until"], Value::Null);
+    let made = bench.post("/cluster/invites", json!({"open": true})).await.ok(201);
+    assert_eq!((&made["code"], &made["open"]), (&Value::Null, &json!(true)));
+    assert_eq!(links.open_for(), Some(Duration::from_secs(600)));
+    let cluster = bench.get("/cluster").await.ok(200);
+    assert!(cluster["open_until"].is_string() && cluster["peers_address"] == "0.0.0.0:7879" && cluster["mdns"] == true);
+    bench.call("DELETE", "/api/v1/cluster/invites", "").await.ok(204);
+    assert_eq!(links.open_for(), None);
+}
+
+#[tokio::test]
+async fn invitations_hold_for_a_bounded_time() {
+    let (bench, links) = bench();
+    for body in [json!({"ttl_s": 1}), json!({"ttl_s": 1e6}), json!({"open": true, "ttl_s": 3601}), json!({"ttl_s": -1})]
+    {
+        let (detail, pointers) = bench.post("/cluster/invites", body).await.problem(422);
+        assert!(pointers == ["/ttl_s"] && detail.contains("seconds"), "{detail}");
+    }
+    let (_, pointers) = bench.post("/cluster/invites", json!({"opened": true})).await.problem(422);
+    assert_eq!(pointers, ["/opened"]);
+    assert!(links.codes().is_empty() && links.open_for().is_none());
+}
+
+#[tokio::test]
+async fn joining_passes_on_what_was_typed_in_one_form() {
+    let (bench, links) = bench();
+    let node = NodeId::new(bench.identity.node.as_str());
+    links.0.lock().unwrap().answers = [Ok(node.clone()), Ok(node.clone())].into();
+    let body = json!({"code": "abcd efgh jk23", "peer": "gpu1"});
+    let joined = bench.post("/cluster/join", body).await.ok(200);
+    assert_eq!((&joined["node"], &joined["name"]), (&json!(node.as_str()), &json!("box")));
+    assert_eq!(joined["cluster"].as_array().unwrap().len(), 1);
+    bench.post("/cluster/join", json!({"code": null, "peer": null})).await.ok(200);
+    let asked = links.0.lock().unwrap().asked.clone();
+    assert_eq!(asked, [(Some(CODE.into()), Some("gpu1:7879".into())), (None, None)]);
+    let wrong = bench.post("/cluster/join", json!({"code": "ABC", "peer": "a b"})).await;
+    let (detail, pointers) = wrong.problem(422);
+    assert_eq!(pointers, ["/code", "/peer"]);
+    assert!(detail.contains("XXXX-XXXX-XXXX") && detail.contains("HOST:PORT"), "{detail}");
+}
+
+#[tokio::test]
+async fn every_way_not_to_join_has_its_status_and_words() {
+    let (bench, links) = bench();
+    let words = || "in words".to_owned();
+    for (error, status) in [
+        (JoinError::Refused(words()), 403),
+        (JoinError::Nobody(words()), 404),
+        (JoinError::Bound(words()), 409),
+        (JoinError::CodeNeeded(words()), 422),
+        (JoinError::Unreachable(words()), 502),
+    ] {
+        links.0.lock().unwrap().answers.push_back(Err(error));
+        let answer = bench.post("/cluster/join", json!({"code": CODE})).await;
+        let (detail, pointers) = answer.problem(status);
+        assert!(detail.contains("in words") && !answer.text().contains(CODE), "{detail}");
+        assert_eq!(pointers.is_empty(), status != 422);
+    }
+    links.0.lock().unwrap().answers.push_back(Err(JoinError::Limited(Duration::from_secs(30))));
+    let answer = bench.post("/cluster/join", json!({"code": CODE})).await;
+    let (detail, _) = answer.problem(429);
+    assert!(answer.headers["retry-after"] == "30" && detail.contains("in 30 s"), "{detail}");
+}
+
+#[tokio::test]
+async fn what_keeps_a_node_away_stands_beside_it() {
+    let (bench, links) = bench();
+    let node = bench.identity.node.clone();
+    let trouble = Trouble {
+        node: Some(node.clone()),
+        address: Some("10.0.0.5:7879".into()),
+        why: "10.0.0.5:7879 refuses connections".into(),
+        since: 0,
+    };
+    let unknown = Trouble { node: None, why: "not metaopt".into(), ..trouble.clone() };
+    links.0.lock().unwrap().troubles = vec![trouble, unknown];
+    for path in ["/nodes/box".to_owned(), format!("/nodes/{node}")] {
+        assert_eq!(bench.get(&path).await.ok(200)["why"], "10.0.0.5:7879 refuses connections");
+    }
+    let cluster = bench.get("/cluster").await.ok(200);
+    assert_eq!(cluster["nodes"][0]["why"], "10.0.0.5:7879 refuses connections");
+    assert_eq!(
+        cluster["troubles"][1],
+        json!({"node": null, "address": "10.0.0.5:7879", "why": "not metaopt", "since": "1970-01-01T00:00:00.000Z"})
+    );
+}
+
+#[tokio::test]
+async fn a_daemon_without_links_says_so() {
+    let bench = Bench::new();
+    for (path, body) in [("/cluster/invites", json!({})), ("/cluster/join", json!({})), ("/cluster/leave", json!({}))] {
+        bench.post(path, body).await.problem(409);
+    }
+    assert_eq!(bench.get("/cluster/invites").await.ok(200)["items"], json!([]));
+    let cluster = bench.get("/cluster").await.ok(200);
+    assert_eq!((&cluster["peers_address"], &cluster["troubles"]), (&Value::Null, &json!([])));
+}
+
+#[tokio::test]
+async fn a_trials_token_invites_nobody_and_joins_nothing() {
+    let (bench, _) = bench();
+    let token = bench.trial_token("n.1", 1);
+    for (method, path) in [
+        ("POST", "/cluster/invites"),
+        ("DELETE", "/cluster/invites"),
+        ("POST", "/cluster/join"),
+        ("POST", "/cluster/leave"),
+        ("GET", "/cluster"),
+    ] {
+        bench.with_token(&token, method, path, "{}").await.problem(403);
+    }
+}
