@@ -411,7 +411,15 @@ impl TrialView {
             Ok(i) => i,
             Err(i) => {
                 let node = pool.node(node);
-                let new = AttemptView { attempt, node, claim: None, end: None, told: None, curve: Trace::default(), fate: None };
+                let new = AttemptView {
+                    attempt,
+                    node,
+                    claim: None,
+                    end: None,
+                    told: None,
+                    curve: Trace::default(),
+                    fate: None,
+                };
                 if self.attempts.is_empty() {
                     self.attempts.reserve_exact(1); // most trials have one
                 }

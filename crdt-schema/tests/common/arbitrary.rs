@@ -120,8 +120,12 @@ fn study(id: StudyId) -> BoxedStrategy<StudyFact> {
             StudyFact::Defined(StudyRecord { id: id.clone(), node, at, def, forked_from: None })
         }),
         (any::<u64>(), node_id(), edit).prop_map(|(lamport, by, edit)| StudyFact::Edited { lamport, by, edit }),
-        (node_id(), any::<u32>(), any::<u64>())
-            .prop_map(|(to, nth, trials)| StudyFact::Share { from: super::node(), to, nth, trials }),
+        (node_id(), any::<u32>(), any::<u64>()).prop_map(|(to, nth, trials)| StudyFact::Share {
+            from: super::node(),
+            to,
+            nth,
+            trials
+        }),
     ]
     .boxed()
 }
@@ -198,8 +202,12 @@ fn trial(counter: u64, writer: NodeId) -> BoxedStrategy<TrialFact> {
         (any::<u32>(), node_id(), end()).prop_map(|(attempt, node, end)| TrialFact::Told { attempt, node, end }),
         (any::<u32>(), node_id(), any::<u32>(), node_id(), end())
             .prop_map(|(attempt, node, kept, by, end)| TrialFact::GivenUp { attempt, node, kept, by, end }),
-        (any::<u32>(), any::<u32>(), stamp())
-            .prop_map(move |(attempt, kept, at)| TrialFact::Kept { attempt, node: writer.clone(), kept, at }),
+        (any::<u32>(), any::<u32>(), stamp()).prop_map(move |(attempt, kept, at)| TrialFact::Kept {
+            attempt,
+            node: writer.clone(),
+            kept,
+            at
+        }),
         (any::<u64>(), node_id(), edit).prop_map(|(lamport, by, edit)| TrialFact::Edited { lamport, by, edit }),
     ]
     .boxed()

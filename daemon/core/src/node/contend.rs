@@ -201,7 +201,13 @@ impl Node {
                         *verdicts.entry(attempt.node.clone()).or_insert_with(|| self.is_given_up(now, &attempt.node));
                     if gone {
                         let key = AttemptKey { trial: trial.place.id.clone(), attempt: attempt.attempt };
-                        orphans.push((study.id.clone(), trial.place.clone(), key, attempt.node.clone(), attempt.kept()));
+                        orphans.push((
+                            study.id.clone(),
+                            trial.place.clone(),
+                            key,
+                            attempt.node.clone(),
+                            attempt.kept(),
+                        ));
                     }
                 }
             }

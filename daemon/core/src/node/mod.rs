@@ -264,7 +264,11 @@ impl Node {
             Fact::Trial(_, _, TrialFact::Claimed { claim, .. }) => {
                 see(&claim.at);
             }
-            Fact::Trial(_, _, TrialFact::Ended { end, .. } | TrialFact::Told { end, .. } | TrialFact::GivenUp { end, .. }) => {
+            Fact::Trial(
+                _,
+                _,
+                TrialFact::Ended { end, .. } | TrialFact::Told { end, .. } | TrialFact::GivenUp { end, .. },
+            ) => {
                 see(&end.at);
             }
             Fact::Trial(_, _, TrialFact::Kept { at, .. }) => {
@@ -328,6 +332,11 @@ impl Node {
     /// This node's identity.
     pub fn id(&self) -> &NodeId {
         &self.config.id
+    }
+
+    /// Names this run.
+    pub fn run(&self) -> u64 {
+        self.config.boot
     }
 
     /// This node's name.

@@ -223,7 +223,6 @@ impl Node {
         let gap = now.mono_ms.saturating_sub(self.ticked);
         if gap > AWAY_MS {
             self.peers.all.values_mut().for_each(|peer| peer.heard = peer.heard.saturating_add(gap).min(now.mono_ms));
-            self.away(gap);
             self.turns_begin_anew(now);
         }
     }

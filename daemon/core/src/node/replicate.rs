@@ -84,7 +84,8 @@ impl Node {
             self.pulls.now = None;
         }
         let differs = self.peers.all.get(peer).filter(|p| p.linked).and_then(|p| p.differs);
-        if differs.is_some_and(|since| since == 0 || (since + DIFFER_MS <= now.mono_ms && self.pulls.next <= now.mono_ms))
+        if differs
+            .is_some_and(|since| since == 0 || (since + DIFFER_MS <= now.mono_ms && self.pulls.next <= now.mono_ms))
         {
             let sums = Frame::Compare(self.index.sums());
             self.post(vec![peer.clone()], &sums, true);
@@ -301,9 +302,10 @@ impl Node {
                 Fact::Study(_, StudyFact::Share { .. }) => {}
                 Fact::Trial(_, place, _) => drop(trials.insert(place.id.clone())),
                 Fact::Metric(study, chunk) => {
-                    let data = chunk.points.last().map(
-                        |p| serde_json::json!({"step": p.step, "values": p.values, "attempt": chunk.attempt}),
-                    );
+                    let data = chunk
+                        .points
+                        .last()
+                        .map(|p| serde_json::json!({"step": p.step, "values": p.values, "attempt": chunk.attempt}));
                     let (study, trial) = (Some(study.clone()), Some(chunk.trial.clone()));
                     self.events.push(Event { kind: "trial.report", study, trial, data });
                     trials.insert(chunk.trial.clone());

@@ -39,7 +39,8 @@ impl Node {
         let lives = |node: &NodeId| !self.is_removed(node);
         let creator = Some(&study.record.node).filter(|node| lives(node));
         if let Some(heir) = creator.or_else(|| self.members().map(|n| &n.id).next()).cloned() {
-            let left: i64 = balances.iter().filter(|(node, left)| !lives(node) && **left > 0).map(|(_, left)| left).sum();
+            let left: i64 =
+                balances.iter().filter(|(node, left)| !lives(node) && **left > 0).map(|(_, left)| left).sum();
             balances.retain(|node, _| lives(node));
             *balances.entry(heir).or_default() += left;
         }
@@ -64,7 +65,8 @@ impl Node {
         let Some(balances) = self.balances(study) else { return };
         let has = |node: &NodeId| balances.get(node).copied().unwrap_or(0);
         let me = &self.config.id;
-        let slots = |node: &NodeId| self.world.cluster.nodes.get(node).map_or(1, |n| n.hardware.slots.len().max(1)) as i64;
+        let slots =
+            |node: &NodeId| self.world.cluster.nodes.get(node).map_or(1, |n| n.hardware.slots.len().max(1)) as i64;
         // The one that holds most gives, so that one want isn't met many times.
         let richest = self.alive(now).map(|n| &n.id).max_by_key(|node| (has(node), std::cmp::Reverse((*node).clone())));
         if has(to) > 0 || richest != Some(me) || to == me {
