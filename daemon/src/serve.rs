@@ -51,13 +51,21 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let dir = data_dir::prepare(&wanted)?;
     let config = options.resolve(&dir)?;
     start_log(config.log_format);
-    // Small machines are the common case: two workers serve the API, the node has a thread of its own.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(serve(&dir, config, umask))
+    loop {
+        // Small machines are the common case: two workers serve the API, the node has a thread of its own.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        let left = runtime.block_on(serve(&dir, config.clone(), umask))?;
+        drop(runtime);
+        if !left {
+            return Ok(());
+        }
+        let aside = data_dir::depart(&dir)?;
+        tracing::warn!("left the cluster: what this node was is kept in {}; it begins anew", aside.display());
+    }
 }
 
 fn start_log(format: LogFormat) {
@@ -71,7 +79,8 @@ fn start_log(format: LogFormat) {
     }
 }
 
-async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
+/// True: it left its cluster, and is to begin anew.
+async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
     let clock = Clock::default();
     // The key outlives the database: where it stands alone, the database was taken away.
     let missing = dir.join("node.key").exists() && !dir.join(DATABASE).exists();
@@ -153,13 +162,14 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
         }
     });
     http::listen::serve(listener, router, stopping, http::listen::Limits::default()).await;
-    if config.stop_jobs {
+    if config.stop_jobs || shell.has_left() {
         shell.stop_all();
         executor.stop_all().await;
     }
     shell.quit();
+    let left = shell.has_left();
     tokio::task::spawn_blocking(move || thread.join()).await.ok();
-    Ok(())
+    Ok(left)
 }
 
 /// Whether jobs are started without sight of the data directory. Tried once: what is refused now is refused for each.
