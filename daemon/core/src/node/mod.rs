@@ -18,7 +18,7 @@ mod thin;
 mod trials;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -94,7 +94,7 @@ pub struct Node {
     lamport: Lamport,
     minted: u64,
     counter: u64,
-    studies: HashMap<StudyId, Runtime>,
+    studies: BTreeMap<StudyId, Runtime>,
     leases: BTreeMap<AttemptKey, Lease>,
     running: BTreeMap<AttemptKey, Running>,
     slots: Slots,
@@ -189,7 +189,7 @@ impl Node {
             lamport: 0,
             minted: 0,
             counter: counter.unwrap_or(0),
-            studies: HashMap::new(),
+            studies: BTreeMap::new(),
             leases: BTreeMap::new(),
             running: BTreeMap::new(),
             slots: Slots::default(),
@@ -337,6 +337,11 @@ impl Node {
     /// Names this run.
     pub fn run(&self) -> u64 {
         self.config.boot
+    }
+
+    /// Sums up all its documents: equal roots, equal documents.
+    pub fn root(&self) -> u64 {
+        self.index.root()
     }
 
     /// This node's name.
