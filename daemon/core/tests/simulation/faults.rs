@@ -153,7 +153,9 @@ pub fn mend(world: &mut World, mend: Mend) {
         }
         Mend::Wake(at) => world.wake(at),
         Mend::Disk(at) => world.boxes[at].full = false,
-        Mend::Fast(pairs) => pairs.iter().for_each(|pair| drop(world.net.slow.remove(pair))),
+        Mend::Fast(pairs) => pairs.iter().for_each(|pair| {
+            world.net.slow.remove(pair);
+        }),
         Mend::Calm => world.net.chaos = Chaos::default(),
     }
 }

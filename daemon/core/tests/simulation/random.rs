@@ -5,10 +5,6 @@
 pub struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
     /// A stream of its own, so that what one part draws doesn't shift what another draws.
     pub fn stream(seed: u64, name: &str) -> Self {
         let hash = blake3::hash(format!("{seed} {name}").as_bytes());

@@ -452,7 +452,9 @@ impl World {
             self.say(|| format!("box{at} is away: {how:?}"));
             self.boxes[at].pause = Some((how, now));
             let links = self.net.links.iter_mut().filter(|(p, l)| (p.0 == at || p.1 == at) && !l.over);
-            links.for_each(|(_, link)| drop(link.mute_since.get_or_insert(now)));
+            links.for_each(|(_, link)| {
+                link.mute_since.get_or_insert(now);
+            });
         }
     }
 
