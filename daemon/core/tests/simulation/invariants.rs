@@ -253,10 +253,12 @@ pub fn export(node: &Node) -> Vec<String> {
 }
 
 fn difference(a: &[String], b: &[String]) -> String {
-    match a.iter().zip(b).find(|(a, b)| a != b) {
-        Some((a, b)) => format!("\n    {a}\n    {b}"),
-        None => format!("{} and {} lines", a.len(), b.len()),
-    }
+    let (there, here): (BTreeSet<&String>, BTreeSet<&String>) = (a.iter().collect(), b.iter().collect());
+    let only = |lines: &[String], others: &BTreeSet<&String>, mark: &str| -> String {
+        let lines = lines.iter().filter(|l| !others.contains(l) && !l.starts_with("study"));
+        lines.take(3).map(|l| format!("\n    {mark} {l}")).collect()
+    };
+    format!("{}{}", only(a, &here, "-"), only(b, &there, "+"))
 }
 
 /// 1. An acknowledged result is never lost once one holder's disk comes back.

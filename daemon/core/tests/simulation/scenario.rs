@@ -212,6 +212,10 @@ impl Scenario {
         if !invariants::heads_are_equal(world) {
             return Err("4: heads aren't equal 10 s after the last change".into());
         }
+        // What arrived last is on its way to disk.
+        let stored = world.now + 2_000;
+        world.run_until(stored);
+        calm(world)?;
         invariants::one_counted_attempt(world)?;
         invariants::same_heads_same_view(world)?;
         invariants::acknowledged_results_are_kept(world)?;
