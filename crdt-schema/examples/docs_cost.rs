@@ -35,6 +35,7 @@ fn trial(study: &StudyId, node: &NodeId, seq: u64) -> [Fact; 3] {
         lease_s: None,
         slots: vec!["cpu-0".into()],
         resume_step: 0,
+        rank: 0,
         asked: false,
     };
     let end = End {

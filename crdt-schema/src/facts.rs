@@ -141,6 +141,17 @@ pub enum StudyFact {
         /// What.
         edit: StudyEdit,
     },
+    /// A part of a strict budget passes from one node to another.
+    Share {
+        /// Who had it, and alone gives it away.
+        from: NodeId,
+        /// Who has it now.
+        to: NodeId,
+        /// Counts what `from` gave to `to`, from 0 up.
+        nth: u32,
+        /// Trials.
+        trials: u64,
+    },
 }
 
 /// About a trial.
@@ -174,6 +185,30 @@ pub enum TrialFact {
         node: NodeId,
         /// What was told.
         end: End,
+    },
+    /// Another node took the holder for dead, or the holder is no member any more.
+    GivenUp {
+        /// Which attempt.
+        attempt: AttemptNo,
+        /// Its holder.
+        node: NodeId,
+        /// How often the holder had said, as far as the writer knew, that it lives after all.
+        kept: u32,
+        /// Who gave it up.
+        by: NodeId,
+        /// How it ended for the others.
+        end: End,
+    },
+    /// The holder lives after all and goes on: what gave the attempt up before counts no more.
+    Kept {
+        /// Which attempt.
+        attempt: AttemptNo,
+        /// Its holder, who alone says this.
+        node: NodeId,
+        /// The how manieth time, from 1 up.
+        kept: u32,
+        /// When.
+        at: Stamp,
     },
     /// An edit.
     Edited {

@@ -167,12 +167,19 @@ pub struct Claim {
     /// Steps already done, for a thaw or a retry from a checkpoint.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub resume_step: u64,
+    /// Where its holder stood among those that could have claimed it; of two claims of one attempt the lower one stands.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub rank: u32,
     /// Asked through the API rather than run by the node.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked: bool,
 }
 
 fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+fn is_none(n: &u32) -> bool {
     *n == 0
 }
 

@@ -87,7 +87,8 @@ fn about(trial: u8, kind: u8, attempt: u32, holder: u8) -> Fact {
                 lease_s: None,
                 slots: Vec::new(),
                 resume_step: 0,
-                asked: false,
+                rank: 0,
+                asked: holder == 1,
             },
         },
         1 => TrialFact::Ended { attempt, node, end },
@@ -97,6 +98,8 @@ fn about(trial: u8, kind: u8, attempt: u32, holder: u8) -> Fact {
         5 => TrialFact::Edited { lamport, by: node, edit: TrialEdit::UserAttr("k".into(), json!(holder)) },
         6 => TrialFact::Edited { lamport: lamport + 2, by: node, edit: TrialEdit::Retry { after: attempt } },
         7 => TrialFact::Edited { lamport, by: node, edit: TrialEdit::Cancel },
+        9 => TrialFact::GivenUp { attempt, node, kept: holder.into(), by: at.node, end },
+        10 => TrialFact::Kept { attempt, node, kept: u32::from(holder) + 1, at },
         _ => {
             let points = vec![Point {
                 step: u64::from(attempt),
@@ -123,7 +126,7 @@ fn study_edit(kind: u8, lamport: u64, by: u8) -> Fact {
 }
 
 fn facts() -> impl Strategy<Value = Vec<Fact>> {
-    let about = (0..3u8, 0..9u8, 1..4u32, 0..2u8).prop_map(|(t, k, a, h)| about(t, k, a, h));
+    let about = (0..3u8, 0..11u8, 1..4u32, 0..2u8).prop_map(|(t, k, a, h)| about(t, k, a, h));
     let edits = (0..5u8, 1..5u64, 0..2u8).prop_map(|(k, l, b)| study_edit(k, l, b));
     (prop::collection::vec(about, 0..30), prop::collection::vec(edits, 0..6)).prop_map(|(about, edits)| {
         let mut all = vec![defined(), proposed(0), proposed(1), proposed(2)];

@@ -185,6 +185,22 @@ impl std::fmt::Debug for ClusterKey {
     }
 }
 
+impl Config {
+    /// How long the node waits for others.
+    pub fn timing(&self) -> metaopt_core::Timing {
+        let ms = |time: Duration| time.as_millis() as u64;
+        let default = metaopt_core::Timing::default();
+        metaopt_core::Timing {
+            // Several heartbeats must fit into a suspicion, also into a short one of a test.
+            beat_ms: default.beat_ms.min(ms(self.suspect_after) / 5).max(50),
+            suspect_ms: ms(self.suspect_after),
+            orphan_ms: ms(self.orphan_after),
+            quorum_ms: ms(self.quorum_after),
+            ..default
+        }
+    }
+}
+
 impl Options {
     /// Reads `metaopt.toml` beside and checks everything.
     ///

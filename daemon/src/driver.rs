@@ -4,21 +4,22 @@
 //! waits for it, and nothing waits for a timer. Readers take a short read lock and never block on the disk.
 
 mod committer;
+mod host;
 
 use std::{
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use metaopt_core::{Node, Now, Output, Refusal, launch::AttemptEvent};
-use metaopt_schema::{AttemptKey, StudyId, facts::SlotSpec};
-use tokio::sync::oneshot;
+use metaopt_core::{Node, Now, Output, Parcel, Refusal, launch::AttemptEvent, wire::Frame};
+use metaopt_schema::{AttemptKey, NodeId, StudyId, facts::SlotSpec};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use self::committer::{Committer, Health};
-use crate::{events::EventHub, exec::Executor, store::Store};
+use crate::{events::EventHub, exec::Executor, peer::Outbox, store::Store};
 
 /// How often leases and slots are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -66,6 +67,12 @@ enum Message {
     Slots(Vec<(SlotSpec, Option<String>)>),
     Adopted(Vec<AttemptKey>),
     Room(Option<String>),
+    PeerUp(NodeId),
+    PeerDown(NodeId),
+    // Handled, it makes room for the next.
+    Frame(NodeId, Frame, OwnedSemaphorePermit),
+    Addresses(Vec<String>),
+    Notice(String),
     StopAll,
     Quit,
 }
@@ -77,7 +84,14 @@ pub struct Shell {
     sender: Sender<Message>,
     clock: Clock,
     events: EventHub,
+    outbox: Arc<OnceLock<Arc<dyn Outbox>>>,
+    /// Frames that may wait for the node.
+    frames: Arc<Semaphore>,
+    boot: u64,
 }
+
+/// Frames of all peers that may wait for the node: the rest waits where it is.
+const FRAMES: usize = 256;
 
 /// Both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +125,16 @@ impl Shell {
         events: EventHub,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (sender, receiver) = channel();
-        let shell = Self { node: Arc::new(RwLock::new(node)), sender, clock, events };
+        let boot = node.run();
+        let shell = Self {
+            node: Arc::new(RwLock::new(node)),
+            sender,
+            clock,
+            events,
+            outbox: Arc::default(),
+            frames: Arc::new(Semaphore::new(FRAMES)),
+            boot,
+        };
         let health = Health::default();
         let (batches, waiting) = sync_channel(AHEAD);
         let committer = Committer::new(shell.clone(), store, executor, health.clone());
@@ -189,6 +212,17 @@ impl Shell {
     /// Why there is no room for anything new; none: there is.
     pub fn room(&self, why: Option<String>) {
         let _ = self.sender.send(Message::Room(why));
+    }
+
+    /// Where frames for peers go from now on; said once.
+    pub fn send_by(&self, outbox: Arc<dyn Outbox>) {
+        let _ = self.outbox.set(outbox);
+    }
+
+    fn post(&self, parcels: Vec<Parcel>) {
+        if let Some(outbox) = self.outbox.get() {
+            parcels.iter().for_each(|parcel| outbox.send(&parcel.to, &parcel.frame));
+        }
     }
 
     /// Ends all jobs.
@@ -285,14 +319,35 @@ impl Driver {
                 Message::Slots(inventory) => node.slots(now, inventory),
                 Message::Adopted(found) => node.adopted(now, &found),
                 Message::Room(why) => self.room = why,
+                Message::PeerUp(peer) => node.peer_up(now, &peer),
+                Message::PeerDown(peer) => node.peer_down(now, &peer),
+                // A node that can't store takes nothing in: what it misses now, it asks for later.
+                Message::Frame(peer, frame, _room) => {
+                    if trouble.is_none() || matches!(frame, Frame::Heartbeat(_)) {
+                        node.frame(now, &peer, frame);
+                    }
+                }
+                Message::Addresses(addresses) => node.set_addresses(addresses),
+                Message::Notice(text) => node.notice(text),
                 Message::StopAll => node.stop_all(now),
                 Message::Quit => last = true,
             }
         }
-        if tick && trouble.is_none() {
-            node.tick(now);
+        if tick {
+            node.beat(now);
         }
-        Batch { output: node.drain(), answers, tick, last }
+        if trouble.is_none() {
+            if tick {
+                node.tick(now);
+            }
+            node.go_on(now);
+        }
+        let mut output = node.drain();
+        drop(node);
+        let (at_once, later): (Vec<Parcel>, Vec<Parcel>) = output.parcels.drain(..).partition(|parcel| parcel.at_once);
+        output.parcels = later;
+        self.shell.post(at_once);
+        Batch { output, answers, tick, last }
     }
 }
 

@@ -200,6 +200,7 @@ fn load(dir: &Path, store: &Store, config: &Config, identity: &Identity, boot: u
         entropy: data_dir::random()?,
         grace_s: config.grace.as_secs_f64(),
         pause_grace_s: config.pause_grace.as_secs_f64(),
+        timing: config.timing(),
         curve_bytes: CURVE_BYTES,
     };
     let reader = store.reader();

@@ -10,11 +10,14 @@
 //! | | `n/NODE/LAMPORT/BY` | an edit of a node |
 //! | study | `d/NODE` | the definition |
 //! | | `e/LAMPORT/BY` | an edit |
+//! | | `g/FROM/TO/NTH` | a part of a strict budget given away |
 //! | trials | `b/N` | bucket `N`: the map of trials `N·64 … N·64+63`, in which: |
 //! | | `SEQ-COUNTER/p` | the specification |
 //! | | `SEQ-COUNTER/c/ATTEMPT/NODE` | a claim |
 //! | | `SEQ-COUNTER/x/ATTEMPT/NODE` | an end |
 //! | | `SEQ-COUNTER/t/ATTEMPT/NODE` | what was told before or after the end |
+//! | | `SEQ-COUNTER/g/ATTEMPT/NODE/KEPT/BY` | given up by another node |
+//! | | `SEQ-COUNTER/k/ATTEMPT/NODE/KEPT` | kept by its holder after all |
 //! | | `SEQ-COUNTER/e/LAMPORT/BY` | an edit |
 //! | metrics | `m/TRIAL/ATTEMPT/CHUNK` | points |
 //!
@@ -45,8 +48,22 @@ struct Listing {
 #[serde(transparent)]
 struct Points(Vec<Point>);
 
+/// What stands under a `g/…` key of a study.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Given {
+    trials: u64,
+}
+
+/// What stands under a `k/…` key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Alive {
+    at: Stamp,
+}
+
 first_version!(
     NodeRecord,
+    Given,
+    Alive,
     Hardware,
     Listing,
     NodeEdit,
@@ -136,6 +153,10 @@ fn spell(fact: &Fact) -> Result<Entry, String> {
         Fact::Study(_, StudyFact::Edited { lamport, by, edit }) => {
             root(format!("e/{lamport}/{}", id(by)), migrate::encode(edit))
         }
+        Fact::Study(_, StudyFact::Share { from, to, nth, trials }) => {
+            let entry = root(format!("g/{}/{}/{nth}", id(from), id(to)), migrate::encode(&Given { trials: *trials }))?;
+            Ok(Entry { owner: Some(from.clone()), ..entry })
+        }
         Fact::Trial(_, place, fact) => spell_trial(place, fact),
         Fact::Metric(_, chunk) => {
             let key = format!("m/{}/{}/{}", field(chunk.trial.as_str()), chunk.attempt, chunk.chunk);
@@ -154,14 +175,25 @@ fn spell_trial(place: &Place, fact: &TrialFact) -> Result<Entry, String> {
         TrialFact::Claimed { attempt, node, claim } => (format!("c/{attempt}/{}", id(node)), migrate::encode(claim)),
         TrialFact::Ended { attempt, node, end } => (format!("x/{attempt}/{}", id(node)), migrate::encode(end)),
         TrialFact::Told { attempt, node, end } => (format!("t/{attempt}/{}", id(node)), migrate::encode(end)),
+        TrialFact::GivenUp { attempt, node, kept, by, end } => {
+            (format!("g/{attempt}/{}/{kept}/{}", id(node), id(by)), migrate::encode(end))
+        }
+        TrialFact::Kept { attempt, node, kept, at } => {
+            (format!("k/{attempt}/{}/{kept}", id(node)), migrate::encode(&Alive { at: at.clone() }))
+        }
         TrialFact::Edited { lamport, by, edit } => (format!("e/{lamport}/{}", id(by)), migrate::encode(edit)),
     };
     let proposed = matches!(fact, TrialFact::Proposed(_));
+    let owner = match fact {
+        TrialFact::Proposed(_) => Some(place.node.clone()),
+        TrialFact::Kept { node, .. } => Some(node.clone()),
+        _ => None,
+    };
     Ok(Entry {
         bucket: Some(place.seq / BUCKET),
         key: format!("{}-{counter}/{rest}", place.seq),
         bytes: bytes.map_err(|error| error.to_string())?,
-        owner: proposed.then(|| place.node.clone()),
+        owner,
         opens_bucket: proposed,
     })
 }
@@ -241,6 +273,10 @@ fn read_study(study: &StudyId, parts: &[&str], bytes: &[u8]) -> Read<StudyFact> 
             StudyFact::Defined(record)
         }
         ["e", lamport, by] => StudyFact::Edited { lamport: whole(lamport)?, by: node_id(by)?, edit: value(bytes)? },
+        ["g", from, to, nth] => {
+            let Given { trials } = value(bytes)?;
+            StudyFact::Share { from: node_id(from)?, to: node_id(to)?, nth: whole(nth)?, trials }
+        }
         _ => return Ok(None),
     }))
 }
@@ -265,6 +301,17 @@ fn trial(owner: &NodeId, segment: u32, bucket: u64, parts: &[&str], bytes: &[u8]
         }
         ["x", attempt, node] => TrialFact::Ended { attempt: whole(attempt)?, node: node_id(node)?, end: value(bytes)? },
         ["t", attempt, node] => TrialFact::Told { attempt: whole(attempt)?, node: node_id(node)?, end: value(bytes)? },
+        ["g", attempt, node, kept, by] => TrialFact::GivenUp {
+            attempt: whole(attempt)?,
+            node: node_id(node)?,
+            kept: whole(kept)?,
+            by: node_id(by)?,
+            end: value(bytes)?,
+        },
+        ["k", attempt, node, kept] => {
+            let Alive { at } = value(bytes)?;
+            TrialFact::Kept { attempt: whole(attempt)?, node: node_id(node)?, kept: whole(kept)?, at }
+        }
         ["e", lamport, by] => TrialFact::Edited { lamport: whole(lamport)?, by: node_id(by)?, edit: value(bytes)? },
         _ => return Ok(None),
     };

@@ -59,6 +59,11 @@ pub struct StudyView {
     waiting: BTreeSet<(Stamp, TrialId)>,
     /// Those whose ended attempts have points in memory.
     warm: BTreeSet<u32>,
+    /// Those of which somebody holds an attempt.
+    held: BTreeSet<u32>,
+    shares: BTreeMap<(NodeId, NodeId, u32), u64>,
+    /// How many each node proposed, without imports.
+    proposed: BTreeMap<NodeId, u64>,
     best: Option<u32>,
     counts: [u64; 8],
     /// Identities of trials that came with imports.
@@ -141,6 +146,9 @@ impl StudyView {
             index: HashMap::new(),
             waiting: BTreeSet::new(),
             warm: BTreeSet::new(),
+            held: BTreeSet::new(),
+            shares: BTreeMap::new(),
+            proposed: BTreeMap::new(),
             best: None,
             counts: [0; 8],
             imported: HashSet::new(),
@@ -172,6 +180,26 @@ impl StudyView {
     /// The oldest trial that can be claimed.
     pub fn next_waiting(&self) -> Option<&TrialView> {
         self.waiting.first().and_then(|(_, id)| self.trial(id))
+    }
+
+    /// Those that can be claimed, oldest first.
+    pub fn waiting(&self) -> impl Iterator<Item = &TrialView> {
+        self.waiting.iter().filter_map(|(_, id)| self.trial(id))
+    }
+
+    /// Those of which somebody holds an attempt.
+    pub fn held(&self) -> impl Iterator<Item = &TrialView> {
+        self.held.iter().map(|&i| &self.trials[i as usize])
+    }
+
+    /// What passed hands of a strict budget: from, to, how many trials.
+    pub fn shares(&self) -> impl Iterator<Item = (&NodeId, &NodeId, u64)> {
+        self.shares.iter().map(|((from, to, _), trials)| (from, to, *trials))
+    }
+
+    /// How many trials each node proposed; those that came with imports don't count.
+    pub fn proposed(&self) -> impl Iterator<Item = (&NodeId, u64)> {
+        self.proposed.iter().map(|(node, count)| (node, *count))
     }
 
     /// By ID.
@@ -261,6 +289,9 @@ impl StudyView {
     }
 
     pub(super) fn fold_study(&mut self, fact: &StudyFact) {
+        if let StudyFact::Share { from, to, nth, trials } = fact {
+            self.shares.insert((from.clone(), to.clone(), *nth), *trials);
+        }
         let StudyFact::Edited { lamport, by, edit } = fact else { return };
         // Among edits of one Lamport time, cancel comes after pause comes after resume, whoever wrote them.
         let rank = match edit {
@@ -284,7 +315,10 @@ impl StudyView {
                 return false;
             }
             let trial = TrialView::new(place, spec, &mut self.pool);
-            self.imports += u64::from(trial.shared_identity().is_some());
+            match trial.shared_identity() {
+                Some(_) => self.imports += 1,
+                None => *self.proposed.entry(trial.place.node.clone()).or_default() += 1,
+            }
             self.imported.extend(trial.shared_identity().cloned());
             self.counts[trial.state as usize] += 1;
             let i = self.insert(trial);
@@ -341,6 +375,8 @@ impl StudyView {
         self.index = HashMap::new();
         self.waiting = BTreeSet::new();
         self.warm = BTreeSet::new();
+        self.held = BTreeSet::new();
+        self.proposed = BTreeMap::new();
         self.best = None;
         self.early = BTreeMap::new();
         self.counts = [0; 8];
@@ -368,6 +404,11 @@ impl StudyView {
         }
         if after != TrialState::Running && trial.attempts.iter().any(|a| !a.curve.is_empty() && a.curve.is_warm()) {
             self.warm.insert(i);
+        }
+        if trial.attempts.iter().any(super::AttemptView::is_running) {
+            self.held.insert(i);
+        } else {
+            self.held.remove(&i);
         }
         if before == TrialState::Complete || after == TrialState::Complete {
             self.judge(i);

@@ -38,20 +38,54 @@ pub struct AttemptView {
     pub told: Option<Box<End>>,
     /// The curve.
     pub curve: Trace,
+    fate: Option<Box<Fate>>,
+}
+
+/// What others said of an attempt's holder, and it of itself; few attempts have it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Fate {
+    /// Of the latest giving up: how often the holder had spoken before, who gave up, and how it ended.
+    given_up: Option<(u32, NodeId, End)>,
+    /// How often the holder said that it lives.
+    kept: u32,
 }
 
 impl AttemptView {
-    /// The end that counts: a told result stands where the attempt was given up by no fault of its own.
+    /// The end that counts: a told result stands where the attempt was given up by no fault of its own, and where a client
+    /// told another node than the one that lent it the trial.
     pub fn effective_end(&self) -> Option<&End> {
         match (&self.end, &self.told) {
             (Some(end), Some(told)) if end.reason.is_machines_fault() || end.reason == Reason::Superseded => Some(told),
+            (None, Some(told)) if self.is_asked() || self.given_up().is_some() => Some(told),
+            (None, _) => self.given_up(),
             (end, _) => end.as_ref(),
         }
     }
 
     /// Held and not over.
     pub fn is_running(&self) -> bool {
+        self.claim.is_some() && self.effective_end().is_none()
+    }
+
+    /// Its holder has not said that it is over, whatever others say.
+    pub fn is_open(&self) -> bool {
         self.claim.is_some() && self.end.is_none()
+    }
+
+    /// A client holds it, not a process of the node.
+    pub fn is_asked(&self) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.asked)
+    }
+
+    /// How it ended for the others when they took its holder for dead, unless the holder has said since that it lives.
+    pub fn given_up(&self) -> Option<&End> {
+        let fate = self.fate.as_deref()?;
+        fate.given_up.as_ref().filter(|(kept, ..)| *kept >= fate.kept).map(|(_, _, end)| end)
+    }
+
+    /// How often the holder said that it lives after all.
+    pub fn kept(&self) -> u32 {
+        self.fate.as_ref().map_or(0, |fate| fate.kept)
     }
 
     /// The last reported step; 0: none.
@@ -334,6 +368,20 @@ impl TrialView {
                 let end = shared(end, pool);
                 self.at(*attempt, node, pool).told = Some(Box::new(end));
             }
+            TrialFact::GivenUp { attempt, node, kept, by, end } => {
+                let end = shared(end, pool);
+                let fate = self.at(*attempt, node, pool).fate.get_or_insert_default();
+                let new = (*kept, by.clone(), end);
+                // The latest; of several the first node's, so that the order of learning doesn't matter.
+                let rank = |(kept, by, _): &(u32, NodeId, End)| (std::cmp::Reverse(*kept), by.clone());
+                if fate.given_up.as_ref().is_none_or(|old| rank(&new) <= rank(old)) {
+                    fate.given_up = Some(new);
+                }
+            }
+            TrialFact::Kept { attempt, node, kept, .. } => {
+                let fate = self.at(*attempt, node, pool).fate.get_or_insert_default();
+                fate.kept = fate.kept.max(*kept);
+            }
             TrialFact::Edited { lamport, by, edit } => self.edit(*lamport, by, edit),
         }
         self.derive(policy);
@@ -363,7 +411,15 @@ impl TrialView {
             Ok(i) => i,
             Err(i) => {
                 let node = pool.node(node);
-                let new = AttemptView { attempt, node, claim: None, end: None, told: None, curve: Trace::default() };
+                let new = AttemptView {
+                    attempt,
+                    node,
+                    claim: None,
+                    end: None,
+                    told: None,
+                    curve: Trace::default(),
+                    fate: None,
+                };
                 if self.attempts.is_empty() {
                     self.attempts.reserve_exact(1); // most trials have one
                 }

@@ -120,6 +120,12 @@ fn study(id: StudyId) -> BoxedStrategy<StudyFact> {
             StudyFact::Defined(StudyRecord { id: id.clone(), node, at, def, forked_from: None })
         }),
         (any::<u64>(), node_id(), edit).prop_map(|(lamport, by, edit)| StudyFact::Edited { lamport, by, edit }),
+        (node_id(), any::<u32>(), any::<u64>()).prop_map(|(to, nth, trials)| StudyFact::Share {
+            from: super::node(),
+            to,
+            nth,
+            trials
+        }),
     ]
     .boxed()
 }
@@ -150,6 +156,7 @@ fn claim() -> BoxedStrategy<Claim> {
             lease_s,
             slots,
             resume_step,
+            rank: resume_step as u32 % 3,
             asked,
         })
         .boxed()
@@ -175,7 +182,7 @@ fn end() -> BoxedStrategy<End> {
         .boxed()
 }
 
-fn trial(counter: u64) -> BoxedStrategy<TrialFact> {
+fn trial(counter: u64, writer: NodeId) -> BoxedStrategy<TrialFact> {
     let edit = prop_oneof![
         Just(TrialEdit::Cancel),
         any::<u32>().prop_map(|after| TrialEdit::Pause { after }),
@@ -193,6 +200,14 @@ fn trial(counter: u64) -> BoxedStrategy<TrialFact> {
         }),
         (any::<u32>(), node_id(), end()).prop_map(|(attempt, node, end)| TrialFact::Ended { attempt, node, end }),
         (any::<u32>(), node_id(), end()).prop_map(|(attempt, node, end)| TrialFact::Told { attempt, node, end }),
+        (any::<u32>(), node_id(), any::<u32>(), node_id(), end())
+            .prop_map(|(attempt, node, kept, by, end)| TrialFact::GivenUp { attempt, node, kept, by, end }),
+        (any::<u32>(), any::<u32>(), stamp()).prop_map(move |(attempt, kept, at)| TrialFact::Kept {
+            attempt,
+            node: writer.clone(),
+            kept,
+            at
+        }),
         (any::<u64>(), node_id(), edit).prop_map(|(lamport, by, edit)| TrialFact::Edited { lamport, by, edit }),
     ]
     .boxed()
@@ -207,7 +222,7 @@ pub fn fact() -> BoxedStrategy<Fact> {
     let max_seq = (u64::from(u32::MAX) + 1) * SEGMENT - 1;
     let trial_fact = (name(), node_id(), 0..=max_seq, any::<u64>()).prop_flat_map(|(study, node, seq, counter)| {
         let place = Place { id: TrialId::mint(&node, counter), node, seq };
-        trial(counter).prop_map(move |fact| Fact::Trial(StudyId::new(&study), place.clone(), fact))
+        trial(counter, place.node.clone()).prop_map(move |fact| Fact::Trial(StudyId::new(&study), place.clone(), fact))
     });
     let point = (any::<u64>(), map(option::of(finite())), any::<u64>()).prop_map(|(step, values, at)| Point {
         step,

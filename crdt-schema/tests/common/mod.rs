@@ -65,6 +65,7 @@ pub fn claim(id: &str) -> Claim {
         lease_s: Some(3600.0),
         slots: vec!["GPU-1".into(), "cpu-0".into()],
         resume_step: 5,
+        rank: 0,
         asked: true,
     }
 }

@@ -41,7 +41,7 @@ pub struct Node {
     pub labels: IndexMap<String, String>,
     /// When it was last heard.
     #[schema(format = DateTime)]
-    pub last_seen: String,
+    pub last_seen: Option<String>,
     /// Why it is in its state, where that isn't plain.
     pub why: Option<String>,
 }

@@ -13,5 +13,5 @@ pub mod slots;
 pub mod wire;
 
 pub use commands::{Now, Refusal, RefusalKind};
-pub use effects::{Effect, Output};
-pub use node::{NoShelf, Node, NodeConfig, NodeStatus, ReadDoc, Saved, Shelf, StoredDoc, read_doc};
+pub use effects::{Effect, Output, Parcel};
+pub use node::{NoShelf, Node, NodeConfig, NodeStatus, ReadDoc, Saved, Shelf, StoredDoc, Timing, read_doc};

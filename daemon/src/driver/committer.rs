@@ -54,6 +54,8 @@ pub(super) struct Committer {
     executor: Option<Arc<Executor>>,
     runtime: tokio::runtime::Handle,
     unsaved: Vec<(DocId, RawChange)>,
+    /// Whole documents of peers.
+    unsaved_wholes: Vec<(DocId, Saved)>,
     unsaved_meta: Vec<(String, Vec<u8>)>,
     /// Not to be done before what is unsaved is stored.
     held: Vec<Effect>,
@@ -79,6 +81,7 @@ impl Committer {
             executor,
             runtime: tokio::runtime::Handle::current(),
             unsaved: Vec::new(),
+            unsaved_wholes: Vec::new(),
             unsaved_meta: Vec::new(),
             held: Vec::new(),
             held_events: Vec::new(),
@@ -103,11 +106,17 @@ impl Committer {
     fn round(&mut self, batches: Vec<Batch>) {
         let (mut tick, mut last) = (false, false);
         let mut touched: Vec<DocId> = Vec::new();
+        let mut parcels = Vec::new();
         let mut answers: Vec<(Vec<Deliver>, Result<(), CallError>)> = Vec::new();
         for batch in batches {
             let output = batch.output;
             touched.extend(output.changes.iter().map(|(id, _)| id.clone()));
             self.unsaved.extend(output.changes);
+            self.unsaved_wholes.extend(output.wholes);
+            parcels.extend(output.parcels);
+            for trouble in output.troubles {
+                tracing::warn!("{trouble}");
+            }
             self.unsaved_meta.extend(output.meta);
             self.held.extend(output.effects);
             self.held_events.extend(output.events);
@@ -127,13 +136,15 @@ impl Committer {
         self.health.lock().1 = Some(Instant::now());
         let saved = self.save(last);
         self.health.lock().1 = None;
+        // Also where it could not be stored: no later run reuses what names these changes, and others keep them safe.
+        self.shell.post(parcels);
         for (answers, written) in answers {
             let outcome = saved.clone().and(written);
             for answer in answers {
                 answer(outcome.clone());
             }
         }
-        if self.unsaved.is_empty() && self.unsaved_meta.is_empty() && self.trouble.is_none() {
+        if self.all_saved() && self.trouble.is_none() {
             self.shell.events.publish(std::mem::take(&mut self.held_events));
             for effect in std::mem::take(&mut self.held) {
                 self.carry_out(effect);
@@ -148,7 +159,7 @@ impl Committer {
 
     /// Makes everything durable. `last`: there is no later chance, so that a failing disk is not left to rest.
     fn save(&mut self, last: bool) -> Result<(), CallError> {
-        if self.unsaved.is_empty() && self.unsaved_meta.is_empty() && self.trouble.is_none() {
+        if self.all_saved() && self.trouble.is_none() {
             return Ok(());
         }
         if let Some((why, since)) = &self.trouble
@@ -174,6 +185,7 @@ impl Committer {
                 }
                 self.unsaved.clear();
                 self.unsaved_meta.clear();
+                self.unsaved_wholes.clear();
                 Ok(())
             }
             Err(error) => Err(self.troubled(error.to_string())),
@@ -181,7 +193,12 @@ impl Committer {
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        self.store.commit(&self.unsaved, &self.unsaved_meta)
+        self.store.commit(&self.unsaved, &self.unsaved_meta)?;
+        self.store.take_whole(&self.unsaved_wholes)
+    }
+
+    fn all_saved(&self) -> bool {
+        self.unsaved.is_empty() && self.unsaved_meta.is_empty() && self.unsaved_wholes.is_empty()
     }
 
     /// Opens the store again. One that turns out corrupt is moved aside and filled anew with what is in memory, which
@@ -218,6 +235,11 @@ impl Committer {
         let _guard = self.runtime.enter();
         match (effect, &self.executor) {
             (Effect::Forget(docs), _) => self.forgotten.extend(docs),
+            (Effect::Cut(node), _) => {
+                if let Some(outbox) = self.shell.outbox.get() {
+                    outbox.cut(&node);
+                }
+            }
             (_, None) => {}
             (Effect::Launch(launch), Some(executor)) => executor.launch(*launch),
             (Effect::Stop(key, why), Some(executor)) => executor.stop(&key, why),

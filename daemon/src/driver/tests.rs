@@ -51,6 +51,7 @@ fn boot(dir: &Path, disk: &Disk, boots: u64, executor: Option<Arc<Executor>>) ->
         entropy: [boots as u8; 32],
         grace_s: 1.0,
         pause_grace_s: 1.0,
+        timing: metaopt_core::Timing::default(),
         curve_bytes: 1 << 20,
     };
     let clock = Clock::default();

@@ -193,7 +193,7 @@ pub fn node(status: NodeStatus) -> dto_node::Node {
         version: status.version,
         slots: status.slots.iter().map(slot).collect(),
         labels: status.labels,
-        last_seen: time(status.last_seen),
+        last_seen: status.last_seen.map(time),
         why: status.why,
     }
 }

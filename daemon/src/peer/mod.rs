@@ -3,10 +3,20 @@
 //! Owns: TLS, the peer listener, dialling and redialling, discovery, pairing, and HTTP between members. Must not: know
 //! documents, decide what is sent, or trust anybody who isn't a member: that is asked of the [`Host`].
 
+mod code;
+mod config;
+mod peers;
+mod words;
+
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use metaopt_core::wire::Frame;
 use metaopt_schema::NodeId;
+
+pub use code::{Code, NoCode};
+pub use config::{Limits, PORT, PeerConfig, read_cluster_key, with_port};
+pub use peers::Peers;
+pub use words::{CallError, Caller, Invite, InviteKind, JoinError, Joined, LinkInfo, Trouble};
 
 /// What is known of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use metaopt_core::StoredDoc;
+use metaopt_core::{Saved, StoredDoc};
 use metaopt_schema::{
     DocId,
     docs::{RawChange, Vector},
@@ -210,6 +210,30 @@ impl Store {
             *tail = (tail.0.saturating_sub(gone.0), tail.1.saturating_sub(gone.1));
         }
         Ok(())
+    }
+
+    /// Stores whole documents of which nothing is here, as a peer had stored them, in one transaction.
+    pub fn take_whole(&mut self, docs: &[(DocId, Saved)]) -> Result<(), StoreError> {
+        if docs.is_empty() {
+            return Ok(());
+        }
+        if let Some((id, _)) = docs.iter().find(|(id, _)| id.to_string().parse().ok().as_ref() != Some(id)) {
+            return Err(StoreError::BadName { path: self.path().to_owned(), doc: id.clone() });
+        }
+        let path = self.path().to_owned();
+        let packed: Vec<Vec<u8>> =
+            docs.iter().map(|(_, saved)| read::deflate(&saved.digest, &path)).collect::<Result<_, _>>()?;
+        self.write(|transaction| {
+            transaction.set_quick_repair(true);
+            let mut snapshots = transaction.open_table(SNAPSHOTS)?;
+            let mut digests = transaction.open_table(DIGESTS)?;
+            for ((id, saved), packed) in docs.iter().zip(&packed) {
+                let name = id.to_string();
+                snapshots.insert(name.as_str(), saved.bytes.as_slice())?;
+                digests.insert(name.as_str(), packed.as_slice())?;
+            }
+            Ok(true)
+        })
     }
 
     /// Forgets a document.

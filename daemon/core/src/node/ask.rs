@@ -18,6 +18,16 @@ use crate::{
     commands::{Action, IdleReason, SuggestRequest, Suggested},
 };
 
+/// A trial to hand out or run.
+pub(super) struct Taken {
+    /// Where it stands.
+    pub(super) place: Place,
+    /// This node's turn among those that could have taken it.
+    pub(super) rank: u32,
+    /// Others may be taking it at this moment.
+    pub(super) settle: bool,
+}
+
 /// Longest pause suggested to a client that found nothing (seconds).
 const RETRY_AFTER_S: f64 = 2.0;
 
@@ -48,11 +58,12 @@ impl Node {
             return Err(Refusal::no_room(format!("no new trial is given out: {why}")));
         }
         let mut reason = self.held.is_some().then_some(IdleReason::Wait);
+        self.peers.proposed.insert(id.clone(), now.mono_ms);
         while reason.is_none() && (trials.len() as u64) < request.count {
             match self.next_trial(now, &id) {
-                Ok(place) => {
-                    self.lend(now, &id, &place, &request);
-                    trials.push(place.id);
+                Ok(taken) => {
+                    self.lend(now, &id, &taken, &request);
+                    trials.push(taken.place.id);
                 }
                 Err(why) => {
                     reason = Some(why);
@@ -85,7 +96,7 @@ impl Node {
     }
 
     /// The trial to hand out or run next: the oldest that waits, else a new one.
-    pub(super) fn next_trial(&mut self, now: Now, id: &StudyId) -> Result<Place, IdleReason> {
+    pub(super) fn next_trial(&mut self, now: Now, id: &StudyId) -> Result<Taken, IdleReason> {
         let Some(study) = self.world.study(id) else { return Err(IdleReason::Wait) };
         let running = study.count(TrialState::Running);
         if study.wanted == StudyState::Paused {
@@ -97,17 +108,28 @@ impl Node {
         if study.budget.max_parallel.is_some_and(|max| running >= max) {
             return Err(IdleReason::Wait);
         }
-        if let Some(trial) = study.next_waiting() {
-            return Ok(trial.place.clone());
+        let (left, mine, strict) = (budget_left(study), self.may_propose(study), study.budget.strict);
+        let others = match self.claimable(now, id) {
+            Ok(Some(taken)) => return Ok(taken),
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        if left == Some(0) {
+            return Err(if others { IdleReason::Wait } else { IdleReason::Budget });
         }
-        if budget_left(study) == Some(0) {
-            return Err(IdleReason::Budget);
+        if mine == Some(0) {
+            self.want_share(now, id);
+            return Err(IdleReason::Wait);
+        }
+        if !strict && !self.has_ticket(now, id, left) {
+            return Err(IdleReason::Wait);
         }
         if self.studies.get(id).is_some_and(|r| r.exhausted) {
             self.close_exhausted(id);
             return Err(if running > 0 { IdleReason::Wait } else { IdleReason::Exhausted });
         }
-        self.propose(now, id).map_err(|dry| match dry {
+        let proposed = self.propose(now, id).map(|place| Taken { place, rank: 0, settle: false });
+        proposed.map_err(|dry| match dry {
             Dry::Exhausted if running == 0 => {
                 self.close_exhausted(id);
                 IdleReason::Exhausted
@@ -117,7 +139,8 @@ impl Node {
     }
 
     /// Claims a trial's next attempt for a client.
-    fn lend(&mut self, now: Now, id: &StudyId, place: &Place, request: &SuggestRequest) {
+    fn lend(&mut self, now: Now, id: &StudyId, taken: &Taken, request: &SuggestRequest) {
+        let place = &taken.place;
         let Some((_, trial)) = self.world.trial(&place.id) else { return };
         let (attempt, resume_step) = (trial.next_attempt(), trial.checkpoint_step());
         let node = self.config.id.clone();
@@ -128,6 +151,7 @@ impl Node {
             lease_s: Some(request.lease_s),
             slots: Vec::new(),
             resume_step,
+            rank: taken.rank,
             asked: true,
         };
         self.write(Fact::Trial(id.clone(), place.clone(), TrialFact::Claimed { attempt, node, claim }));

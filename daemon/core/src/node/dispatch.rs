@@ -4,10 +4,10 @@ use metaopt_schema::{
     AttemptKey, StudyId,
     facts::{Fact, SlotSpec, TrialFact},
     study::StudyState,
-    trial::{Claim, End, Outcome, Place, Reason, Values},
+    trial::{Claim, End, Outcome, Reason, Values},
 };
 
-use super::{Node, Running};
+use super::{Node, Running, ask::Taken};
 use crate::{
     Now,
     commands::{Completion, IdleReason, Report, Told},
@@ -49,6 +49,7 @@ impl Node {
 
     /// Time passed: leases run out, stops become signals, free slots are filled. Call it a few times a second.
     pub fn tick(&mut self, now: Now) {
+        self.forgive_silence(now);
         self.ticked = now.mono_ms;
         self.rest_curves();
         self.expire_leases(now);
@@ -68,6 +69,7 @@ impl Node {
             self.probe_if_due(&id, now);
             self.close_exhausted(&id);
         }
+        self.turns(now);
         self.dispatch(now);
     }
 
@@ -129,7 +131,7 @@ impl Node {
                 continue;
             };
             match self.next_trial(now, &id) {
-                Ok(place) => self.start(now, &id, &place, slots),
+                Ok(taken) => self.start(now, &id, &taken, slots),
                 Err(IdleReason::Wait | IdleReason::Budget | IdleReason::Exhausted | IdleReason::Paused) => {
                     tried.push(id)
                 }
@@ -164,18 +166,12 @@ impl Node {
 
     /// Why a study's `nodes` or `requires` leave this node out, if they do.
     pub(super) fn excluded(&self, run: &metaopt_schema::study::RunSpec) -> Option<String> {
-        if let Some(nodes) = &run.nodes
-            && !nodes.iter().any(|n| n == self.config.id.as_str() || *n == self.config.hardware.name)
-        {
-            return Some(format!("restricted to node(s) {}", nodes.join(", ")));
-        }
-        let labels = &self.config.hardware.labels;
-        let lacking = run.requires.iter().find(|(k, v)| labels.get(*k) != Some(*v))?;
-        Some(format!("lacks the label {}={} (start metaoptd with --label)", lacking.0, lacking.1))
+        super::peers::excluded(run, &self.config.id, &self.config.hardware)
     }
 
     /// Claims a trial's next attempt for this node and launches it.
-    fn start(&mut self, now: Now, id: &StudyId, place: &Place, slots: Vec<(String, f64)>) {
+    fn start(&mut self, now: Now, id: &StudyId, taken: &Taken, slots: Vec<(String, f64)>) {
+        let place = &taken.place;
         let Some((study, trial)) = self.world.trial(&place.id) else { return };
         let Some(run) = study.record.def.run.clone() else { return };
         let (attempt, resume_step) = (trial.next_attempt(), trial.checkpoint_step());
@@ -201,14 +197,19 @@ impl Node {
             lease_s: None,
             slots: slots.iter().map(|(id, _)| id.clone()).collect(),
             resume_step,
+            rank: taken.rank,
             asked: false,
         };
         let node = self.config.id.clone();
         self.write(Fact::Trial(id.clone(), place.clone(), TrialFact::Claimed { attempt, node, claim }));
         self.slots.book(&key, &slots);
         let running = Running { study: id.clone(), since: now.mono_ms, slots: slots.len() as u64, stop: None };
-        self.running.insert(key, running);
-        self.effect(Effect::Launch(Box::new(launch)));
+        self.running.insert(key.clone(), running);
+        if taken.settle {
+            self.launch_settled(now, &key, launch);
+        } else {
+            self.effect(Effect::Launch(Box::new(launch)));
+        }
     }
 
     /// The answer to its report tells the script to end; if it doesn't, a signal follows after the grace period.
@@ -274,8 +275,15 @@ impl Node {
         self.settle(now, key, end);
     }
 
+    /// Frees what an attempt held that never started and of which nothing is to be recorded.
+    pub(super) fn abandon(&mut self, now: Now, key: &AttemptKey) {
+        self.slots.release(key);
+        self.running.remove(key);
+        self.dispatch(now);
+    }
+
     /// Records an executed attempt's end and frees what it held.
-    fn settle(&mut self, now: Now, key: &AttemptKey, end: End) {
+    pub(super) fn settle(&mut self, now: Now, key: &AttemptKey, end: End) {
         self.slots.release(key);
         if let Some(running) = self.running.remove(key) {
             if let Some(runtime) = self.studies.get_mut(&running.study) {

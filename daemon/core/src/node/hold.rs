@@ -15,6 +15,13 @@ impl Node {
         self.dispatch(now);
     }
 
+    /// Fills slots where something that was learnt may have freed one or brought a trial. Call it before a drain.
+    pub fn go_on(&mut self, now: Now) {
+        if std::mem::take(&mut self.wants_dispatch) {
+            self.dispatch(now);
+        }
+    }
+
     /// Why nothing new starts here, if so.
     pub fn held(&self) -> Option<&str> {
         self.held.as_deref()
@@ -86,6 +93,7 @@ mod tests {
             entropy: [1; 32],
             grace_s: 1.0,
             pause_grace_s: 1.0,
+            timing: crate::Timing::default(),
             curve_bytes: 0,
         };
         let mut node =

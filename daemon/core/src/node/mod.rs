@@ -1,12 +1,17 @@
 //! One node: its documents, its view of everything, and its decisions.
 
 mod ask;
+mod contend;
 mod dispatch;
 mod explain;
 mod hold;
+mod index;
+mod peers;
 mod propose;
+mod replicate;
 mod report;
 mod residence;
+mod shares;
 mod status;
 mod studies;
 mod thin;
@@ -20,22 +25,23 @@ use std::{
 use metaopt_engine::{History, Rule, Sampler};
 use metaopt_schema::{
     AttemptKey, ClaimId, DocId, Lamport, NodeId, Stamp, StudyId, TrialId,
-    docs::{Actor, DocError},
+    docs::{Actor, DocError, RawChange},
     facts::{ClusterFact, Fact, Hardware, METRIC_SEGMENT, MetricChunk, NodeRecord},
     shape::nearest,
     stamp::{Clock, WallMs},
-    trial::{Point, TrialState},
+    trial::Point,
     view::{StudyView, Touched, TrialView, World},
 };
+pub use peers::Timing;
 pub use report::{MAX_METRICS, MAX_STEP};
 pub use residence::{NoShelf, REST_AFTER_MS, ReadDoc, Saved, Shelf, StoredDoc, read_doc};
 pub use status::NodeStatus;
 
-use self::{residence::Replica, thin::Thinned};
+use self::{contend::Turns, index::Index, peers::Peers, replicate::Pulls, residence::Replica, thin::Thinned};
 use crate::{
     Now, Refusal,
     commands::Event,
-    effects::{Effect, Output},
+    effects::{Effect, Output, Parcel},
     launch::StopWhy,
     slots::Slots,
 };
@@ -57,6 +63,8 @@ pub struct NodeConfig {
     pub grace_s: f64,
     /// The same before a pause.
     pub pause_grace_s: f64,
+    /// How long is waited for other nodes.
+    pub timing: Timing,
     /// Most bytes of packed curves kept in memory; the rest is read from the shelf when it is looked at.
     pub curve_bytes: usize,
 }
@@ -105,6 +113,19 @@ pub struct Node {
     /// Why nothing new starts here, if so.
     held: Option<String>,
     notices: Vec<String>,
+    /// When this run began, monotonic.
+    started_mono: u64,
+    peers: Peers,
+    pulls: Pulls,
+    turns: Turns,
+    index: Index,
+    /// What others wrote, to be stored and passed on; and who brought it.
+    taken: Vec<(DocId, RawChange, Option<NodeId>)>,
+    wholes: Vec<(DocId, Saved)>,
+    parcels: Vec<Parcel>,
+    troubles: Vec<String>,
+    /// Something may have freed a slot or brought a trial.
+    wants_dispatch: bool,
 }
 
 /// What the node keeps of a study beside its view; rebuilt from it at boot.
@@ -185,6 +206,16 @@ impl Node {
             damaged: Vec::new(),
             held: None,
             notices: Vec::new(),
+            started_mono: now.mono_ms,
+            peers: Peers::default(),
+            pulls: Pulls::default(),
+            turns: Turns::default(),
+            index: Index::default(),
+            taken: Vec::new(),
+            wholes: Vec::new(),
+            parcels: Vec::new(),
+            troubles: Vec::new(),
+            wants_dispatch: false,
             config,
         };
         let mut opened = false;
@@ -194,36 +225,56 @@ impl Node {
             if read.is_curves() && !std::mem::replace(&mut opened, true) {
                 node.open_studies();
             }
-            node.take(read, now);
+            node.take(read);
         }
         if !opened {
             node.open_studies();
         }
         node.forget_deleted();
         node.boot(now);
+        node.listen(now);
         Ok(node)
     }
 
     /// Keeps clocks and counters ahead of everything seen.
-    fn learn(&mut self, fact: &Fact, now: Now) {
+    /// Stamps further ahead than a little beyond `wall` are not followed.
+    fn learn(&mut self, fact: &Fact, wall: WallMs) {
         use metaopt_schema::facts::{StudyFact, TrialFact};
-        let mut see = |stamp: &Stamp| self.clock.see(stamp, now.wall_ms.max(stamp.ms));
+        let mut see = |stamp: &Stamp| self.clock.see(stamp, wall);
         match fact {
             Fact::Cluster(ClusterFact::Hardware { lamport, .. } | ClusterFact::NodeEdit { lamport, .. })
             | Fact::Study(_, StudyFact::Edited { lamport, .. })
             | Fact::Trial(_, _, TrialFact::Edited { lamport, .. }) => self.lamport = self.lamport.max(*lamport),
-            Fact::Trial(_, place, TrialFact::Proposed(spec)) => {
+            Fact::Trial(study, place, TrialFact::Proposed(spec)) => {
                 see(&spec.at);
                 if place.node == self.config.id {
-                    self.counter = self.counter.max(spec.counter + 1);
+                    // After a lost database they come back from peers.
+                    if spec.counter >= self.counter {
+                        self.counter = spec.counter + 1;
+                        self.counter_dirty = true;
+                    }
+                    if let Some(runtime) = self.studies.get_mut(study) {
+                        runtime.seq = runtime.seq.max(place.seq + 1);
+                        if let metaopt_schema::trial::Proposer::Sampler { draw, .. } = &spec.by {
+                            runtime.draw = runtime.draw.max(draw + 1);
+                        }
+                    }
                 }
             }
             Fact::Trial(_, _, TrialFact::Claimed { claim, .. }) => {
                 see(&claim.at);
             }
-            Fact::Trial(_, _, TrialFact::Ended { end, .. } | TrialFact::Told { end, .. }) => {
+            Fact::Trial(
+                _,
+                _,
+                TrialFact::Ended { end, .. } | TrialFact::Told { end, .. } | TrialFact::GivenUp { end, .. },
+            ) => {
                 see(&end.at);
             }
+            Fact::Trial(_, _, TrialFact::Kept { at, .. }) => {
+                see(at);
+            }
+            Fact::Study(_, StudyFact::Share { .. }) => {}
             Fact::Study(_, StudyFact::Defined(record)) => {
                 see(&record.at);
             }
@@ -243,8 +294,9 @@ impl Node {
         // Leases of asked trials start anew: a client that lives renews them, one that died loses them a lease later.
         let mut mine = Vec::new();
         for study in self.world.studies() {
-            for trial in study.trials().iter().filter(|t| t.state == TrialState::Running) {
-                for attempt in trial.attempts.iter().filter(|a| a.is_running() && a.node == self.config.id) {
+            // Also what others gave up while this node was away: its process may live.
+            for trial in study.trials().iter() {
+                for attempt in trial.attempts.iter().filter(|a| a.is_open() && a.node == self.config.id) {
                     let key = AttemptKey { trial: trial.place.id.clone(), attempt: attempt.attempt };
                     mine.extend(attempt.claim.clone().map(|claim| (study.id.clone(), key, claim)));
                 }
@@ -280,6 +332,11 @@ impl Node {
     /// This node's identity.
     pub fn id(&self) -> &NodeId {
         &self.config.id
+    }
+
+    /// Names this run.
+    pub fn run(&self) -> u64 {
+        self.config.boot
     }
 
     /// This node's name.
@@ -416,6 +473,7 @@ impl Node {
             let fact = Fact::Metric(study, chunk);
             by_doc.entry(fact.doc()).or_default().push(fact);
         }
+        let mut taken = std::mem::take(&mut self.taken);
         let mut output = Output {
             effects: std::mem::take(&mut self.effects),
             events: std::mem::take(&mut self.events),
@@ -442,11 +500,24 @@ impl Node {
                 }
             }
         }
+        for (id, change) in &output.changes {
+            self.index.add(id, &change.actor, change.seq);
+        }
+        self.push(&output.changes, &taken);
+        output.changes.extend(taken.drain(..).map(|(id, change, _)| (id, change)));
+        output.wholes = std::mem::take(&mut self.wholes);
+        output.parcels = std::mem::take(&mut self.parcels);
+        output.troubles = std::mem::take(&mut self.troubles);
         if std::mem::take(&mut self.counter_dirty) {
             output.meta.push((META_COUNTER.to_owned(), self.counter.to_le_bytes().to_vec()));
         }
         output
     }
+}
+
+/// Nodes changed.
+fn node_event() -> Event {
+    Event { kind: "node.updated", study: None, trial: None, data: None }
 }
 
 /// Crockford's base 32, lower case: no vowels that look like digits.

@@ -48,14 +48,14 @@ impl Node {
     pub(super) fn propose(&mut self, now: Now, id: &StudyId) -> Result<Place, Dry> {
         self.sync_history(id);
         let budget_left = self.world.study(id).and_then(budget_left);
+        let (members, me) = self.proposers(now, id);
         let (Some(study), Some(runtime)) = (self.world.study(id), self.studies.get_mut(id)) else {
             return Err(Dry::Wait);
         };
         let seed = study.record.def.sampler.seed.unwrap_or(0);
         let slot = slot_of(study, &self.config.id);
         let draw = runtime.draw;
-        let me = [Member { id: hash64(self.config.id.as_str()), weight: 1.0 }];
-        let ask = Ask { history: &runtime.history, seed, slot, draw, members: &me, me: 0, budget_left };
+        let ask = Ask { history: &runtime.history, seed, slot, draw, members: &members, me, budget_left };
         let suggestion = match runtime.sampler.suggest(&ask) {
             Ok(suggestion) => suggestion,
             Err(Stop::Exhausted) => {
@@ -68,6 +68,21 @@ impl Node {
         let saw = study.trials().len() as u64;
         let by = Proposer::Sampler { name: suggestion.sampler.into(), seed, slot, draw, saw };
         Ok(self.propose_spec(now, id, suggestion.params, by, IndexMap::new(), None))
+    }
+
+    /// Who proposes for a study: nodes that agree on them never propose the same configuration of a small space.
+    fn proposers(&self, now: Now, id: &StudyId) -> (Vec<Member>, usize) {
+        let run = self.world.study(id).and_then(|study| study.record.def.run.as_ref());
+        let mut able = self.able(now, id, run);
+        let me = match able.iter().position(|(node, _)| *node == self.config.id) {
+            Some(me) => me,
+            None => {
+                able.push((self.config.id.clone(), 1.0));
+                able.len() - 1
+            }
+        };
+        let members = able.iter().map(|(node, weight)| Member { id: hash64(node.as_str()), weight: *weight });
+        (members.collect(), me)
     }
 
     /// Draws again what a recorded trial was drawn from: the history as it stood at the trial's stamp.

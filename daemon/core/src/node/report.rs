@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metaopt_engine::{Verdict, hash64};
 use metaopt_schema::{
-    AttemptKey, AttemptNo, FieldError, Named, TrialId,
+    AttemptKey, AttemptNo, FieldError, Named, NodeId, TrialId,
     facts::{Fact, TrialFact},
     problem::token,
     study::StudyState,
@@ -25,6 +25,12 @@ pub const MAX_METRICS: usize = 1_000;
 pub const MAX_STEP: u64 = 1 << 53;
 
 impl Node {
+    /// The other node to which calls about an attempt are to go: the one that holds it. None: this one answers.
+    pub fn holder(&self, trial: &str, attempt: Option<AttemptNo>) -> Option<NodeId> {
+        let (_, view) = self.attempt_key(trial, attempt).ok()?;
+        (view.node != self.config.id && view.is_open()).then(|| view.node.clone())
+    }
+
     /// Finds the attempt meant: the one named, else the running one, else the latest.
     pub(super) fn attempt_key(
         &self,
@@ -56,7 +62,10 @@ impl Node {
     /// What an attempt should do, apart from the rule's verdict.
     pub(super) fn standing_action(&self, key: &AttemptKey) -> Action {
         let Some((study, trial)) = self.world.trial(&key.trial) else { return Action::Stop };
-        let Some(view) = trial.attempts.iter().find(|a| a.attempt == key.attempt) else { return Action::Stop };
+        let mine = |a: &&AttemptView| a.attempt == key.attempt && a.node == self.config.id;
+        let any = |a: &&AttemptView| a.attempt == key.attempt;
+        let found = trial.attempts.iter().find(mine).or_else(|| trial.attempts.iter().find(any));
+        let Some(view) = found else { return Action::Stop };
         if let Some(end) = &view.end {
             // A client that was taken for dead goes on, as long as nobody took its place.
             let forgiven = end.reason == Reason::LostClient
@@ -149,11 +158,14 @@ impl Node {
         let Some(latest) = latest else { return Ok(Action::Continue) };
         let Some((study, view)) = self.world.trial(&latest.trial) else { return Ok(Action::Stop) };
         let (study_id, place) = (study.id.clone(), view.place.clone());
-        let holder = view
-            .attempts
-            .iter()
-            .find(|a| a.attempt == latest.attempt)
-            .map_or(self.config.id.clone(), |a| a.node.clone());
+        let holder = self.config.id.clone();
+        if view.attempt(latest.attempt, &holder).is_none() {
+            return Err(Refusal::conflict(format!(
+                "attempt {} of trial {} is held by another node: report there",
+                latest.attempt,
+                view.label()
+            )));
+        }
         let step = fresh.iter().filter(|(k, _)| *k == latest).map(|(_, p)| p.step).max();
         for (key, point) in fresh {
             self.note_point(&study_id, &key, &holder, point);
@@ -312,11 +324,14 @@ impl Node {
         let others: Vec<AttemptKey> = trial
             .attempts
             .iter()
-            .filter(|a| a.is_running() && a.attempt != key.attempt && a.node == self.config.id)
+            .filter(|a| a.is_open() && a.attempt != key.attempt && a.node == self.config.id)
             .map(|a| AttemptKey { trial: key.trial.clone(), attempt: a.attempt })
             .collect();
         for other in others {
-            if self.running.contains_key(&other) {
+            if self.unsettle(&other) {
+                let end = self.end(now, Outcome::Fail, Reason::Superseded);
+                self.settle(now, &other, end);
+            } else if self.running.contains_key(&other) {
                 self.stop_now(&other, StopWhy::Superseded, now);
             } else {
                 let end = self.end(now, Outcome::Fail, Reason::Superseded);

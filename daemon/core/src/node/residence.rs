@@ -12,6 +12,7 @@ use metaopt_schema::{
     AttemptKey, DocId, StudyId, TrialId,
     docs::{Actor, Doc, DocError, Facts, RawChange, Vector, digest},
     facts::{Fact, METRIC_SEGMENT, MetricChunk},
+    stamp::{MAX_AHEAD_MS, WallMs},
     trial::Point,
     view::{StudyView, TrialView},
 };
@@ -51,6 +52,7 @@ pub trait Shelf: Send + Sync {
 pub struct ReadDoc {
     id: DocId,
     facts: Facts,
+    vector: Vector,
     replica: Replica,
 }
 
@@ -89,12 +91,12 @@ impl Saved {
 pub fn read_doc(actor: &Actor, stored: StoredDoc) -> Result<ReadDoc, DocError> {
     let StoredDoc { id, snapshot, digest, changes } = stored;
     if let (Some(bytes), Some(digest), true) = (&snapshot, &digest, changes.is_empty())
-        && let Ok((facts, _)) = digest::read(&id, digest)
+        && let Ok((facts, vector)) = digest::read(&id, digest)
     {
-        return Ok(ReadDoc { id, facts, replica: Replica::Packed(bytes.clone()) });
+        return Ok(ReadDoc { id, facts, vector, replica: Replica::Packed(bytes.clone()) });
     }
     let doc = Doc::load(id.clone(), actor, snapshot.as_deref(), &changes)?;
-    Ok(ReadDoc { id, facts: doc.facts(), replica: Replica::Live(Box::new(doc), 0) })
+    Ok(ReadDoc { id, facts: doc.facts(), vector: doc.vector(), replica: Replica::Live(Box::new(doc), 0) })
 }
 
 impl ReadDoc {
@@ -105,13 +107,15 @@ impl ReadDoc {
 
 impl Node {
     /// Learns a stored document.
-    pub(super) fn take(&mut self, read: ReadDoc, now: Now) {
-        let ReadDoc { id, facts, replica } = read;
+    pub(super) fn take(&mut self, read: ReadDoc) {
+        let ReadDoc { id, facts, vector, replica } = read;
+        self.index.put(&id, &vector);
         self.skipped += facts.unknown as u64;
         self.damaged.extend(facts.problems.iter().map(ToString::to_string));
         let curves = if let DocId::Metrics { study, .. } = &id { Some(study.clone()) } else { None };
         for fact in &facts.facts {
-            self.learn(fact, now);
+            // What is stored here was believed before.
+            self.learn(fact, WallMs::MAX - MAX_AHEAD_MS);
             if let Fact::Metric(study, chunk) = fact
                 && let Some(runtime) = self.studies.get_mut(study)
             {
@@ -127,7 +131,7 @@ impl Node {
     }
 
     /// Packed curves beyond their share of memory are left to the shelf.
-    fn within_limits(&mut self, id: &DocId, replica: Replica) -> Replica {
+    pub(super) fn within_limits(&mut self, id: &DocId, replica: Replica) -> Replica {
         match replica {
             Replica::Packed(bytes) if matches!(id, DocId::Metrics { .. }) => {
                 if self.packed_curves + bytes.len() > self.config.curve_bytes {
@@ -203,6 +207,11 @@ impl Node {
 
     /// Drops what stands for a document.
     pub(super) fn forget_doc(&mut self, id: &DocId) {
+        self.index.forget(id);
+        self.forget_doc_memory(id);
+    }
+
+    pub(super) fn forget_doc_memory(&mut self, id: &DocId) {
         if let (Some(Replica::Packed(bytes)), DocId::Metrics { .. }) = (self.docs.remove(id), id) {
             self.packed_curves -= bytes.len();
         }

@@ -1,7 +1,16 @@
 //! What people see of a study or node beyond its facts: shown state, why nothing runs, when it will end.
 
+use std::collections::BTreeMap;
+
 use metaopt_engine::importance;
-use metaopt_schema::{NodeId, StudyId, stamp::WallMs, study::StudyState, trial::TrialState, view::StudyView};
+use metaopt_schema::{
+    AttemptKey, NodeId, StudyId,
+    facts::SlotSpec,
+    stamp::WallMs,
+    study::StudyState,
+    trial::TrialState,
+    view::{NodeView, StudyView},
+};
 
 use super::{
     Node,
@@ -27,8 +36,8 @@ pub struct NodeStatus {
     pub slots: Vec<Slot>,
     /// Labels.
     pub labels: indexmap::IndexMap<String, String>,
-    /// When it was last heard.
-    pub last_seen: WallMs,
+    /// When it was last heard of; none: not since this node started.
+    pub last_seen: Option<WallMs>,
     /// Why it is in its state, where that isn't plain.
     pub why: Option<String>,
 }
@@ -137,26 +146,57 @@ impl Node {
 
     /// All members.
     pub fn nodes(&self, now: Now) -> Vec<NodeStatus> {
-        let status = |view: &metaopt_schema::view::NodeView| {
+        let mut busy = self.busy();
+        let status = |view: &NodeView| {
             let me = view.id == self.config.id;
+            let mut used = busy.remove(&view.id).unwrap_or_default();
+            let slot = |spec: &SlotSpec| {
+                let used = used.remove(&spec.id).unwrap_or_default();
+                Slot { spec: spec.clone(), foreign: None, used }
+            };
             NodeStatus {
                 id: view.id.clone(),
                 name: view.hardware.name.clone(),
-                state: match (view.removed, view.lost, view.draining) {
-                    (true, ..) => "removed",
-                    (_, true, _) => "lost",
-                    (_, _, true) => "draining",
-                    _ => "alive",
-                },
+                state: self.standing(now, view),
                 addresses: view.hardware.addresses.clone(),
                 version: view.hardware.version.clone(),
-                slots: if me { self.slots.0.clone() } else { Vec::new() },
+                slots: if me { self.slots.0.clone() } else { view.hardware.slots.iter().map(slot).collect() },
                 labels: view.hardware.labels.clone(),
-                last_seen: now.wall_ms,
-                why: if me { self.remarks() } else { None },
+                last_seen: if me { Some(now.wall_ms) } else { self.last_seen(&view.id) },
+                why: if me { self.remarks() } else { self.remarks_on(now, view) },
             }
         };
         self.world.cluster.nodes.values().filter(|n| !n.removed || n.id == self.config.id).map(status).collect()
+    }
+
+    fn standing(&self, now: Now, node: &NodeView) -> &'static str {
+        let silence = self.silence(now, &node.id).unwrap_or(0);
+        match (node.removed, node.lost, node.draining) {
+            (true, ..) => "removed",
+            (_, true, _) => "lost",
+            _ if silence >= self.config.timing.orphan_ms => "lost",
+            _ if silence >= self.config.timing.suspect_ms => "suspect",
+            (_, _, true) => "draining",
+            _ => "alive",
+        }
+    }
+
+    /// Who is on which slot of which node, as the documents say.
+    fn busy(&self) -> BTreeMap<NodeId, BTreeMap<String, Vec<(AttemptKey, f64)>>> {
+        let mut busy: BTreeMap<NodeId, BTreeMap<String, Vec<(AttemptKey, f64)>>> = BTreeMap::new();
+        for study in self.world.studies() {
+            let share = study.record.def.run.as_ref().and_then(|r| r.gpus).filter(|g| *g > 0.0 && *g < 1.0);
+            for trial in study.held() {
+                for attempt in trial.attempts.iter().filter(|a| a.is_running()) {
+                    let key = AttemptKey { trial: trial.place.id.clone(), attempt: attempt.attempt };
+                    for slot in attempt.claim.iter().flat_map(|claim| &claim.slots) {
+                        let slots = busy.entry(attempt.node.clone()).or_default();
+                        slots.entry(slot.clone()).or_default().push((key.clone(), share.unwrap_or(1.0)));
+                    }
+                }
+            }
+        }
+        busy
     }
 
     /// Drains, resumes, gives up or removes a node.

@@ -132,15 +132,19 @@ impl Node {
 
     /// After the space grew: models are fitted anew, and an exhausted study goes on.
     fn reopen(&mut self, id: &StudyId) {
+        self.renew_models(id);
+        if self.world.study(id).is_some_and(|study| study.wanted == StudyState::Complete) {
+            self.edit_study(id, StudyEdit::State(StudyState::Running));
+        }
+    }
+
+    /// The space is another: models are fitted anew.
+    pub(super) fn renew_models(&mut self, id: &StudyId) {
         let Some(study) = self.world.study(id) else { return };
-        let done = study.wanted == StudyState::Complete;
         if let Some(runtime) = self.studies.get_mut(id) {
             runtime.history = History::new(&study.space, study.record.def.objectives.len());
             runtime.dirty = study.trials().iter().map(|t| t.place.id.clone()).collect();
             runtime.exhausted = false;
-        }
-        if done {
-            self.edit_study(id, StudyEdit::State(StudyState::Running));
         }
     }
 
@@ -255,19 +259,27 @@ impl Node {
     pub fn delete_study(&mut self, now: Now, study: &str) -> Result<StudyId, Refusal> {
         let view = self.study(study)?;
         let id = view.id.clone();
-        let keys: Vec<_> = self.running.iter().filter(|(_, r)| r.study == id).map(|(k, _)| k.clone()).collect();
-        for key in keys {
-            self.stop_now(&key, StopWhy::Cancelled, now);
-        }
-        self.leases.retain(|_, lease| lease.study != id);
-        self.points.retain(|(study, _, _), _| *study != id);
-        self.thinned.retain(|_, held| held.study != id);
-        self.pending.retain(|f| !matches!(f, Fact::Trial(s, ..) | Fact::Metric(s, _) if *s == id));
         self.edit_study(&id, StudyEdit::Deleted);
-        self.studies.remove(&id);
+        self.drop_study(now, &id);
+        Ok(id)
+    }
+
+    /// Ends and forgets what was going on in a study that is deleted now.
+    pub(super) fn drop_study(&mut self, now: Now, id: &StudyId) {
+        let keys: Vec<_> = self.running.iter().filter(|(_, r)| r.study == *id).map(|(k, _)| k.clone()).collect();
+        for key in keys {
+            match self.unsettle(&key) {
+                true => self.abandon(now, &key),
+                false => self.stop_now(&key, StopWhy::Cancelled, now),
+            }
+        }
+        self.leases.retain(|_, lease| lease.study != *id);
+        self.points.retain(|(study, _, _), _| study != id);
+        self.thinned.retain(|_, held| held.study != *id);
+        self.pending.retain(|f| !matches!(f, Fact::Trial(s, ..) | Fact::Metric(s, _) if s == id));
+        self.studies.remove(id);
         self.forget_deleted();
         self.events.push(Event { kind: "study.deleted", study: Some(id.clone()), trial: None, data: None });
-        Ok(id)
     }
 }
 

@@ -171,11 +171,14 @@ impl Node {
             .world
             .trial(&place.id)
             .into_iter()
-            .flat_map(|(_, t)| t.attempts.iter().filter(|a| a.is_running() && a.node == self.config.id))
+            .flat_map(|(_, t)| t.attempts.iter().filter(|a| a.is_open() && a.node == self.config.id))
             .map(|a| AttemptKey { trial: place.id.clone(), attempt: a.attempt })
             .collect();
         for key in running {
-            if self.running.contains_key(&key) {
+            if self.unsettle(&key) {
+                let end = self.end(now, Outcome::Cancelled, Reason::Cancelled);
+                self.settle(now, &key, end);
+            } else if self.running.contains_key(&key) {
                 self.stop_now(&key, StopWhy::Cancelled, now);
             } else {
                 let end = self.end(now, Outcome::Cancelled, Reason::Cancelled);
@@ -298,6 +301,7 @@ impl Node {
             lease_s: None,
             slots: Vec::new(),
             resume_step: 0,
+            rank: 0,
             asked: true,
         };
         self.write(Fact::Trial(

@@ -144,6 +144,10 @@ pub struct Heartbeat {
     pub heard: Vec<(NodeId, u64, u64)>,
     /// Running studies whose trials it can't run now, and why.
     pub unable: Vec<(StudyId, String)>,
+    /// Studies that it proposed for lately.
+    pub active: Vec<StudyId>,
+    /// Studies of whose strict budget it would like a part.
+    pub wants: Vec<StudyId>,
     /// Why people should look at it, if so.
     pub why: Option<String>,
 }

@@ -48,6 +48,7 @@ pub fn config(boot: u64) -> NodeConfig {
         entropy: [boot as u8; 32],
         grace_s: 10.0,
         pause_grace_s: 120.0,
+        timing: metaopt_core::Timing::default(),
         curve_bytes: 1 << 20,
     }
 }

@@ -104,6 +104,7 @@ impl Bench {
             entropy: [3; 32],
             grace_s: 1.0,
             pause_grace_s: 1.0,
+            timing: metaopt_core::Timing::default(),
             curve_bytes: 1 << 20,
         };
         let store = Store::open(dir.path()).unwrap().store;

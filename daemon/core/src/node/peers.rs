@@ -1,0 +1,418 @@
+//! Who is there: heartbeats, and for how long a silent node is waited for.
+//!
+//! Owns: links as the node knows them, signs of life, the members that decisions count on. Must not: open links, or read
+//! clocks: silence is counted on this node's monotonic clock alone.
+
+use std::collections::BTreeMap;
+
+use metaopt_schema::{
+    NodeId, StudyId,
+    facts::{ClusterFact, Fact, Hardware, NodeRecord},
+    stamp::WallMs,
+    study::RunSpec,
+    view::NodeView,
+};
+
+use super::Node;
+use crate::{
+    Now,
+    effects::{Effect, Parcel},
+    wire::{Frame, Heartbeat, encode},
+};
+
+/// A peer's clock that is further off than this is said to be wrong (milliseconds).
+const SKEW_MS: u64 = 60_000;
+/// A tick this late means that the node itself was away: asleep, stopped, or without a processor (milliseconds).
+const AWAY_MS: u64 = 5_000;
+/// A node counts as one that proposes for a study for this long after it last did (milliseconds).
+const ACTIVE_MS: u64 = 60_000;
+/// A want that isn't said again ends after this long (milliseconds).
+const WANT_MS: u64 = 3_000;
+/// A member not heard for longer than this is no longer one of those that a majority is reckoned of (milliseconds).
+const RECENT_MS: u64 = 24 * 3_600_000;
+
+/// How long is waited for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Between two heartbeats (milliseconds, as all of these).
+    pub beat_ms: u64,
+    /// Silence after which a node is suspected, and no longer counted on.
+    pub suspect_ms: u64,
+    /// Silence after which its attempts are given up.
+    pub orphan_ms: u64,
+    /// The same where less than half of the members with slots are heard.
+    pub quorum_ms: u64,
+    /// Between two nodes' turns to claim what both could.
+    pub turn_ms: u64,
+    /// Between a contended claim and its start.
+    pub settle_ms: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            beat_ms: 1_000,
+            suspect_ms: 30_000,
+            orphan_ms: 90_000,
+            quorum_ms: 900_000,
+            turn_ms: 2_000,
+            settle_ms: 500,
+        }
+    }
+}
+
+/// Another node, as far as this one hears of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Peer {
+    /// A link is up.
+    pub(super) linked: bool,
+    /// Its run and latest heartbeat.
+    latest: Option<(u64, u64)>,
+    /// Earlier runs, so that old news of them is no sign of life.
+    past: Vec<u64>,
+    /// When it was last heard of (monotonic); at first, when this node began to listen.
+    heard: u64,
+    /// The same for people; none: not since this node started.
+    seen: Option<WallMs>,
+    /// Its own last words.
+    pub(super) beat: Option<Heartbeat>,
+    /// Since when its documents differ from ours.
+    pub(super) differs: Option<u64>,
+    /// How far its clock is ahead of ours (milliseconds).
+    skew: i64,
+}
+
+/// All other nodes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Peers {
+    pub(super) all: BTreeMap<NodeId, Peer>,
+    next_beat: u64,
+    seq: u64,
+    /// When this node last proposed for a study.
+    pub(super) proposed: BTreeMap<StudyId, u64>,
+    /// When it last wanted a part of a strict budget.
+    pub(super) wants: BTreeMap<StudyId, u64>,
+}
+
+impl Node {
+    /// A link to `peer` is up.
+    pub fn peer_up(&mut self, now: Now, peer: &NodeId) {
+        let entry = self.peer(now, peer);
+        entry.linked = true;
+        entry.differs = Some(0); // compared at its first heartbeat
+        let beat = self.heartbeat_frame(now);
+        self.post(vec![peer.clone()], &beat, true);
+        self.events.push(super::node_event());
+    }
+
+    /// The link is gone.
+    pub fn peer_down(&mut self, now: Now, peer: &NodeId) {
+        self.peer(now, peer).linked = false;
+        self.pull_ended(peer);
+        self.events.push(super::node_event());
+    }
+
+    /// A frame came from `peer`.
+    pub fn frame(&mut self, now: Now, peer: &NodeId, frame: Frame) {
+        if !self.is_member(peer) {
+            return;
+        }
+        match frame {
+            Frame::Heartbeat(beat) => self.heard_beat(now, peer, beat),
+            other => self.replicate(now, peer, other),
+        }
+    }
+
+    /// Sends a heartbeat when one is due. Call it a few times a second, also while nothing can be stored.
+    pub fn beat(&mut self, now: Now) {
+        if now.mono_ms < self.peers.next_beat {
+            return;
+        }
+        self.peers.next_beat = now.mono_ms + self.config.timing.beat_ms;
+        let to = self.linked();
+        if !to.is_empty() {
+            let beat = self.heartbeat_frame(now);
+            self.post(to, &beat, true);
+        }
+    }
+
+    fn heartbeat_frame(&mut self, now: Now) -> Frame {
+        self.peers.seq += 1;
+        let links = self.linked();
+        // In a full mesh nobody needs to hear of others through us.
+        let unheard = |node: &NodeId| {
+            let lacks = |peer: &Peer| peer.beat.as_ref().is_some_and(|beat| !beat.links.contains(node));
+            self.peers.all.iter().any(|(id, peer)| id != node && peer.linked && lacks(peer))
+        };
+        let heard = self.peers.all.iter().filter(|(id, _)| unheard(id));
+        let heard = heard.filter_map(|(id, peer)| peer.latest.map(|(boot, seq)| (id.clone(), boot, seq))).collect();
+        let unable = self.studies.iter().filter_map(|(id, runtime)| Some((id.clone(), runtime.blocked.clone()?)));
+        let active = self.peers.proposed.iter().filter(|(_, at)| **at + ACTIVE_MS > now.mono_ms);
+        let wants = self.peers.wants.iter().filter(|(_, at)| **at + WANT_MS > now.mono_ms);
+        Frame::Heartbeat(Heartbeat {
+            boot: self.config.boot,
+            seq: self.peers.seq,
+            wall_ms: now.wall_ms,
+            root: self.index.root(),
+            free: self.free_slots(),
+            links,
+            heard,
+            unable: unable.take(64).collect(),
+            wants: wants.map(|(id, _)| id.clone()).take(64).collect(),
+            active: active.map(|(id, _)| id.clone()).take(64).collect(),
+            why: self.remarks(),
+        })
+    }
+
+    fn free_slots(&self) -> u32 {
+        if self.held.is_some() || self.closing {
+            return 0;
+        }
+        self.slots.0.iter().filter(|slot| slot.free() > 1e-9).count() as u32
+    }
+
+    fn heard_beat(&mut self, now: Now, from: &NodeId, beat: Heartbeat) {
+        for (node, boot, seq) in &beat.heard {
+            if *node != self.config.id && self.world.cluster.nodes.contains_key(node) {
+                self.sign_of_life(now, node, *boot, *seq);
+            }
+        }
+        self.sign_of_life(now, from, beat.boot, beat.seq);
+        let root = self.index.root();
+        let entry = self.peer(now, from);
+        entry.skew = beat.wall_ms as i64 - now.wall_ms as i64;
+        let differs = beat.root != root;
+        let wants = beat.wants.clone();
+        entry.beat = Some(beat);
+        entry.differs = differs.then(|| entry.differs.unwrap_or(now.mono_ms));
+        for study in wants {
+            self.give_share(now, from, &study);
+        }
+        self.pull_if_due(now, from);
+    }
+
+    /// A heartbeat of `node` was heard of, here or elsewhere; only a new one counts.
+    fn sign_of_life(&mut self, now: Now, node: &NodeId, boot: u64, seq: u64) {
+        let entry = self.peer(now, node);
+        let new = match entry.latest {
+            None => true,
+            Some((known, last)) if known == boot => seq > last,
+            Some((known, _)) => {
+                let fresh = !entry.past.contains(&boot);
+                if fresh {
+                    entry.past.push(known);
+                    let drop = entry.past.len().saturating_sub(16);
+                    entry.past.drain(..drop);
+                }
+                fresh
+            }
+        };
+        if new {
+            entry.latest = Some((boot, seq));
+            entry.heard = now.mono_ms;
+            entry.seen = Some(now.wall_ms);
+        }
+    }
+
+    fn peer(&mut self, now: Now, node: &NodeId) -> &mut Peer {
+        self.peers.all.entry(node.clone()).or_insert_with(|| Peer { heard: now.mono_ms, ..Peer::default() })
+    }
+
+    /// Time in which this node itself was away counts as nobody's silence.
+    pub(super) fn forgive_silence(&mut self, now: Now) {
+        let gap = now.mono_ms.saturating_sub(self.ticked);
+        if gap > AWAY_MS {
+            self.peers.all.values_mut().for_each(|peer| peer.heard = peer.heard.saturating_add(gap).min(now.mono_ms));
+            self.turns_begin_anew(now);
+        }
+    }
+
+    /// Begins to listen for every member that is known.
+    pub(super) fn listen(&mut self, now: Now) {
+        let members: Vec<NodeId> = self.members().map(|n| n.id.clone()).collect();
+        for id in members {
+            if id != self.config.id {
+                self.peer(now, &id);
+            }
+        }
+    }
+
+    /// Members that weren't removed, this one too.
+    pub(super) fn members(&self) -> impl Iterator<Item = &NodeView> {
+        self.world.cluster.nodes.values().filter(|n| n.record.is_some() && !n.removed)
+    }
+
+    /// Whether `node` is one of them.
+    pub fn is_member(&self, node: &NodeId) -> bool {
+        self.world.cluster.nodes.get(node).is_some_and(|n| n.record.is_some() && !n.removed)
+    }
+
+    /// Whether it was removed for ever.
+    pub fn is_removed(&self, node: &NodeId) -> bool {
+        self.world.cluster.nodes.get(node).is_some_and(|n| n.removed)
+    }
+
+    /// Other members, what they are called and where they are reached.
+    pub fn others(&self) -> Vec<(NodeId, String, Vec<String>)> {
+        let others = self.members().filter(|n| n.id != self.config.id);
+        others.map(|n| (n.id.clone(), n.hardware.name.clone(), n.hardware.addresses.clone())).collect()
+    }
+
+    /// Makes a node a member that has proved what was asked of it.
+    pub fn admit(&mut self, now: Now, node: &NodeId, public_key: String) -> Result<(), crate::Refusal> {
+        if self.is_removed(node) {
+            return Err(crate::Refusal::conflict(format!("node {node} was removed from this cluster for ever")));
+        }
+        if !self.is_member(node) {
+            let record = NodeRecord { node: node.clone(), public_key, at: self.clock.tick(now.wall_ms) };
+            self.write(Fact::Cluster(ClusterFact::Joined(record)));
+            self.peer(now, node);
+        }
+        Ok(())
+    }
+
+    /// Where this node is reached, as its links find out.
+    pub fn set_addresses(&mut self, addresses: Vec<String>) {
+        if self.config.hardware.addresses != addresses {
+            self.config.hardware.addresses = addresses;
+            self.say_hardware();
+        }
+    }
+
+    pub(super) fn linked(&self) -> Vec<NodeId> {
+        self.peers.all.iter().filter(|(_, peer)| peer.linked).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// For how long a member has been silent; none for this node itself.
+    pub(super) fn silence(&self, now: Now, node: &NodeId) -> Option<u64> {
+        if *node == self.config.id {
+            return None;
+        }
+        let heard = self.peers.all.get(node).map_or(self.started_mono, |peer| peer.heard);
+        Some(now.mono_ms.saturating_sub(heard))
+    }
+
+    /// Members that are there, this one among them, by ID: those heard of lately that nobody gave up.
+    pub(super) fn alive(&self, now: Now) -> impl Iterator<Item = &NodeView> {
+        let suspect = self.config.timing.suspect_ms;
+        self.members().filter(move |n| !n.lost && self.silence(now, &n.id).is_none_or(|ms| ms < suspect))
+    }
+
+    /// Whether at least half of the members with slots are heard. In a minority nothing is given up for long: the others
+    /// may well be working, and this side be the one that is cut off.
+    pub(super) fn sees_half(&self, now: Now) -> bool {
+        let orphan = self.config.timing.orphan_ms;
+        let recent = self.members().filter(|n| !n.lost && !n.hardware.slots.is_empty());
+        let (mut there, mut all) = (0usize, 0usize);
+        for node in recent {
+            match self.silence(now, &node.id) {
+                Some(ms) if ms >= RECENT_MS => {}
+                Some(ms) => {
+                    all += 1;
+                    there += usize::from(ms < orphan);
+                }
+                None => {
+                    all += 1;
+                    there += 1;
+                }
+            }
+        }
+        there * 2 >= all
+    }
+
+    /// Whether what `node` holds is to be given up.
+    pub(super) fn is_given_up(&self, now: Now, node: &NodeId) -> bool {
+        let Some(silence) = self.silence(now, node) else { return false };
+        match self.world.cluster.nodes.get(node) {
+            Some(view) if view.removed || view.lost => true,
+            _ if silence >= self.config.timing.quorum_ms => true,
+            _ => silence >= self.config.timing.orphan_ms && self.sees_half(now),
+        }
+    }
+
+    /// Alive nodes on which a study's trials could run, this one among them where it can; with their weights.
+    pub(super) fn able(&self, now: Now, study: &StudyId, run: Option<&RunSpec>) -> Vec<(NodeId, f64)> {
+        let asked = |node: &NodeView| match self.peers.all.get(&node.id).and_then(|p| p.beat.as_ref()) {
+            Some(beat) => beat.active.contains(study),
+            None => false,
+        };
+        let mut able: Vec<(NodeId, f64)> = Vec::new();
+        for node in self.alive(now).filter(|n| !n.draining) {
+            let me = node.id == self.config.id;
+            match run {
+                Some(run) => {
+                    let unable = match me {
+                        true => self.studies.get(study).is_some_and(|r| r.blocked.is_some()),
+                        false => (self.peers.all.get(&node.id).and_then(|p| p.beat.as_ref()))
+                            .is_some_and(|beat| beat.unable.iter().any(|(id, _)| id == study)),
+                    };
+                    let slots = node.hardware.slots.len();
+                    if slots > 0 && !unable && excluded(run, &node.id, &node.hardware).is_none() {
+                        able.push((node.id.clone(), slots as f64));
+                    }
+                }
+                None if me || asked(node) => able.push((node.id.clone(), 1.0)),
+                None => {}
+            }
+        }
+        able
+    }
+
+    /// What people should know of another node, beyond its state.
+    pub(super) fn remarks_on(&self, now: Now, node: &NodeView) -> Option<String> {
+        let peer = self.peers.all.get(&node.id)?;
+        let mut all: Vec<String> = peer.beat.as_ref().and_then(|beat| beat.why.clone()).into_iter().collect();
+        if peer.skew.unsigned_abs() > SKEW_MS && peer.beat.is_some() {
+            let (minutes, way) = (peer.skew.unsigned_abs() / 60_000, if peer.skew > 0 { "ahead of" } else { "behind" });
+            all.push(format!("its clock is {minutes} min {way} this node's: let NTP set both"));
+        }
+        if peer.seen.is_none() {
+            all.push("not heard since this node started".into());
+        } else if !peer.linked && self.silence(now, &node.id).is_some_and(|ms| ms < self.config.timing.suspect_ms) {
+            all.push("heard through others only: no link between it and this node".into());
+        }
+        let twin = self.members().any(|n| n.id != node.id && n.hardware.name == node.hardware.name);
+        if twin {
+            all.push("another node bears the same name: start one of them with --name".into());
+        }
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// When it was last heard of, for people.
+    pub(super) fn last_seen(&self, node: &NodeId) -> Option<WallMs> {
+        self.peers.all.get(node).and_then(|peer| peer.seen)
+    }
+
+    /// Queues a frame. `at_once`: it says nothing that must be stored first.
+    pub(super) fn post(&mut self, to: Vec<NodeId>, frame: &Frame, at_once: bool) {
+        match encode(frame) {
+            Ok(bytes) => self.parcels.push(Parcel { to, frame: bytes, at_once }),
+            Err(error) => self.troubles.push(format!("a message to peers could not be written: {error}")),
+        }
+    }
+
+    /// A node's edits were learnt.
+    pub(super) fn nodes_changed(&mut self) {
+        let removed: Vec<NodeId> =
+            self.peers.all.iter().filter(|(id, p)| p.linked && self.is_removed(id)).map(|(id, _)| id.clone()).collect();
+        for id in removed {
+            self.effect(Effect::Cut(id));
+        }
+        let me = self.world.cluster.nodes.get(&self.config.id);
+        // Given up, and yet here: saying so undoes it.
+        if me.is_some_and(|n| n.lost && !n.removed) {
+            self.say_hardware();
+        }
+    }
+}
+
+/// Why a study's `nodes` or `requires` leave a node out, if they do.
+pub(super) fn excluded(run: &RunSpec, id: &NodeId, hardware: &Hardware) -> Option<String> {
+    if let Some(nodes) = &run.nodes
+        && !nodes.iter().any(|n| n == id.as_str() || *n == hardware.name)
+    {
+        return Some(format!("restricted to node(s) {}", nodes.join(", ")));
+    }
+    let lacking = run.requires.iter().find(|(k, v)| hardware.labels.get(*k) != Some(*v))?;
+    Some(format!("lacks the label {}={} (start metaoptd with --label)", lacking.0, lacking.1))
+}
