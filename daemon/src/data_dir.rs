@@ -151,6 +151,26 @@ pub struct Identity {
     pub token: String,
     /// Keys the tokens of trials.
     pub secret: [u8; 32],
+    /// The private key, for links.
+    pub pkcs8: Vec<u8>,
+}
+
+/// After a node left its cluster: what it was is put aside, and the next start makes a node of its own.
+///
+/// # Errors
+/// When files can't be moved.
+pub fn depart(dir: &Path) -> Result<PathBuf> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let aside = dir.join(format!("left-{now}"));
+    fs::create_dir_all(&aside).with_context(|| format!("cannot make {}", aside.display()))?;
+    // The key last: with it gone the node is another, and nothing of the old one may be left to mix with.
+    for name in [crate::store::DATABASE, "cluster", "node.key"] {
+        let from = dir.join(name);
+        if from.exists() {
+            fs::rename(&from, aside.join(name)).with_context(|| format!("cannot put {} aside", from.display()))?;
+        }
+    }
+    Ok(aside)
 }
 
 impl Identity {
@@ -187,6 +207,6 @@ impl Identity {
             }
         };
         let secret = blake3::derive_key("metaopt trial tokens v1", &pkcs8);
-        Ok(Self { node, public_key: hex(public), token, secret })
+        Ok(Self { node, public_key: hex(public), token, secret, pkcs8 })
     }
 }

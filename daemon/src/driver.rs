@@ -9,6 +9,7 @@ mod host;
 use std::{
     sync::{
         Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -17,6 +18,7 @@ use std::{
 use metaopt_core::{Node, Now, Output, Parcel, Refusal, launch::AttemptEvent, wire::Frame};
 use metaopt_schema::{AttemptKey, NodeId, StudyId, facts::SlotSpec};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use self::committer::{Committer, Health};
 use crate::{events::EventHub, exec::Executor, peer::Outbox, store::Store};
@@ -88,7 +90,18 @@ pub struct Shell {
     /// Frames that may wait for the node.
     frames: Arc<Semaphore>,
     boot: u64,
+    ending: Arc<Ending>,
 }
+
+/// How the daemon ends, where not by a signal.
+#[derive(Default)]
+struct Ending {
+    stop: OnceLock<CancellationToken>,
+    departed: AtomicBool,
+}
+
+/// How long peers are given to hear that this node leaves.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Frames of all peers that may wait for the node: the rest waits where it is.
 const FRAMES: usize = 256;
@@ -134,6 +147,7 @@ impl Shell {
             outbox: Arc::default(),
             frames: Arc::new(Semaphore::new(FRAMES)),
             boot,
+            ending: Arc::default(),
         };
         let health = Health::default();
         let (batches, waiting) = sync_channel(AHEAD);
@@ -223,6 +237,34 @@ impl Shell {
         if let Some(outbox) = self.outbox.get() {
             parcels.iter().for_each(|parcel| outbox.send(&parcel.to, &parcel.frame));
         }
+    }
+
+    /// What ends the daemon; said once.
+    pub fn ends_by(&self, stop: CancellationToken) {
+        let _ = self.ending.stop.set(stop);
+    }
+
+    /// Takes this node out of its cluster, ends its jobs, and ends the daemon so that it begins anew with another identity.
+    ///
+    /// # Errors
+    /// It is in no cluster with others; a failing disk.
+    pub async fn leave(&self) -> Result<(), CallError> {
+        self.call(|node, _| node.leave()).await?;
+        self.stop_all();
+        self.ending.departed.store(true, Ordering::SeqCst);
+        let ending = self.ending.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(FAREWELL).await;
+            if let Some(stop) = ending.stop.get() {
+                stop.cancel();
+            }
+        });
+        Ok(())
+    }
+
+    /// Whether it left its cluster.
+    pub fn has_left(&self) -> bool {
+        self.ending.departed.load(Ordering::SeqCst)
     }
 
     /// Ends all jobs.

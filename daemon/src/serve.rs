@@ -15,6 +15,7 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     boot,
@@ -26,6 +27,7 @@ use crate::{
     gc::Collector,
     gpu::Nvml,
     http, inventory,
+    peer::{Limits, PeerConfig, Peers},
     platform::{self, files},
     room,
     secrets::Secrets,
@@ -51,13 +53,21 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let dir = data_dir::prepare(&wanted)?;
     let config = options.resolve(&dir)?;
     start_log(config.log_format);
-    // Small machines are the common case: two workers serve the API, the node has a thread of its own.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(serve(&dir, config, umask))
+    loop {
+        // Small machines are the common case: two workers serve the API, the node has a thread of its own.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        let left = runtime.block_on(serve(&dir, config.clone(), umask))?;
+        drop(runtime);
+        if !left {
+            return Ok(());
+        }
+        let aside = data_dir::depart(&dir)?;
+        tracing::warn!("left the cluster: what this node was is kept in {}; it begins anew", aside.display());
+    }
 }
 
 fn start_log(format: LogFormat) {
@@ -71,7 +81,8 @@ fn start_log(format: LogFormat) {
     }
 }
 
-async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
+/// True: it left its cluster, and is to begin anew.
+async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
     let clock = Clock::default();
     // The key outlives the database: where it stands alone, the database was taken away.
     let missing = dir.join("node.key").exists() && !dir.join(DATABASE).exists();
@@ -128,6 +139,9 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
             }
         }
     });
+    let farewell = CancellationToken::new();
+    let peers = Peers::start(links(dir, &config, &identity), Arc::new(shell.clone()), farewell.clone()).await?;
+    shell.send_by(Arc::new(peers.clone()));
     let found = executor.adopt().into_iter().map(|launch| launch.key).collect();
     tokio::spawn(room::watch(dir.to_owned(), config.min_free, shell.clone()));
     tokio::spawn(watch_slots(config.clone(), dir.to_owned(), shell.clone(), executor.clone()));
@@ -137,6 +151,7 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
     let app =
         http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity).with_gc(gc.clone()).at(address);
     let stopping = app.stopping();
+    shell.ends_by(stopping.clone());
     tokio::spawn(gc.keep(stopping.clone()));
     let router = http::router(app);
     write_api_json(dir, &url, &identity)?;
@@ -153,13 +168,34 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<()> {
         }
     });
     http::listen::serve(listener, router, stopping, http::listen::Limits::default()).await;
-    if config.stop_jobs {
+    if config.stop_jobs || shell.has_left() {
         shell.stop_all();
         executor.stop_all().await;
     }
     shell.quit();
+    let left = shell.has_left();
     tokio::task::spawn_blocking(move || thread.join()).await.ok();
-    Ok(())
+    // The last changes were handed to links by now.
+    farewell.cancel();
+    Ok(left)
+}
+
+fn links(dir: &Path, config: &Config, identity: &Identity) -> PeerConfig {
+    PeerConfig {
+        dir: dir.to_owned(),
+        pkcs8: identity.pkcs8.clone(),
+        node: identity.node.clone(),
+        public_key: identity.public_key.clone(),
+        name: config.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        listen: config.peer_listen,
+        advertise: config.advertise.clone(),
+        peers: config.peers.clone(),
+        mdns: config.mdns,
+        cluster_key: config.cluster_key.as_ref().map(|key| key.0.clone()),
+        dials_only: config.slots == Some(0) && config.gpus == "none",
+        limits: Limits::default(),
+    }
 }
 
 /// Whether jobs are started without sight of the data directory. Tried once: what is refused now is refused for each.

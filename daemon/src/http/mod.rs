@@ -149,8 +149,7 @@ impl App {
 
     /// Takes this node out of its cluster for ever. Its database is moved aside, and it begins anew with a fresh key.
     async fn leave(&self) -> problem::Answer<()> {
-        let why = "this daemon can't leave its cluster yet: have another member remove it (metaopt node remove NAME)";
-        Err(problem::ApiError::new(metaopt_api::ProblemKind::Conflict, why))
+        Ok(self.shell().leave().await?)
     }
 
     /// Uploads wait for room: what is left of the disk is for results.

@@ -33,7 +33,7 @@ const LOOK_MS: u64 = 500;
 /// Waiting trials looked at for one to claim.
 const LOOKED_AT: usize = 64;
 /// Between the turns for the last trials of a budget (milliseconds).
-const TICKET_TURN_MS: u64 = 500;
+const TICKET_TURN_MS: u64 = 300;
 
 /// What this node waits for.
 #[derive(Debug, Default)]

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use metaopt_schema::{
-    NodeId, StudyId,
-    facts::{ClusterFact, Fact, Hardware, NodeRecord},
+    AttemptKey, NodeId, StudyId,
+    facts::{ClusterFact, Fact, Hardware, NodeEdit, NodeRecord},
     stamp::WallMs,
     study::RunSpec,
     view::NodeView,
@@ -17,6 +17,7 @@ use super::Node;
 use crate::{
     Now,
     effects::{Effect, Parcel},
+    launch::StopWhy,
     wire::{Frame, Heartbeat, encode},
 };
 
@@ -271,6 +272,21 @@ impl Node {
         Ok(())
     }
 
+    /// This node is a member no more, by its own wish, and for ever under this identity.
+    ///
+    /// # Errors
+    /// It has no others to leave.
+    pub fn leave(&mut self) -> Result<(), crate::Refusal> {
+        if self.members().nth(1).is_none() && !self.is_removed(&self.config.id) {
+            return Err(crate::Refusal::conflict("this node is in a cluster of its own: there is nothing to leave"));
+        }
+        let (lamport, id) = (self.next_lamport(), self.config.id.clone());
+        let edit = NodeEdit::Removed;
+        self.write(Fact::Cluster(ClusterFact::NodeEdit { node: id.clone(), lamport, by: id, edit }));
+        self.nodes_changed();
+        Ok(())
+    }
+
     /// Where this node is reached, as its links find out.
     pub fn set_addresses(&mut self, addresses: Vec<String>) {
         if self.config.hardware.addresses != addresses {
@@ -402,6 +418,15 @@ impl Node {
         // Given up, and yet here: saying so undoes it.
         if me.is_some_and(|n| n.lost && !n.removed) {
             self.say_hardware();
+        }
+        if self.is_removed(&self.config.id) {
+            self.notice(
+                "this node was removed from its cluster for ever: `metaopt leave` makes it a node of its own".into(),
+            );
+            let keys: Vec<AttemptKey> = self.running.keys().cloned().collect();
+            for key in keys {
+                self.stop_now(&key, StopWhy::Superseded, Now::default());
+            }
         }
     }
 }
