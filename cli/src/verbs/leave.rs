@@ -32,14 +32,10 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let own = text(&before, "node").to_owned();
     let others: Vec<_> = list(&before, "nodes").iter().filter(|node| text(node, "id") != own).cloned().collect();
     let others = names(&others);
-    if !args.yes {
-        let from = if others.is_empty() {
-            "its cluster, in which it is alone,".to_owned()
-        } else {
-            format!("the cluster of {others}")
-        };
+    // Alone, there is nothing to lose: the daemon says that there is nothing to leave.
+    if !args.yes && !others.is_empty() {
         let question = format!(
-            "Take this machine ({}) out of {from} for ever? Its trials end here, its history is moved aside, and it starts anew with none.",
+            "Take this machine ({}) out of the cluster of {others} for ever? Its trials end here, its history is moved aside, and it starts anew with none.",
             text(&before, "name")
         );
         if !ask::yes(&question, "leaving the cluster for ever")? {
