@@ -148,8 +148,10 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
     shell.adopted(found);
 
     let gc = Arc::new(Collector::new(shell.clone(), executor.clone(), dir, config.gc.clone()));
-    let app =
-        http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity).with_gc(gc.clone()).at(address);
+    let app = http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity)
+        .with_gc(gc.clone())
+        .with_peers(peers.clone(), config.mdns)
+        .at(address);
     let stopping = app.stopping();
     shell.ends_by(stopping.clone());
     tokio::spawn(gc.keep(stopping.clone()));
