@@ -122,6 +122,7 @@ impl Node {
         let me = self.world.cluster.nodes.get(&self.config.id);
         if !self.adopted
             || self.closing
+            || self.is_catching_up(now)
             || self.held.is_some()
             || me.is_some_and(|n| n.draining || n.quarantined || n.removed)
         {
@@ -276,6 +277,13 @@ impl Node {
         let outcome = if reason == Reason::Cancelled { Outcome::Cancelled } else { Outcome::Fail };
         let mut end = self.end(now, outcome, reason);
         end.detail = Some(detail);
+        let view = self.world.trial(&key.trial).and_then(|(_, t)| t.attempt(key.attempt, &self.config.id));
+        // It ended when others gave it up, not when this node found out.
+        if reason == Reason::LostNode
+            && let Some(given_up) = view.and_then(|view| view.given_up())
+        {
+            end.at = given_up.at.clone();
+        }
         self.settle(now, key, end);
     }
 

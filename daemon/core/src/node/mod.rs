@@ -239,7 +239,7 @@ impl Node {
         }
         node.forget_deleted();
         node.boot(now);
-        node.listen(now);
+        node.begin_to_listen(now);
         Ok(node)
     }
 
