@@ -105,7 +105,7 @@ pub fn whys(nodes: &[Value]) -> Vec<String> {
     members(nodes)
         .filter_map(|node| {
             let why = strip(&value::short(some(node, "why")?)).replace('\n', " ");
-            let fix = if why.contains("clock") && !why.contains("timedatectl") {
+            let fix = if why.contains("clock is") && !why.contains("NTP") {
                 " (set its clock, for instance with `timedatectl set-ntp true` there)"
             } else {
                 ""
@@ -124,7 +124,9 @@ pub fn remarks(cluster: &Value) -> Vec<String> {
     for node in members(nodes) {
         named.entry(text(node, "name")).or_default().push(text(node, "id").to_owned());
     }
-    for (name, ids) in named.into_iter().filter(|(_, ids)| ids.len() > 1) {
+    // Newer nodes say so themselves, each beside its name.
+    let said = members(nodes).any(|node| text(node, "why").contains("same name"));
+    for (name, ids) in named.into_iter().filter(|(_, ids)| ids.len() > 1 && !said) {
         out.push(format!(
             "{} nodes are called `{}` ({}): set `name = \"…\"` in the metaopt.toml of one, and start its daemon again",
             ids.len(),
