@@ -24,6 +24,8 @@ pub fn table(nodes: &[Value], style: Style, terminal: bool) -> Table {
         heads.push("why");
     }
     let mut table = Table::new(heads);
+    let mut nodes: Vec<&Value> = nodes.iter().collect();
+    nodes.sort_by_key(|node| (text(node, "name"), text(node, "id")));
     for node in nodes {
         let slots = list(node, "slots");
         let seen = some(node, "last_seen").and_then(value::ago).map_or_else(String::new, |ago| format!("{ago} ago"));
@@ -68,7 +70,8 @@ fn trials(slots: &[Value]) -> usize {
 
 /// `3 nodes: gpu1 and gpu2 alive, laptop suspect; 5 of 12 slots busy`; none where there is one node.
 pub fn summary(nodes: &[Value]) -> Option<String> {
-    let nodes: Vec<&Value> = members(nodes).collect();
+    let mut nodes: Vec<&Value> = members(nodes).collect();
+    nodes.sort_by_key(|node| (text(node, "name"), text(node, "id")));
     if nodes.len() < 2 {
         return None;
     }

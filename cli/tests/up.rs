@@ -8,7 +8,7 @@ mod support;
 use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,7 +16,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{Fake, cluster, code, node, page, text};
+use support::{Fake, Place, cluster, code, node, page, text};
 
 /// Homes of the machines, and the ssh that leads there.
 struct Machines {
@@ -167,32 +167,46 @@ fn another_kind_of_machine_is_left_to_its_owner() {
 }
 
 #[test]
-fn metaopt_is_copied_where_it_is_missing_or_older_and_then_runs_there() {
-    let machines = Machines::new(&["gpu2"]);
+fn metaopt_is_copied_where_it_is_older_joins_there_and_again_changes_nothing() {
+    let (here, machines) = (Place::new(), Machines::new(&["gpu2"]));
     machines.with("gpu2", "0.0.1", &json!({}), "exit 9");
-    let output = machines.up(&daemon(), &["gpu2", "--name", "two"]);
+    let up = |args: &[&str]| {
+        let mut command = here.command(&[&["up", "gpu2"], args].concat());
+        command.env("METAOPT_SSH", machines.dir.path().join("ssh")).env("METAOPT_NAME", "one").output().unwrap()
+    };
+    let output = up(&["--name", "two"]);
     let said = text(&output.stderr);
-    let home = machines.home("gpu2");
-    // Nobody listens for it at that address: it can't join, and says so in its own words.
-    assert_eq!(code(&output), 1, "{said}");
+    assert_eq!(code(&output), 0, "{said}");
     for part in [
         &format!("gpu2: copying metaopt {OURS} in place of 0.0.1"),
         "gpu2: metaopt: started metaoptd",
-        "could not join",
+        "gpu2: joined in",
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }
+    let home = machines.home("gpu2");
+    let data = std::fs::read_dir(home.join(".local/share/metaopt")).unwrap().next().unwrap().unwrap().path();
+    let api: Value = serde_json::from_slice(&std::fs::read(data.join("api.json")).unwrap()).unwrap();
+    let end = End(api["pid"].as_u64().unwrap());
+    let table = text(&output.stdout);
+    let names: Vec<&str> = table.lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert!(names.len() == 2 && names.contains(&"one") && names.contains(&"two"), "{table}");
+    assert_eq!(std::fs::read_to_string(data.join("metaopt.toml")).unwrap(), "name = \"two\"\n");
     for name in ["metaopt", "metaoptd"] {
         let output = Command::new(home.join(".local/bin").join(name)).arg("--version").output().unwrap();
         assert!(text(&output.stdout).contains(OURS), "{name}");
     }
-    let data = std::fs::read_dir(home.join(".local/share/metaopt")).unwrap().next().unwrap().unwrap().path();
-    assert_eq!(std::fs::read_to_string(data.join("metaopt.toml")).unwrap(), "name = \"two\"\n");
-    let api: Value = serde_json::from_slice(&std::fs::read(data.join("api.json")).unwrap()).unwrap();
-    let pid = api["pid"].as_u64().unwrap();
-    assert!(Command::new("kill").arg(pid.to_string()).status().unwrap().success());
-    while Command::new("kill").args(["-0", &pid.to_string()]).stderr(Stdio::null()).status().unwrap().success() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
+    let again = up(&[]);
+    assert!(code(&again) == 0 && text(&again.stderr).contains("gpu2: a member already"), "{}", text(&again.stderr));
+    drop(end);
+}
+
+/// Ends a daemon with the test.
+struct End(u64);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        support::end(self.0);
     }
 }
 
