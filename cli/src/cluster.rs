@@ -19,7 +19,7 @@ pub fn members(nodes: &[Value]) -> impl Iterator<Item = &Value> {
 
 /// The table of nodes. `why` stands in it in pipes only: below it in terminals, where there is room for it.
 pub fn table(nodes: &[Value], style: Style, terminal: bool) -> Table {
-    let mut heads = vec!["node", "state", "slots", "trials", "seen", "address", "version", "kinds", "id"];
+    let mut heads = vec!["node", "state", "busy", "trials", "seen", "address", "version", "kinds", "id"];
     if !terminal {
         heads.push("why");
     }

@@ -34,7 +34,7 @@ impl Machines {
             "#!/bin/sh\nhost=$1; shift\nhome={}/$host\n\
              if [ ! -d \"$home\" ]; then echo \"ssh: Could not resolve hostname $host\" >&2; exit 255; fi\n\
              echo \"$*\" >> \"$home/commands\"\n\
-             exec env -i HOME=\"$home\" PATH=/usr/bin:/bin SSH_CONNECTION=\"127.0.0.1 50000 127.0.0.1 22\" METAOPT_ALLOW_ROOT=1 \
+             exec env -i HOME=\"$home\" PATH=/usr/bin:/bin SSH_CONNECTION=\"${{SEEN_AS:-127.0.0.1}} 50000 127.0.0.1 22\" METAOPT_ALLOW_ROOT=1 \
              METAOPT_LISTEN=127.0.0.1:0 METAOPT_PEER_LISTEN=127.0.0.1:0 METAOPT_NO_MDNS=1 sh -c \"$*\"\n",
             dir.path().display()
         );
@@ -122,7 +122,7 @@ fn a_member_is_left_alone_and_one_failure_stops_no_other() {
     let machines = Machines::new(&["gpu2", "gpu3", "gpu4", "gpu5"]);
     let member = page(&[node("n-2", "gpu2", "alive"), node("n-1", "gpu1", "alive")]);
     machines.with("gpu2", OURS, &member, "exit 9");
-    machines.with("gpu3", OURS, &json!({}), "echo 'error: cannot reach 127.0.0.1:7879' >&2; exit 1");
+    machines.with("gpu3", OURS, &json!({}), "echo 'error: the disk is full' >&2; exit 1");
     let foreign = page(&[node("n-4", "gpu4", "alive"), node("n-9", "far", "alive")]);
     machines.with("gpu4", OURS, &foreign, "exit 9");
     machines.with("gpu5", OURS, &page(&[node("n-5", "gpu5", "alive")]), "true");
@@ -143,11 +143,9 @@ fn a_member_is_left_alone_and_one_failure_stops_no_other() {
     assert!(machines.read("gpu2/joined").is_empty() && machines.read("gpu4/joined").is_empty());
     let spoken = machines.up(&daemon(), &["gpu2", "gpu3"]);
     let said = text(&spoken.stderr);
-    for part in [
-        "gpu2: a member already",
-        "gpu3: error: cannot reach 127.0.0.1:7879",
-        "1 of 2 machines could not be brought up: gpu3",
-    ] {
+    for part in
+        ["gpu2: a member already", "gpu3: error: the disk is full", "1 of 2 machines could not be brought up: gpu3"]
+    {
         assert!(said.contains(part), "{part} in {said}");
     }
 }
@@ -199,6 +197,28 @@ fn metaopt_is_copied_where_it_is_older_joins_there_and_again_changes_nothing() {
     let again = up(&[]);
     assert!(code(&again) == 0 && text(&again.stderr).contains("gpu2: a member already"), "{}", text(&again.stderr));
     drop(end);
+}
+
+#[test]
+fn a_machine_that_cannot_dial_this_one_is_dialled() {
+    let (here, machines) = (Place::new(), Machines::new(&["cloud"]));
+    let bin = machines.home("cloud").join(".local/bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    for name in ["metaopt", "metaoptd"] {
+        let own = Path::new(env!("CARGO_BIN_EXE_metaopt")).with_file_name(name);
+        std::os::unix::fs::symlink(own, bin.join(name)).unwrap();
+    }
+    let mut command = here.command(&["up", "cloud"]);
+    // As behind a router: nobody answers at either address that the other side could try.
+    command.env("METAOPT_SSH", machines.dir.path().join("ssh")).env("METAOPT_NAME", "home");
+    let output = command.env("SEEN_AS", "127.0.0.2").env("METAOPT_ADVERTISE", "127.0.0.1:1").output().unwrap();
+    let data = std::fs::read_dir(machines.home("cloud").join(".local/share/metaopt")).unwrap().next().unwrap();
+    let api: Value = serde_json::from_slice(&std::fs::read(data.unwrap().path().join("api.json")).unwrap()).unwrap();
+    let _end = End(api["pid"].as_u64().unwrap());
+    let said = text(&output.stderr);
+    assert_eq!(code(&output), 0, "{said}");
+    assert!(said.contains("the other way round") && said.contains("cloud: joined in"), "{said}");
+    assert_eq!(text(&output.stdout).lines().count(), 2, "{}", text(&output.stdout));
 }
 
 /// Ends a daemon with the test.
