@@ -3,7 +3,7 @@
 //! Owns: the start, and the few small things that are kept in the data directory. Must not: run a protocol.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
@@ -60,6 +60,8 @@ pub(super) struct Inner {
     pub router: OnceLock<Router>,
     /// Places for HTTP connections of members.
     pub http: Arc<Semaphore>,
+    /// Whose turn it is to connect to a member for HTTP.
+    pub turns: Mutex<BTreeMap<NodeId, Arc<Semaphore>>>,
     /// What is announced may have changed.
     pub announce: Notify,
     pub stopping: CancellationToken,
@@ -97,6 +99,7 @@ impl Inner {
             listening,
             router: OnceLock::new(),
             http: Arc::new(Semaphore::new(http::CONNECTIONS)),
+            turns: Mutex::default(),
             announce: Notify::new(),
             stopping,
             tasks: TaskTracker::new(),

@@ -26,7 +26,7 @@ use super::{
 /// All links of this node, and who may come in. Clones are the same.
 #[derive(Clone)]
 pub struct Peers {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 impl Peers {
