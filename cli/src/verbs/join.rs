@@ -11,7 +11,7 @@ use super::nodes;
 use crate::{
     ask,
     client::{Client, restart},
-    cluster::{and, members, older, remarks},
+    cluster::{and, members, name, older, remarks},
     context::Context,
     failure::{Doing, Failure},
     interrupt,
@@ -84,7 +84,7 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     };
     let through = match text(&joined, "name") {
         "" => text(&joined, "node"),
-        name => name,
+        called => called,
     };
     say(format!("joined the cluster of {}; its history arrives", strip(through)));
     let arrived = wait(&client, text(&joined, "node"))?;
@@ -252,5 +252,5 @@ fn look(client: &Client) -> Result<Value, Failure> {
 
 /// The names of members, for people.
 pub fn names(nodes: &[Value]) -> String {
-    and(&members(nodes).map(|node| strip(text(node, "name"))).collect::<Vec<_>>())
+    and(&members(nodes).map(|node| strip(name(node))).collect::<Vec<_>>())
 }
