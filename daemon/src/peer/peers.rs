@@ -38,6 +38,12 @@ impl Peers {
         Ok(Self { inner: Inner::start(config, host, stopping).await? })
     }
 
+    /// Waits until all of it has stopped.
+    pub async fn stopped(&self) {
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.inner.listening

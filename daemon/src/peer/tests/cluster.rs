@@ -202,3 +202,27 @@ async fn the_port_is_kept_and_a_taken_one_replaced() {
     assert_eq!(node.peers.address(), first);
     assert_eq!(first.ip().to_string(), "0.0.0.0");
 }
+
+#[tokio::test]
+async fn a_node_that_only_dials_out_tells_nobody_where_it_is_and_links() {
+    let b = Node::new().await;
+    let a = Node::with(key().0, |config| config.dials_only = true).await;
+    a.knows(&b, true);
+    b.knows(&a, false);
+    until("they are linked", || a.is_linked(&b)).await;
+    assert!(a.peers.addresses().is_empty() && a.host.state().addresses.is_empty());
+}
+
+#[tokio::test]
+async fn all_of_it_stops_soon() {
+    let (a, b) = linked().await;
+    b.peers.serve(router());
+    a.peers.call(&b.id, ask("/whoami")).await.unwrap();
+    let began = Instant::now();
+    for node in [&a, &b] {
+        node.stopping.cancel();
+        node.peers.stopped().await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert!(a.peers.links().is_empty() && a.heard().last() == Some(&Heard::Down(b.id.clone())));
+}

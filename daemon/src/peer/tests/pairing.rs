@@ -150,7 +150,8 @@ async fn rogue(answer: impl FnOnce(&Session, &[u8]) -> Vec<u8> + Send + 'static)
 
 #[tokio::test]
 async fn an_inviter_that_does_not_know_the_code_gains_nothing() {
-    let answers: [fn(&Session, &[u8]) -> Vec<u8>; 3] =
+    type Answer = fn(&Session, &[u8]) -> Vec<u8>;
+    let answers: [Answer; 3] =
         [|_, proof| proof.to_vec(), |session, _| session.prove(INVITER, &other_code().key()), |_, _| Vec::new()];
     for answer in answers {
         let b = Node::new().await;
@@ -239,4 +240,22 @@ async fn another_cluster_key_is_a_trouble_on_both_sides() {
     let c = Node::with(key().0, |config| config.peers = vec![a.address()]).await;
     until("who has none is a stranger", || c.troubles().contains("not a member of this cluster")).await;
     assert!(a.admitted().is_empty() && b.admitted().is_empty() && c.admitted().is_empty());
+}
+
+#[tokio::test]
+async fn who_crashes_right_after_joining_still_knows_where_its_cluster_is() {
+    let (a, b) = (Node::new().await, Node::new().await);
+    join(&b, code(&a), &a).await.unwrap();
+    let (pkcs8, dir, members) = (b.pkcs8.clone(), b.dir.clone(), b.host.state().members.clone());
+    drop(b);
+    until("it is gone", || a.peers.links().is_empty()).await;
+    let state = State { members, ..State::default() };
+    let b = Node::of(pkcs8, state, dir, |_| {}).await;
+    within(3.0, "they are linked again", || a.is_linked(&b)).await;
+}
+
+#[tokio::test]
+async fn no_answer_shows_more_of_a_code_than_its_form() {
+    let error = "hunter2-hunter2".parse::<Code>().err().unwrap().to_string();
+    assert!(error.contains("XXXX-XXXX-XXXX") && !error.contains("hunter2"), "{error}");
 }
