@@ -277,13 +277,6 @@ impl Node {
         let outcome = if reason == Reason::Cancelled { Outcome::Cancelled } else { Outcome::Fail };
         let mut end = self.end(now, outcome, reason);
         end.detail = Some(detail);
-        let view = self.world.trial(&key.trial).and_then(|(_, t)| t.attempt(key.attempt, &self.config.id));
-        // It ended when others gave it up, not when this node found out.
-        if reason == Reason::LostNode
-            && let Some(given_up) = view.and_then(|view| view.given_up())
-        {
-            end.at = given_up.at.clone();
-        }
         self.settle(now, key, end);
     }
 
