@@ -35,7 +35,9 @@ Look:
                All trials as CSV, JSON lines or Parquet, and back
 
 Machines:
-  up           Start the daemon of this machine
+  up           Start the daemon of this machine; up HOST…: bring others in over ssh
+  invite, join, leave
+               Let a machine in with a code; become a member; go for good
   nodes        The machines and their slots
   node         Drain, resume, give up or remove one
   secret       Passwords and keys for trials, kept on this machine
@@ -110,6 +112,9 @@ pub enum Verb {
     Report(verbs::report::Args),
     Complete(verbs::complete::Args),
     Up(verbs::up::Args),
+    Invite(verbs::invite::Args),
+    Join(verbs::join::Args),
+    Leave(verbs::leave::Args),
     Nodes(verbs::nodes::Args),
     Node(verbs::node::Args),
     Secret(verbs::secret::Args),

@@ -247,3 +247,25 @@ fn reports_from_a_shell_script_reach_the_study() {
     let file = place.dir.path().join("project").join(files.trim());
     assert_eq!(std::fs::read_to_string(file).unwrap(), "kept\n");
 }
+
+#[test]
+fn a_machine_without_slots_and_its_name_are_remembered_also_where_its_daemon_runs_already() {
+    let place = Place::new();
+    place.ok(&["up"]);
+    let before = place.pid().unwrap();
+    let dir = place.data();
+    std::fs::write(dir.join("metaopt.toml"), "# mine\ngrace = \"5s\"\n").unwrap();
+    // Nobody is found; what was asked for holds all the same.
+    let output = place.run(&["join", "ABCD-EFGH-JK23", "--peer", "127.0.0.1:1", "--no-worker", "--name", "laptop"]);
+    assert_ne!(code(&output), 0);
+    assert!(text(&output.stderr).contains("starting the daemon anew"), "{}", text(&output.stderr));
+    assert_ne!(place.pid().unwrap(), before);
+    let node = place.json(&["nodes"])["items"][0].clone();
+    assert_eq!((&node["name"], &node["slots"]), (&json!("laptop"), &json!([])));
+    let file = std::fs::read_to_string(dir.join("metaopt.toml")).unwrap();
+    assert_eq!(file, "# mine\ngrace = \"5s\"\nslots = 0\ngpus = \"none\"\nname = \"laptop\"\n");
+    let again = place.run(&["join", "ABCD-EFGH-JK23", "--peer", "127.0.0.1:1", "--no-worker"]);
+    assert!(!text(&again.stderr).contains("anew"), "{}", text(&again.stderr));
+    assert_eq!(place.ok(&["up", "--name", "box"]).lines().count(), 1);
+    assert_eq!(place.json(&["nodes"])["items"][0]["name"], "box");
+}

@@ -14,6 +14,9 @@ pub mod follow;
 pub mod fork;
 pub mod gc;
 pub mod import;
+pub mod invite;
+pub mod join;
+pub mod leave;
 pub mod logs;
 pub mod node;
 pub mod nodes;
@@ -57,6 +60,9 @@ pub fn run(verb: Verb, context: &Context, shorthand: bool) -> Result<(), Failure
         Verb::Report(args) => report::run(args, context),
         Verb::Complete(args) => complete::run(args, context),
         Verb::Up(args) => up::run(args, context),
+        Verb::Invite(args) => invite::run(args, context),
+        Verb::Join(args) => join::run(args, context),
+        Verb::Leave(args) => leave::run(args, context),
         Verb::Nodes(args) => nodes::run(args, context),
         Verb::Node(args) => node::run(args, context),
         Verb::Secret(args) => secret::run(args, context),

@@ -151,14 +151,12 @@ impl Net {
     }
 
     /// Every process that runs and isn't stopped ends well.
-    fn finish(&mut self, at: usize) -> usize {
+    fn finish(&mut self, at: usize) {
         let launched = std::mem::take(&mut self.nodes[at].launched);
-        let count = launched.len();
         for launch in launched {
             self.nodes[at].node.attempt(self.now, &launch.key, AttemptEvent::Exited(good(0.5)));
         }
         self.settle();
-        count
     }
 
     fn trials(&self, at: usize) -> Vec<(String, TrialState)> {
@@ -184,7 +182,7 @@ fn what_one_does_all_know_at_once_and_the_work_is_shared() {
     net.study(1, json!({"run": run(), "budget": {"max_trials": 12}}));
     assert!(net.nodes.iter().all(|one| one.launched.len() == 2), "each fills its slots");
     for _ in 0..40 {
-        (0..3).for_each(|at| drop(net.finish(at)));
+        (0..3).for_each(|at| net.finish(at));
         net.pass(0.5);
     }
     net.agree();
@@ -201,7 +199,7 @@ fn what_a_dead_node_held_is_run_elsewhere_and_its_late_result_counts() {
     net.nodes[2].asleep = true;
     net.pass(60.0);
     assert_eq!(net.nodes[0].node.trial(held.trial.as_str()).unwrap().1.state, TrialState::Running, "only suspected");
-    (0..2).for_each(|at| drop(net.finish(at)));
+    (0..2).for_each(|at| net.finish(at));
     net.pass(60.0);
     let again: Vec<usize> =
         (0..2).filter(|at| net.nodes[*at].launched.iter().any(|l| l.key.trial == held.trial)).collect();
@@ -232,7 +230,7 @@ fn a_minority_gives_nothing_up_and_two_doubles_become_one() {
             |loss: f64| Report { step, values: [("loss".to_owned(), Some(loss))].into_iter().collect(), attempt: None };
         net.nodes[4].node.report(net.now, held[4].trial.as_str(), vec![report(0.3)]).unwrap();
     }
-    (0..3).for_each(|at| drop(net.finish(at)));
+    (0..3).for_each(|at| net.finish(at));
     net.pass(120.0);
     assert!(net.nodes[3].launched.len() == 1 && net.nodes[4].launched.len() == 1, "the two wait");
     let taken: Vec<usize> = (0..3).filter(|at| !net.nodes[*at].launched.is_empty()).collect();
@@ -279,7 +277,7 @@ fn a_fresh_node_learns_everything_and_a_removed_one_nothing_more() {
     net.nodes[2].asleep = true;
     net.study(0, json!({"run": run(), "budget": {"max_trials": 200}}));
     for _ in 0..60 {
-        (0..2).for_each(|at| drop(net.finish(at)));
+        (0..2).for_each(|at| net.finish(at));
     }
     net.nodes[2].asleep = false;
     net.pass(5.0);
@@ -292,7 +290,7 @@ fn a_fresh_node_learns_everything_and_a_removed_one_nothing_more() {
     let first = net.trials(0)[0].0.clone();
     net.nodes[0].node.trial_action(net.now, &first, TrialAction::Retry).unwrap_err();
     for _ in 0..5 {
-        (0..2).for_each(|at| drop(net.finish(at)));
+        (0..2).for_each(|at| net.finish(at));
     }
     assert!(net.trials(1).len() > known && net.nodes[0].node.is_removed(&id(2)));
     assert!(!net.nodes[1].node.is_member(&id(2)));
@@ -306,12 +304,12 @@ fn a_strict_budget_is_never_exceeded_though_every_side_goes_on() {
     assert!(net.nodes.iter().all(|one| !one.launched.is_empty()), "all got a part of it");
     net.cut = (0..2).flat_map(|a| (2..4).map(move |b| (a, b))).collect();
     for _ in 0..60 {
-        (0..4).for_each(|at| drop(net.finish(at)));
+        (0..4).for_each(|at| net.finish(at));
         net.pass(1.0);
     }
     net.cut.clear();
     for _ in 0..60 {
-        (0..4).for_each(|at| drop(net.finish(at)));
+        (0..4).for_each(|at| net.finish(at));
         net.pass(1.0);
     }
     net.agree();
@@ -327,7 +325,7 @@ fn nodes_that_agree_on_who_is_there_never_choose_the_same() {
     let mut net = Net::new(8, 2);
     net.study(3, json!({"space": space, "run": run(), "budget": {"max_trials": 500}}));
     for _ in 0..200 {
-        (0..8).for_each(|at| drop(net.finish(at)));
+        (0..8).for_each(|at| net.finish(at));
         net.pass(0.3);
     }
     net.agree();
@@ -335,4 +333,36 @@ fn nodes_that_agree_on_who_is_there_never_choose_the_same() {
     let params: std::collections::BTreeSet<String> =
         study.trials().iter().map(|t| format!("{:?}", t.spec.params.params())).collect();
     assert_eq!((params.len(), study.trials().len()), (120, 120), "each configuration once, and all of them");
+}
+
+#[test]
+fn a_node_that_fails_what_succeeds_elsewhere_puts_itself_under_quarantine() {
+    let mut net = Net::new(3, 1);
+    net.study(0, json!({"run": run(), "budget": {"max_trials": 60}}));
+    for _ in 0..80 {
+        (0..2).for_each(|at| net.finish(at));
+        for launch in std::mem::take(&mut net.nodes[2].launched) {
+            let broken = metaopt_core::launch::ExitReport { exit_code: Some(1), ..Default::default() };
+            net.nodes[2].node.attempt(net.now, &launch.key, AttemptEvent::Exited(broken));
+        }
+        net.pass(1.0);
+    }
+    net.agree();
+    let state = |net: &Net, at: usize| {
+        let all = net.nodes[at].node.nodes(net.now);
+        let broken = all.into_iter().find(|node| node.id == id(2)).unwrap();
+        (broken.state, broken.why)
+    };
+    for at in 0..3 {
+        let (state, why) = state(&net, at);
+        assert_eq!(state, "quarantined", "seen from {at}");
+        assert!(why.clone().unwrap().contains("succeeded on other nodes"), "{why:?}");
+    }
+    let trials = net.trials(0);
+    let lost = trials.iter().filter(|(_, state)| *state != TrialState::Complete).count();
+    assert!(lost == 0 && trials.len() == 60, "its failures are made good: {lost} of {}", trials.len());
+
+    net.nodes[0].node.node_action(net.now, "gpu2", NodeAction::Resume).unwrap();
+    net.pass(2.0);
+    assert_eq!(state(&net, 1), ("alive", None));
 }

@@ -55,6 +55,7 @@ struct Inner {
     outputs: Outputs,
     gc: Arc<Collector>,
     links: Option<Box<dyn cluster::Links>>,
+    mdns: bool,
     node: NodeId,
     token: String,
     secret: [u8; 32],
@@ -78,6 +79,7 @@ impl App {
             dir,
             gc,
             links: None,
+            mdns: false,
             node: identity.node.clone(),
             token: identity.token.clone(),
             secret: identity.secret,
@@ -99,11 +101,12 @@ impl App {
         self
     }
 
-    /// The links to other nodes.
+    /// The links to other nodes; `mdns`: they look for some on the local network.
     #[must_use]
-    pub fn with_peers(mut self, links: impl cluster::Links) -> Self {
+    pub fn with_peers(mut self, links: impl cluster::Links, mdns: bool) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.links = Some(Box::new(links));
+            inner.mdns = mdns;
         }
         self
     }

@@ -3,9 +3,28 @@
 //! Owns: TLS, the peer listener, dialling and redialling, discovery, pairing, and HTTP between members. Must not: know
 //! documents, decide what is sent, or trust anybody who isn't a member: that is asked of the [`Host`].
 
+mod accept;
+mod addresses;
 mod code;
 mod config;
+mod dial;
+mod found;
+mod greet;
+mod http;
+mod inner;
+mod invites;
+mod join;
+mod link;
+mod links;
+mod mdns;
+mod pairing;
 mod peers;
+mod proof;
+mod reach;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod troubles;
 mod words;
 
 use std::{future::Future, pin::Pin, sync::Arc};

@@ -18,7 +18,7 @@ use metaopt_schema::{
     view::{AttemptView, StudyView, TrialView},
 };
 
-use super::{Node, ask::Taken};
+use super::{Node, ask::Taken, quarantine::failed_on};
 use crate::{
     Now,
     commands::IdleReason,
@@ -95,6 +95,12 @@ impl Node {
         }
         let mut others = false;
         for trial in study.waiting().take(LOOKED_AT) {
+            // What failed here is first tried where it hasn't.
+            let spared = |node: &NodeId| !failed_on(trial, node);
+            if run.is_some() && !spared(&self.config.id) && able.iter().any(|(node, _)| spared(node)) {
+                others = true;
+                continue;
+            }
             let Some(rank) = self.rank(&able, trial, run.is_none()) else { continue };
             let since = *self.turns.waiting.entry(trial.place.id.clone()).or_insert(now.mono_ms);
             if since + rank.min(TURNS) * self.config.timing.turn_ms <= now.mono_ms {
@@ -177,6 +183,7 @@ impl Node {
         let mine: Vec<TrialId> = self.running.keys().chain(self.leases.keys()).map(|key| key.trial.clone()).collect();
         mine.iter().for_each(|trial| self.reconcile(now, trial));
         self.give_up_orphans(now);
+        self.judge_myself();
         self.forget_turns();
     }
 

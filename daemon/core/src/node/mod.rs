@@ -8,6 +8,7 @@ mod hold;
 mod index;
 mod peers;
 mod propose;
+mod quarantine;
 mod replicate;
 mod report;
 mod residence;
@@ -124,6 +125,10 @@ pub struct Node {
     wholes: Vec<(DocId, Saved)>,
     parcels: Vec<Parcel>,
     troubles: Vec<String>,
+    /// Studies in which this node fails what succeeds elsewhere, it seems.
+    doubtful: BTreeSet<StudyId>,
+    /// Why it put itself under quarantine.
+    blame: Option<String>,
     /// Something may have freed a slot or brought a trial.
     wants_dispatch: bool,
 }
@@ -215,6 +220,8 @@ impl Node {
             wholes: Vec::new(),
             parcels: Vec::new(),
             troubles: Vec::new(),
+            doubtful: BTreeSet::new(),
+            blame: None,
             wants_dispatch: false,
             config,
         };

@@ -353,7 +353,8 @@ impl Node {
             None => false,
         };
         let mut able: Vec<(NodeId, f64)> = Vec::new();
-        for node in self.alive(now).filter(|n| !n.draining) {
+        let rests = |n: &&NodeView| n.draining || (n.quarantined && run.is_some());
+        for node in self.alive(now).filter(|n| !rests(n)) {
             let me = node.id == self.config.id;
             match run {
                 Some(run) => {
