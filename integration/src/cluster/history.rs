@@ -84,18 +84,22 @@ impl Marks {
         self.read().iter().filter(|mark| mark.up).count()
     }
 
-    /// No attempt was started twice on a box, and no box ran more than its slots at once. Answers how many starts there
-    /// were above one for each trial.
+    /// No attempt was started twice on a box, and no box ran more than its slots at once (those that ended: a power cut
+    /// leaves no mark). Answers how many starts there were above one for each trial.
     pub fn check(&self, slots: usize) -> usize {
         let mut marks = self.read();
         marks.sort_by_key(|mark| (mark.at, mark.up));
+        let key = |mark: &Mark| (mark.on.clone(), mark.trial.clone(), mark.attempt);
+        let ended: BTreeSet<_> = marks.iter().filter(|mark| !mark.up).map(key).collect();
         let (mut starts, mut running) = (BTreeMap::<_, usize>::new(), BTreeMap::<String, BTreeSet<_>>::new());
         for mark in &marks {
             let running = running.entry(mark.on.clone()).or_default();
-            let key = (mark.trial.clone(), mark.attempt);
+            let key = key(mark);
             if mark.up {
-                *starts.entry((mark.on.clone(), key.clone())).or_default() += 1;
-                running.insert(key);
+                *starts.entry(key.clone()).or_default() += 1;
+                if ended.contains(&key) {
+                    running.insert(key);
+                }
                 assert!(running.len() <= slots, "{} jobs at once on {slots} slots of {}", running.len(), mark.on);
             } else {
                 running.remove(&key);

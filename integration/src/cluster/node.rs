@@ -90,6 +90,7 @@ pub struct Node {
     args: Vec<String>,
     env: Vec<(String, String)>,
     daemon: Option<Child>,
+    programs: Option<PathBuf>,
 }
 
 impl Node {
@@ -100,6 +101,13 @@ impl Node {
 
     /// The same on another data directory and with more of an environment.
     pub fn within(lan: &Lan, at: usize, dir: PathBuf, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut node = Self::prepared(lan, at, dir, args, env);
+        node.boot();
+        node
+    }
+
+    /// One whose daemon doesn't run yet; `restart` starts it.
+    pub fn prepared(lan: &Lan, at: usize, dir: PathBuf, args: &[&str], env: &[(&str, &str)]) -> Self {
         let name = format!("box{}", at + 1);
         let home = lan.dir().join(&name);
         fs::create_dir_all(&home).expect("a directory");
@@ -108,9 +116,16 @@ impl Node {
         all.extend(args.iter().map(|word| (*word).to_owned()));
         let env = env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let at = Remote { name, place: lan.place(at).clone(), client };
-        let mut node = Self { at, dir, home, args: all, env, daemon: None };
-        node.boot();
-        node
+        Self { at, dir, home, args: all, env, daemon: None, programs: None }
+    }
+
+    /// From its next start on, it runs the programs in another folder: another version.
+    pub fn run_programs_of(&mut self, folder: Option<&Path>) {
+        self.programs = folder.map(Path::to_owned);
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        self.programs.as_ref().map_or_else(|| program(name), |folder| folder.join(name))
     }
 
     /// The daemon's process.
@@ -197,14 +212,14 @@ impl Node {
 
     /// `metaopt --data-dir DIR ARGS` in this box, in a directory.
     pub fn metaopt(&self, dir: &Path, args: &[&str]) -> Output {
-        let mut command = self.command(&program("metaopt"));
+        let mut command = self.command(&self.program("metaopt"));
         command.arg("--data-dir").arg(&self.dir).args(args).current_dir(dir);
         self.at.place.inside(move || command.output().expect("metaopt runs"))
     }
 
     fn boot(&mut self) {
         assert!(self.daemon.is_none(), "it runs already");
-        let mut command = self.command(&program("metaoptd"));
+        let mut command = self.command(&self.program("metaoptd"));
         let log = fs::File::options().create(true).append(true).open(self.log()).expect("the log");
         command.arg("--data-dir").arg(&self.dir);
         command.args(["--listen", "127.0.0.1:0", "--peer-listen", "0.0.0.0:7879", "--allow-root", "--grace", "2s"]);

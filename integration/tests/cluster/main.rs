@@ -5,9 +5,16 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod disks;
+mod kills;
+mod laptop;
+mod links;
 mod network;
 mod partition;
+mod stopped;
+mod strangers;
 mod together;
+mod upgrade;
 
 use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf, time::Duration};
 
