@@ -79,6 +79,10 @@ impl Node {
         else {
             return;
         };
+        // Of what it may not or could never run this node needs no files.
+        if self.excluded(&run).is_some() || self.slots.lacks(self.slots.need(&run)).is_some() {
+            return;
+        }
         let Some(runtime) = self.studies.get_mut(id) else { return };
         if runtime.probe_at.is_some_and(|at| at <= now.mono_ms) {
             runtime.probe_at = None;
@@ -120,7 +124,12 @@ impl Node {
     /// Fills free slots.
     pub fn dispatch(&mut self, now: Now) {
         let me = self.world.cluster.nodes.get(&self.config.id);
-        if !self.adopted || self.closing || self.held.is_some() || me.is_some_and(|n| n.draining || n.removed) {
+        if !self.adopted
+            || self.closing
+            || self.is_catching_up(now)
+            || self.held.is_some()
+            || me.is_some_and(|n| n.draining || n.quarantined || n.removed)
+        {
             return;
         }
         let mut tried: Vec<StudyId> = Vec::new();
@@ -290,8 +299,12 @@ impl Node {
                 runtime.used_ms += running.slots * now.mono_ms.saturating_sub(running.since);
             }
             if let Some(place) = self.world.trial(&key.trial).map(|(_, t)| t.place.clone()) {
+                let failed = end.outcome == Outcome::Fail && !end.reason.is_machines_fault();
                 self.end_attempt(&running.study, &place, key, end);
                 self.supersede(now, key);
+                if failed {
+                    self.doubt_myself(now, &running.study);
+                }
             }
             self.effect(Effect::Finish(key.clone()));
         } else {

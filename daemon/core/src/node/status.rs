@@ -78,6 +78,9 @@ impl Node {
         if self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.draining) {
             return here("the node is draining".into());
         }
+        if self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.quarantined) {
+            return here("the node is quarantined: it fails what succeeds elsewhere".into());
+        }
         if let Some(why) = self.excluded(run) {
             return here(why);
         }
@@ -98,6 +101,21 @@ impl Node {
             return here("all slots are busy with other studies".into());
         }
         Some("about to start".into())
+    }
+
+    /// Why this node can't run a study's trials, whatever else is busy; none: it can.
+    pub fn unable(&self, study: &StudyView) -> Option<String> {
+        let Some(runtime) = self.studies.get(&study.id) else {
+            return Some("this version can't run the study's sampler or rule".into());
+        };
+        let Some(run) = &study.record.def.run else {
+            return Some("clients run the study's trials".into());
+        };
+        let draining = self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.draining);
+        let found = self.held.clone().or_else(|| draining.then(|| "the node is draining".into()));
+        let found = found.or_else(|| self.excluded(run)).or_else(|| runtime.blocked.clone());
+        let found = found.or_else(|| self.slots.lacks(self.slots.need(run)));
+        found.or_else(|| (!runtime.probed).then(|| "it has not been looked at yet".into()))
     }
 
     /// Seconds until a study will have used up its budget, from the mean time of its finished trials; none when that can't be told.
@@ -176,6 +194,7 @@ impl Node {
             (_, true, _) => "lost",
             _ if silence >= self.config.timing.orphan_ms => "lost",
             _ if silence >= self.config.timing.suspect_ms => "suspect",
+            _ if node.quarantined => "quarantined",
             (_, _, true) => "draining",
             _ => "alive",
         }

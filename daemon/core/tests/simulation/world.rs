@@ -3,10 +3,7 @@
 //! What the daemon's shell does (`daemon/src/driver.rs` and `committer.rs`) is done here in the same order: what comes is
 //! handled, drained, committed with all that waits, and only then are answers given, frames sent and processes started.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use metaopt_core::{
     Effect, Node, NodeConfig, Now, Output, Parcel, Refusal, RefusalKind, Saved, Timing,
@@ -442,7 +439,11 @@ impl World {
                 continue;
             }
             // A reset is heard of at once; a power cut is silence.
-            if reach { self.end_link(key, 5) } else { self.net.links.get_mut(&key).unwrap().mute_since.get_or_insert(now); }
+            if reach {
+                self.end_link(key, 5)
+            } else {
+                self.net.links.get_mut(&key).unwrap().mute_since.get_or_insert(now);
+            }
         }
     }
 
@@ -565,11 +566,11 @@ impl World {
         let Some((mut pending, _)) = machine.inflight.take() else { return };
         let stored = !machine.full
             || pending.outputs.iter().all(|o| o.changes.is_empty() && o.wholes.is_empty() && o.meta.is_empty());
-        let parcels: Vec<Parcel> = pending.outputs.iter_mut().flat_map(|o| o.parcels.drain(..)).collect();
-        let answers = std::mem::take(&mut pending.answers);
+let answers = std::mem::take(&mut pending.answers);
         if stored {
             store(&machine.disk, &pending.outputs, true);
             let was = std::mem::replace(&mut machine.trouble, false);
+            let parcels: Vec<Parcel> = pending.outputs.iter_mut().flat_map(|o| o.parcels.drain(..)).collect();
             let effects: Vec<Effect> = pending.outputs.into_iter().flat_map(|o| o.effects).collect();
             self.post(at, parcels);
             self.answer(at, answers, true);
@@ -583,7 +584,6 @@ impl World {
             let was = std::mem::replace(&mut machine.trouble, true);
             // It stays to be stored, with what comes.
             machine.pending.outputs.splice(0..0, pending.outputs);
-            self.post(at, parcels);
             self.answer(at, answers, false);
             if !was {
                 self.say(|| format!("box{at} can't store"));
