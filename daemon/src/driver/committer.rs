@@ -197,8 +197,9 @@ impl Committer {
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        self.store.commit(&self.unsaved, &self.unsaved_meta)?;
-        self.store.take_whole(&self.unsaved_wholes)
+        // First what the changes stand on: cut off in between, no change is stored that can't be read.
+        self.store.take_whole(&self.unsaved_wholes)?;
+        self.store.commit(&self.unsaved, &self.unsaved_meta)
     }
 
     fn all_saved(&self) -> bool {

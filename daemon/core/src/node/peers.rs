@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use metaopt_schema::{
     AttemptKey, NodeId, StudyId,
-    facts::{ClusterFact, Fact, Hardware, NodeEdit, NodeRecord},
+    facts::{ClusterFact, Fact, Hardware, NodeEdit, NodeRecord, SlotSpec},
     stamp::WallMs,
     study::RunSpec,
     view::NodeView,
@@ -18,6 +18,7 @@ use crate::{
     Now,
     effects::{Effect, Parcel},
     launch::StopWhy,
+    slots::{Slot, Slots},
     wire::{Frame, Heartbeat, encode},
 };
 
@@ -395,7 +396,7 @@ impl Node {
                             .is_some_and(|beat| beat.unable.iter().any(|(id, _)| id == study)),
                     };
                     let slots = node.hardware.slots.len();
-                    if slots > 0 && !unable && excluded(run, &node.id, &node.hardware).is_none() {
+                    if slots > 0 && !unable && could_hold(run, &node.hardware) && excluded(run, &node.id, &node.hardware).is_none() {
                         able.push((node.id.clone(), slots as f64));
                     }
                 }
@@ -465,6 +466,13 @@ impl Node {
             }
         }
     }
+}
+
+/// Whether a node has the slots for a trial at all, busy or not.
+fn could_hold(run: &RunSpec, hardware: &Hardware) -> bool {
+    let empty = |spec: &SlotSpec| Slot { spec: spec.clone(), foreign: None, used: Vec::new() };
+    let slots = Slots(hardware.slots.iter().map(empty).collect());
+    slots.lacks(slots.need(run)).is_none()
 }
 
 /// Why a study's `nodes` or `requires` leave a node out, if they do.

@@ -189,16 +189,17 @@ fn has(trial: &TrialView, key: &AttemptKey, value: f64) -> bool {
 /// What is looked at once a second.
 pub fn now_and_then(world: &mut World) {
     let mut wrong = Vec::new();
-    for (study, all) in &world.ledger.proposed {
-        let known = world.boxes.iter().filter_map(|b| b.node.as_ref()).find_map(|n| n.world().study(study));
-        if let Some(study) = known {
-            let drawn = all.iter().filter_map(|id| {
-                world.boxes.iter().filter_map(|b| b.node.as_ref()).find_map(|n| n.world().trial(id).map(|(_, t)| t))
-            });
-            let drawn = drawn.filter(|t| matches!(t.spec.by, Proposer::Sampler { .. })).count() as u64;
-            if study.budget.max_trials.is_some_and(|max| drawn > max) && world.scenario.removes == false {
-                wrong.push(format!("8: the strict budget of {} is exceeded: {drawn} trials", study.name));
-            }
+    for (id, all) in &world.ledger.proposed {
+        let nodes = || world.boxes.iter().filter_map(|b| b.node.as_ref());
+        let Some(study) = nodes().find_map(|n| n.world().study(id)) else { continue };
+        // A trial that went down with its proposer before anybody heard of it never was; its ID may come again.
+        let drawn = |trial: &&TrialId| {
+            let views = nodes().filter_map(|n| n.world().trial(trial)).find(|(s, _)| s.id == *id);
+            views.is_some_and(|(_, t)| matches!(t.spec.by, Proposer::Sampler { .. }))
+        };
+        let drawn = all.iter().filter(drawn).count() as u64;
+        if study.budget.max_trials.is_some_and(|max| drawn > max) && !world.scenario.removes {
+            wrong.push(format!("8: the strict budget of {} is exceeded: {drawn} trials", study.name));
         }
     }
     wrong.into_iter().for_each(|what| world.wrong(what));
