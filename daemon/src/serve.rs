@@ -29,7 +29,7 @@ use crate::{
     http, inventory,
     peer::{Limits, PeerConfig, Peers},
     platform::{self, files},
-    room,
+    roll, room,
     secrets::Secrets,
     store::{DATABASE, Store},
 };
@@ -98,6 +98,14 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
             aside.display()
         ));
     }
+    let fresh = missing || opened.moved_aside.is_some();
+    if fresh && let Some(roll) = roll::read(dir)? {
+        tracing::warn!(
+            members = roll.len(),
+            "the cluster is known from its roll; what was lost comes from its members"
+        );
+        node.restore(clock.now(), roll);
+    }
     if missing {
         let why = format!("{} was missing and a fresh database was begun: what this node knew alone is lost", DATABASE);
         tracing::error!("{why}");
@@ -143,6 +151,7 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
     let peers = Peers::start(links(dir, &config, &identity), Arc::new(shell.clone()), farewell.clone()).await?;
     shell.send_by(Arc::new(peers.clone()));
     let found = executor.adopt().into_iter().map(|launch| launch.key).collect();
+    tokio::spawn(roll::keep(dir.to_owned(), shell.clone()));
     tokio::spawn(room::watch(dir.to_owned(), config.min_free, shell.clone()));
     tokio::spawn(watch_slots(config.clone(), dir.to_owned(), shell.clone(), executor.clone()));
     shell.adopted(found);

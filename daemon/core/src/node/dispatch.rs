@@ -50,6 +50,7 @@ impl Node {
     /// Time passed: leases run out, stops become signals, free slots are filled. Call it a few times a second.
     pub fn tick(&mut self, now: Now) {
         self.forgive_silence(now);
+        self.recollect(now);
         self.ticked = now.mono_ms;
         self.rest_curves();
         self.expire_leases(now);
@@ -102,6 +103,10 @@ impl Node {
     /// The shell has looked for processes of an earlier daemon: those in `found` live on (their events follow, or came),
     /// all others that the documents believe to run here are lost.
     pub fn adopted(&mut self, now: Now, found: &[AttemptKey]) {
+        if self.peers.has_lost_its_past() {
+            self.adoption = Some(found.to_vec());
+            return;
+        }
         self.adopted = true;
         let lost: Vec<AttemptKey> = self.running.keys().filter(|k| !found.contains(k)).cloned().collect();
         for key in lost {
@@ -256,6 +261,10 @@ impl Node {
 
     /// The shell tells of an attempt.
     pub fn attempt(&mut self, now: Now, key: &AttemptKey, event: AttemptEvent) {
+        if self.peers.has_lost_its_past() {
+            self.early.push((key.clone(), event));
+            return;
+        }
         match event {
             AttemptEvent::Started => {}
             AttemptEvent::SetupFailed(detail) => self.give_up(now, key, Reason::SetupFailed, detail),
