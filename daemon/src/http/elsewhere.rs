@@ -187,7 +187,7 @@ impl App {
             return ApiError::not_found(format!("{what} on {name}, which was removed from the cluster"));
         }
         let detail = format!(
-            "{what} on {name}, which can't be reached from here ({}): see that metaoptd runs there, or ask again later",
+            "{what} on {name}, which can't be reached from here (it {}): see that metaoptd runs there, or ask again later",
             last_heard(silent)
         );
         ApiError::new(ProblemKind::Away, detail).with(header::RETRY_AFTER, HeaderValue::from(AGAIN))
