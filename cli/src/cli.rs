@@ -35,7 +35,9 @@ Look:
                All trials as CSV, JSON lines or Parquet, and back
 
 Machines:
-  up           Start the daemon of this machine
+  up           Start the daemon of this machine; up HOST…: bring others in over ssh
+  invite, join, leave
+               Let a machine in with a code; become a member; go for good
   nodes        The machines and their slots
   node         Drain, resume, give up or remove one
   secret       Passwords and keys for trials, kept on this machine
@@ -47,6 +49,7 @@ Inside a trial:
   complete     Give the trial's result
 
 Other:
+  demo         Watch a cluster on this machine: three nodes, a search, a power cut
   completions  Completions for your shell
 
 Priors: uniform(a,b) loguniform(a,b) randint(a,b) lograndint(a,b) quniform(a,b,step) normal(mean,dev)
@@ -110,12 +113,18 @@ pub enum Verb {
     Report(verbs::report::Args),
     Complete(verbs::complete::Args),
     Up(verbs::up::Args),
+    Invite(verbs::invite::Args),
+    Join(verbs::join::Args),
+    Leave(verbs::leave::Args),
     Nodes(verbs::nodes::Args),
     Node(verbs::node::Args),
     Secret(verbs::secret::Args),
     Doctor(verbs::doctor::Args),
     Gc(verbs::gc::Args),
     Completions(verbs::completions::Args),
+    Demo(verbs::demo::Args),
+    #[command(name = "demo-trial", hide = true)]
+    DemoTrial(verbs::demo_trial::Args),
 }
 
 /// File formats of an export.

@@ -4,16 +4,21 @@
 
 #![allow(clippy::result_large_err, reason = "a failure ends the command: its size costs nothing")]
 
+pub mod ask;
 pub mod cli;
 pub mod client;
+pub mod cluster;
 pub mod context;
+pub mod demo;
 pub mod failure;
 pub mod interrupt;
 pub mod json;
 pub mod markers;
 pub mod nearest;
 pub mod output;
+pub mod remote;
 pub mod render;
+pub mod settings;
 pub mod shorthand;
 pub mod sse;
 pub mod submit;

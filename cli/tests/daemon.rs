@@ -3,86 +3,12 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    time::{Duration, Instant},
-};
+mod support;
 
-use serde_json::{Value, json};
+use std::process::Stdio;
 
-/// A data directory and a project; the daemon in it ends with this.
-struct Place {
-    dir: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("project")).unwrap();
-        Self { dir }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
-    }
-
-    fn file(&self, name: &str, text: &str) {
-        std::fs::write(self.dir.path().join("project").join(name), text).unwrap();
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_metaopt"));
-        command.current_dir(self.dir.path().join("project")).args(args).stdin(Stdio::null());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("METAOPT_")) {
-            command.env_remove(name);
-        }
-        command
-            .env("METAOPT_DATA_DIR", self.data())
-            .env("METAOPT_LISTEN", "127.0.0.1:0")
-            .env("METAOPT_ALLOW_ROOT", "1");
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-        text(&output.stdout)
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.ok(&[args, &["--json"]].concat())).unwrap()
-    }
-
-    fn pid(&self) -> Option<u64> {
-        let api: Value = serde_json::from_slice(&std::fs::read(self.data().join("api.json")).ok()?).ok()?;
-        api["pid"].as_u64()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(pid) = self.pid() {
-            let _ = Command::new("kill").arg(pid.to_string()).stderr(Stdio::null()).status();
-            let until = Instant::now() + Duration::from_secs(10);
-            while Path::new(&format!("/proc/{pid}")).exists() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        }
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
-}
+use serde_json::json;
+use support::{Place, code, text};
 
 #[test]
 fn the_first_command_starts_a_daemon_and_says_so_the_second_finds_it() {
@@ -246,4 +172,26 @@ fn reports_from_a_shell_script_reach_the_study() {
     let files = place.ok(&["pull", "train", "-o", "out"]);
     let file = place.dir.path().join("project").join(files.trim());
     assert_eq!(std::fs::read_to_string(file).unwrap(), "kept\n");
+}
+
+#[test]
+fn a_machine_without_slots_and_its_name_are_remembered_also_where_its_daemon_runs_already() {
+    let place = Place::new();
+    place.ok(&["up"]);
+    let before = place.pid().unwrap();
+    let dir = place.data();
+    std::fs::write(dir.join("metaopt.toml"), "# mine\ngrace = \"5s\"\n").unwrap();
+    // Nobody is found; what was asked for holds all the same.
+    let output = place.run(&["join", "ABCD-EFGH-JK23", "--peer", "127.0.0.1:1", "--no-worker", "--name", "laptop"]);
+    assert_ne!(code(&output), 0);
+    assert!(text(&output.stderr).contains("starting the daemon anew"), "{}", text(&output.stderr));
+    assert_ne!(place.pid().unwrap(), before);
+    let node = place.json(&["nodes"])["items"][0].clone();
+    assert_eq!((&node["name"], &node["slots"]), (&json!("laptop"), &json!([])));
+    let file = std::fs::read_to_string(dir.join("metaopt.toml")).unwrap();
+    assert_eq!(file, "# mine\ngrace = \"5s\"\nslots = 0\ngpus = \"none\"\nname = \"laptop\"\n");
+    let again = place.run(&["join", "ABCD-EFGH-JK23", "--peer", "127.0.0.1:1", "--no-worker"]);
+    assert!(!text(&again.stderr).contains("anew"), "{}", text(&again.stderr));
+    assert_eq!(place.ok(&["up", "--name", "box"]).lines().count(), 1);
+    assert_eq!(place.json(&["nodes"])["items"][0]["name"], "box");
 }

@@ -123,6 +123,8 @@ pub enum NodeEdit {
     Resume,
     /// It won't come back: its attempts are over.
     Lost,
+    /// It fails what succeeds elsewhere: it starts nothing new until it is resumed. It says so itself.
+    Quarantine,
     /// For ever.
     Removed,
 }

@@ -7,7 +7,10 @@ use clap::{Parser, ValueEnum};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use crate::gc::Policy;
+use crate::{
+    gc::Policy,
+    peer::{PORT, read_cluster_key},
+};
 
 /// The metaopt daemon: keeps the history, proposes and runs trials, serves the API.
 #[derive(Parser, Clone, Debug, Default)]
@@ -257,7 +260,7 @@ impl Options {
         let advertise = self.advertise.or(file.advertise);
         let advertise = advertise.map(|text| host(&text).with_context(|| format!("--advertise {text}"))).transpose()?;
         let cluster_key = match self.cluster_key_file.or(file.cluster_key_file) {
-            Some(path) => Some(cluster_key(&path).with_context(|| format!("--cluster-key-file {}", path.display()))?),
+            Some(path) => Some(ClusterKey(read_cluster_key(&path).context("--cluster-key-file")?)),
             None => None,
         };
         let gc = file.gc.resolve().with_context(|| format!("{} does not fit", path.display()))?;
@@ -292,8 +295,6 @@ impl Options {
 
 /// The shortest `--suspect-after`.
 const SHORTEST_SUSPICION: Duration = Duration::from_millis(100);
-/// The shortest and longest secret of a fleet (bytes).
-const KEY_BYTES: std::ops::RangeInclusive<usize> = 16..=4096;
 
 /// `HOST:PORT` as links are dialled: `gpu1:7879`, `10.0.0.4:7879`, `[fe80::1]:7879`. Without a port the default one is meant.
 ///
@@ -303,8 +304,8 @@ pub fn host_port(text: &str) -> Result<String> {
     let text = text.trim();
     let (name, port) = split(text)?;
     match port {
-        Some(0) => bail!("port 0 is none that can be dialled: write HOST:PORT, such as gpu1:{PEER_PORT}"),
-        port => Ok(format!("{name}:{}", port.unwrap_or(PEER_PORT))),
+        Some(0) => bail!("port 0 is none that can be dialled: write HOST:PORT, such as gpu1:{PORT}"),
+        port => Ok(format!("{name}:{}", port.unwrap_or(PORT))),
     }
 }
 
@@ -317,14 +318,9 @@ fn host(text: &str) -> Result<String> {
     })
 }
 
-/// The port for peers that people know.
-pub const PEER_PORT: u16 = 7879;
-
 /// A host as it stands in addresses (IPv6 in brackets), and its port.
 fn split(text: &str) -> Result<(String, Option<u16>)> {
-    let wrong = || {
-        anyhow::anyhow!("should be HOST:PORT, such as gpu1:{PEER_PORT}, 10.0.0.4:{PEER_PORT} or [fd00::4]:{PEER_PORT}")
-    };
+    let wrong = || anyhow::anyhow!("should be HOST:PORT, such as gpu1:{PORT}, 10.0.0.4:{PORT} or [fd00::4]:{PORT}");
     if text.parse::<std::net::Ipv6Addr>().is_ok() {
         return Ok((format!("[{text}]"), None));
     }
@@ -346,29 +342,6 @@ fn split(text: &str) -> Result<(String, Option<u16>)> {
         return Err(wrong());
     }
     Ok((name, port.map(str::parse).transpose().map_err(|_| wrong())?))
-}
-
-/// Reads a fleet's secret; one that others of the machine can read is none.
-fn cluster_key(path: &std::path::Path) -> Result<ClusterKey> {
-    let bytes = std::fs::read(path).context("can't be read")?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(path).context("can't be read")?.permissions().mode();
-        if mode & 0o077 != 0 {
-            bail!("can be read by others than its owner: chmod 600 {}", path.display());
-        }
-    }
-    let secret = bytes.trim_ascii();
-    if !KEY_BYTES.contains(&secret.len()) {
-        bail!(
-            "holds {} bytes, and should hold {} to {}: write one with `head -c 32 /dev/urandom | base64`",
-            secret.len(),
-            KEY_BYTES.start(),
-            KEY_BYTES.end()
-        );
-    }
-    Ok(ClusterKey(secret.to_vec()))
 }
 
 /// `64MiB`, `1.5GiB`, `500MB`, `0`: bytes.
@@ -494,7 +467,7 @@ mod tests {
         let path = dir.path().join("key");
         let resolve = || Options { cluster_key_file: Some(path.clone()), ..Options::default() }.resolve(dir.path());
         let said = || format!("{:#}", resolve().unwrap_err());
-        assert!(said().starts_with("--cluster-key-file ") && said().contains("can't be read"), "{}", said());
+        assert!(said().starts_with("--cluster-key-file: cannot read the cluster key "), "{}", said());
         std::fs::write(&path, "a secret of the whole fleet\n").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(said().contains("chmod 600"), "{}", said());
@@ -503,7 +476,7 @@ mod tests {
         assert_eq!(config.cluster_key, Some(ClusterKey(b"a secret of the whole fleet".to_vec())));
         assert!(!format!("{config:?}").contains("whole fleet"));
         std::fs::write(&path, "short").unwrap();
-        assert!(said().contains("holds 5 bytes"), "{}", said());
+        assert!(said().contains("has 5 bytes"), "{}", said());
     }
 
     #[test]

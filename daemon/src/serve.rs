@@ -15,6 +15,7 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     boot,
@@ -26,6 +27,7 @@ use crate::{
     gc::Collector,
     gpu::Nvml,
     http, inventory,
+    peer::{Limits, PeerConfig, Peers},
     platform::{self, files},
     room,
     secrets::Secrets,
@@ -137,15 +139,21 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
             }
         }
     });
+    let farewell = CancellationToken::new();
+    let peers = Peers::start(links(dir, &config, &identity), Arc::new(shell.clone()), farewell.clone()).await?;
+    shell.send_by(Arc::new(peers.clone()));
     let found = executor.adopt().into_iter().map(|launch| launch.key).collect();
     tokio::spawn(room::watch(dir.to_owned(), config.min_free, shell.clone()));
     tokio::spawn(watch_slots(config.clone(), dir.to_owned(), shell.clone(), executor.clone()));
     shell.adopted(found);
 
     let gc = Arc::new(Collector::new(shell.clone(), executor.clone(), dir, config.gc.clone()));
-    let app =
-        http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity).with_gc(gc.clone()).at(address);
+    let app = http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity)
+        .with_gc(gc.clone())
+        .with_peers(peers.clone(), config.mdns)
+        .at(address);
     let stopping = app.stopping();
+    shell.ends_by(stopping.clone());
     tokio::spawn(gc.keep(stopping.clone()));
     let router = http::router(app);
     write_api_json(dir, &url, &identity)?;
@@ -169,7 +177,27 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
     shell.quit();
     let left = shell.has_left();
     tokio::task::spawn_blocking(move || thread.join()).await.ok();
+    // The last changes were handed to links by now.
+    farewell.cancel();
     Ok(left)
+}
+
+fn links(dir: &Path, config: &Config, identity: &Identity) -> PeerConfig {
+    PeerConfig {
+        dir: dir.to_owned(),
+        pkcs8: identity.pkcs8.clone(),
+        node: identity.node.clone(),
+        public_key: identity.public_key.clone(),
+        name: config.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        listen: config.peer_listen,
+        advertise: config.advertise.clone(),
+        peers: config.peers.clone(),
+        mdns: config.mdns,
+        cluster_key: config.cluster_key.as_ref().map(|key| key.0.clone()),
+        dials_only: config.slots == Some(0) && config.gpus == "none",
+        limits: Limits::default(),
+    }
 }
 
 /// Whether jobs are started without sight of the data directory. Tried once: what is refused now is refused for each.

@@ -10,6 +10,9 @@ use std::{
 
 use serde_json::Value;
 
+#[cfg(target_os = "linux")]
+pub mod cluster;
+
 /// A program that `cargo build --bins` made, beside this test.
 pub fn program(name: &str) -> PathBuf {
     let exe = std::env::current_exe().expect("a test knows its own file");
@@ -42,11 +45,26 @@ pub struct Answer {
 impl Client {
     /// A call to `/api/v1PATH`; none where nobody answers.
     pub fn call(&self, method: &str, path: &str, body: Option<String>) -> Option<Answer> {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(30)))
-            .build()
-            .into();
+        self.call_within(Duration::from_secs(30), method, path, body)
+    }
+
+    /// The same with another patience than half a minute.
+    pub fn call_within(&self, limit: Duration, method: &str, path: &str, body: Option<String>) -> Option<Answer> {
+        let (status, retry_after, text) = self.text_within(limit, method, path, body)?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Some(Answer { status, retry_after, body })
+    }
+
+    /// The same, and the answer as it came: its status, `Retry-After`, its body.
+    pub fn text_within(
+        &self,
+        limit: Duration,
+        method: &str,
+        path: &str,
+        body: Option<String>,
+    ) -> Option<(u16, Option<u64>, String)> {
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(limit)).build().into();
         let request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}/api/v1{path}", self.url))
@@ -54,9 +72,8 @@ impl Client {
             .header("content-type", "application/json");
         let mut answer = agent.run(request.body(body.unwrap_or_default()).expect("a request")).ok()?;
         let retry_after = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
-        let text = answer.body_mut().read_to_string().ok()?;
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Some(Answer { status: answer.status().as_u16(), retry_after, body })
+        let text = answer.body_mut().with_config().limit(1 << 30).read_to_string().ok()?;
+        Some((answer.status().as_u16(), retry_after, text))
     }
 }
 
@@ -220,8 +237,13 @@ fn boot(dir: &Path, prefix: &[String], args: &[String], log: &tempfile::NamedTem
 }
 
 /// Looks every 50 ms, for at most half a minute.
-pub fn wait<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(30);
+pub fn wait<T>(what: &str, done: impl FnMut() -> Option<T>) -> T {
+    wait_for(Duration::from_secs(30), what, done)
+}
+
+/// Looks every 50 ms, for at most so long.
+pub fn wait_for<T>(limit: Duration, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
     loop {
         if let Some(found) = done() {
             return found;

@@ -100,6 +100,17 @@ impl Place {
         }
     }
 
+    /// The process that the data directory's `api.json` names.
+    pub fn pid(&self) -> Option<u32> {
+        let file = std::fs::read(self.dir().ok()?.join("api.json")).ok()?;
+        serde_json::from_slice::<ApiFile>(&file).ok()?.pid
+    }
+
+    /// The daemon is elsewhere, or someone else's: none is started or ended.
+    pub fn is_named(&self) -> bool {
+        self.url.is_some()
+    }
+
     fn named(&self, url: &str) -> Result<Client, Failure> {
         let token = self.token.as_deref().ok_or_else(|| {
             Failure::usage("METAOPT_URL is set, but METAOPT_TOKEN is not")

@@ -6,6 +6,7 @@ pub mod challenge;
 pub mod find;
 pub mod http;
 mod prove;
+pub mod restart;
 pub mod start;
 
 pub use find::Place;

@@ -1,8 +1,7 @@
 //! `metaopt delete STUDY…`: for ever, so it asks first.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use crate::{
+    ask,
     context::{Context, study_path},
     failure::{FAILED, Failure},
     json::{count, finished, text, trials_in},
@@ -28,7 +27,8 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
         let name = text(study, "name");
         let trials =
             finished(study) + trials_in(study, "running") + trials_in(study, "waiting") + trials_in(study, "paused");
-        if !args.yes && !asked(name, trials)? {
+        let question = format!("Delete study {} and its {trials} trials for good?", strip(name));
+        if !args.yes && !ask::yes(&question, &format!("deleting study `{name}`"))? {
             context.out.say(format!("kept study {name}"));
             return Err(Failure::silent(FAILED));
         }
@@ -42,15 +42,4 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn asked(name: &str, trials: u64) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(format!("deleting study `{name}` needs a yes")).hint("add --yes"));
-    }
-    eprint!("Delete study {} and its {trials} trials for good? [y/N] ", strip(name));
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

@@ -1,18 +1,22 @@
 //! `metaopt doctor`: checks what trials need on this machine, and says what to do.
 
-use std::process::{Command, Stdio};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use metaopt_daemon::exec::enclose;
 use serde_json::json;
 
 use crate::{
-    client::start::daemon_exe,
+    client::{Client, start::daemon_exe},
+    cluster::{kinds, members, name, remarks},
     context::Context,
     failure::{FAILED, Failure},
     json::{list, some, text},
     render::{style::Style, value},
     submit::interpreter,
-    verbs::nodes::kinds,
 };
 
 /// Look for what is wrong here
@@ -33,10 +37,11 @@ struct Check {
 
 /// Runs every check; exit code 1 when one is bad. Starts nothing.
 pub fn run(_: Args, context: &Context) -> Result<(), Failure> {
-    let checks: Vec<Check> = [programs(), data_dir(context), hiding(context), daemon(context), python(), gpus()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let checks: Vec<Check> =
+        [programs(), data_dir(context), hiding(context), key_file(context), daemon(context), python(), gpus()]
+            .into_iter()
+            .flatten()
+            .collect();
     let bad = checks.iter().any(|check| matches!(check.verdict, Verdict::Bad));
     if context.out.json {
         let word = |check: &Check| match check.verdict {
@@ -137,13 +142,81 @@ fn daemon(context: &Context) -> Vec<Check> {
     };
     let mut out = vec![good("daemon", client.url())];
     for node in list(&nodes, "items") {
-        let text = format!("{} is {}, slots: {}", text(node, "name"), text(node, "state"), kinds(list(node, "slots")));
+        let text = format!("{} is {}, slots: {}", name(node), text(node, "state"), kinds(list(node, "slots")));
         out.push(match some(node, "why") {
             None => good("node", text),
             Some(why) => note("node", format!("{text}: {}", value::short(why))),
         });
     }
+    out.extend(cluster(&client));
     out
+}
+
+/// Whether others reach this machine, and it them.
+fn cluster(client: &Client) -> Vec<Check> {
+    let cluster = match client.get("/cluster") {
+        Ok(cluster) => cluster,
+        Err(failure) => return vec![bad("cluster", failure.message)],
+    };
+    let mut out = Vec::new();
+    match some(&cluster, "peers_address").map(value::short) {
+        None => out.push(note("peers", "the daemon listens for no other machines: it is a cluster of one")),
+        Some(address) => out.push(match reachable(&address) {
+            Ok(()) => {
+                let addresses: Vec<String> = list(&cluster, "addresses").iter().map(value::short).collect();
+                let told = match addresses.is_empty() {
+                    true => {
+                        "and tells others no address: this machine only dials out, or needs --advertise HOST".into()
+                    }
+                    false => {
+                        format!("told to others as {}; firewalls must let this TCP port through", addresses.join(", "))
+                    }
+                };
+                good("peers", format!("listens on {address}, {told}"))
+            }
+            Err(error) => {
+                bad("peers", format!("nothing answers on {address}, where the daemon should listen: {error}"))
+            }
+        }),
+    }
+    if some(&cluster, "peers_address").is_some() {
+        out.push(match cluster.get("mdns").and_then(serde_json::Value::as_bool) {
+            Some(true) => good("mdns", "looks for members on the local network (UDP port 5353)"),
+            _ => note("mdns", "off (--no-mdns): members are found by --peer and by what others tell"),
+        });
+    }
+    let nodes = list(&cluster, "nodes");
+    if members(nodes).count() > 1 {
+        out.push(good("cluster", crate::cluster::summary(nodes).unwrap_or_default()));
+    }
+    out.extend(remarks(&cluster).into_iter().map(|remark| note("cluster", remark)));
+    out
+}
+
+/// Connects to the daemon's own port for peers, from here.
+fn reachable(address: &str) -> std::io::Result<()> {
+    let mut at: SocketAddr = address.parse().map_err(std::io::Error::other)?;
+    if at.ip().is_unspecified() {
+        let here = if at.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        at.set_ip(here);
+    }
+    TcpStream::connect_timeout(&at, Duration::from_secs(1)).map(drop)
+}
+
+/// Whether a fleet's secret is one; only where there is one.
+fn key_file(context: &Context) -> Vec<Check> {
+    let Ok(dir) = context.place.dir() else { return Vec::new() };
+    let options = metaopt_daemon::config::Options {
+        cluster_key_file: std::env::var_os("METAOPT_CLUSTER_KEY_FILE").filter(|path| !path.is_empty()).map(Into::into),
+        ..Default::default()
+    };
+    match options.resolve(&dir) {
+        Ok(config) if config.cluster_key.is_some() => {
+            vec![good("fleet key", "private; nodes with the same one join each other without a code")]
+        }
+        Ok(_) => Vec::new(),
+        Err(error) => vec![bad("settings", format!("{error:#}"))],
+    }
 }
 
 fn python() -> Vec<Check> {

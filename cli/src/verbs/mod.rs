@@ -6,6 +6,8 @@ pub mod cancel;
 pub mod complete;
 pub mod completions;
 pub mod delete;
+pub mod demo;
+pub mod demo_trial;
 pub mod doctor;
 pub mod enqueue;
 pub mod explain;
@@ -14,6 +16,9 @@ pub mod follow;
 pub mod fork;
 pub mod gc;
 pub mod import;
+pub mod invite;
+pub mod join;
+pub mod leave;
 pub mod logs;
 pub mod node;
 pub mod nodes;
@@ -57,11 +62,16 @@ pub fn run(verb: Verb, context: &Context, shorthand: bool) -> Result<(), Failure
         Verb::Report(args) => report::run(args, context),
         Verb::Complete(args) => complete::run(args, context),
         Verb::Up(args) => up::run(args, context),
+        Verb::Invite(args) => invite::run(args, context),
+        Verb::Join(args) => join::run(args, context),
+        Verb::Leave(args) => leave::run(args, context),
         Verb::Nodes(args) => nodes::run(args, context),
         Verb::Node(args) => node::run(args, context),
         Verb::Secret(args) => secret::run(args, context),
         Verb::Doctor(args) => doctor::run(args, context),
         Verb::Gc(args) => gc::run(args, context),
+        Verb::Demo(args) => demo::run(args, context),
+        Verb::DemoTrial(args) => demo_trial::run(args, context),
         Verb::Completions(args) => completions::run(args, context),
     }
 }

@@ -3,53 +3,46 @@
 use serde_json::Value;
 
 use crate::{
+    cluster::{remarks, table, whys},
     context::Context,
     failure::Failure,
-    json::{list, some, text},
-    render::{
-        table::{Cell, Table},
-        value,
-    },
+    json::list,
 };
 
-/// The machines and their slots
+/// The machines of the cluster: state, slots, trials, when they were last heard, where they are reached
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Start no daemon: exit code 3 where none runs
+    #[arg(long)]
+    pub no_start: bool,
+}
 
-/// Lists the nodes. In a pipe: name, state, slots, busy slots, version, why.
-pub fn run(_: Args, context: &Context) -> Result<(), Failure> {
+/// Lists the nodes. In a pipe: name, state, busy/all slots, trials, seen, address, version, kinds of slots, ID, why. What is wrong
+/// is said below, with the fix.
+pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    if args.no_start && context.place.running()?.is_none() {
+        return Err(Failure::no_daemon("no daemon runs here").hint("`metaopt up` starts one"));
+    }
     let body = context.client()?.get("/nodes")?;
     if context.out.json {
         return context.out.body(&body);
     }
-    context.out.table(&table(list(&body, "items"), context))
-}
-
-fn table(nodes: &[Value], context: &Context) -> Table {
-    let style = context.out.style;
-    let mut table = Table::new(["node", "state", "slots", "busy", "version", "seen", "why"]);
-    for node in nodes {
-        let slots = list(node, "slots");
-        let busy = slots.iter().filter(|slot| text(slot, "state") != "free").count();
-        let seen = some(node, "last_seen").and_then(value::ago).map_or_else(String::new, |ago| format!("{ago} ago"));
-        let why = some(node, "why").map(value::short).unwrap_or_default();
-        table.row(vec![
-            Cell::from(text(node, "name")).paint(|name| style.strong(name)),
-            Cell::from(text(node, "state")).paint(|state| style.state(state)),
-            Cell::from(kinds(slots)),
-            Cell::from(busy.to_string()).right(),
-            Cell::from(text(node, "version")),
-            Cell::from(seen),
-            Cell::from(why),
-        ]);
+    let nodes = list(&body, "items");
+    show(nodes, context)?;
+    let cluster = context.client()?.get("/cluster").unwrap_or_default();
+    for remark in remarks(&cluster) {
+        context.out.say(remark);
     }
-    table
+    Ok(())
 }
 
-/// `2 gpu, 4 cpu`
-pub fn kinds(slots: &[Value]) -> String {
-    let count = |kind: &str| slots.iter().filter(|slot| text(slot, "kind") == kind).count();
-    let parts: Vec<String> =
-        ["gpu", "cpu"].iter().filter(|kind| count(kind) > 0).map(|kind| format!("{} {kind}", count(kind))).collect();
-    if parts.is_empty() { "none".into() } else { parts.join(", ") }
+/// The table, and below it in a terminal what is said of each node.
+pub fn show(nodes: &[Value], context: &Context) -> Result<(), Failure> {
+    context.out.table(&table(nodes, context.out.style, context.out.terminal))?;
+    if context.out.terminal {
+        for why in whys(nodes) {
+            context.out.say(why);
+        }
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::follow::{Curves, follow, last_failure, why_idle};
 use crate::{
+    cluster,
     context::Context,
     failure::{Failure, INTERRUPTED},
     interrupt,
@@ -128,13 +129,12 @@ fn all(context: &Context, archived: bool) -> Result<(), Failure> {
     if context.out.json {
         return context.out.body(&json!({"items": items, "next_cursor": null}));
     }
-    // A database that was lost, a disk without room: what explains that nothing runs, or nothing is here.
-    for node in context.client()?.list("/nodes", usize::MAX).unwrap_or_default() {
-        if let Some(why) = some(&node, "why") {
-            let why = crate::render::strip::strip(&value::short(why)).replace('\n', " ");
-            context.out.say(format!("{}: {why}", text(&node, "name")));
-        }
-    }
+    // A database that was lost, a disk without room, a member that is away: what explains that nothing runs, or nothing is
+    // here. Talk, so that the lines on standard output stay studies.
+    let cluster = context.client()?.get("/cluster").unwrap_or_default();
+    let nodes = list(&cluster, "nodes");
+    let more = cluster::summary(nodes).into_iter().chain(cluster::whys(nodes)).chain(cluster::open(&cluster));
+    more.for_each(|line| context.out.say(line));
     if items.is_empty() {
         context.out.say(if archived {
             "there are no studies yet"

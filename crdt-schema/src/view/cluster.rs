@@ -20,6 +20,8 @@ pub struct NodeView {
     pub removed: bool,
     /// Starts nothing new.
     pub draining: bool,
+    /// Starts nothing new, since what it fails succeeds elsewhere.
+    pub quarantined: bool,
     /// Given up by a person, until it says something again.
     pub lost: bool,
     said: Lamport,
@@ -43,6 +45,7 @@ impl ClusterView {
             hardware: Hardware::default(),
             removed: false,
             draining: false,
+            quarantined: false,
             lost: false,
             said: 0,
             edits: BTreeMap::new(),
@@ -77,6 +80,8 @@ impl NodeView {
         self.removed = self.edits.values().any(|e| *e == NodeEdit::Removed);
         let last = |a: NodeEdit, b: NodeEdit| self.edits.iter().rev().find(|(_, e)| **e == a || **e == b);
         self.draining = last(NodeEdit::Drain, NodeEdit::Resume).is_some_and(|(_, e)| *e == NodeEdit::Drain);
+        self.quarantined =
+            last(NodeEdit::Quarantine, NodeEdit::Resume).is_some_and(|(_, e)| *e == NodeEdit::Quarantine);
         self.lost =
             last(NodeEdit::Lost, NodeEdit::Resume).is_some_and(|((at, _), e)| *e == NodeEdit::Lost && *at > self.said);
     }

@@ -60,8 +60,13 @@ fn cluster() -> BoxedStrategy<ClusterFact> {
     );
     let hardware = (name(), name(), vec(name(), 0..3), map(name()), slots)
         .prop_map(|(name, version, addresses, labels, slots)| Hardware { name, version, addresses, labels, slots });
-    let edit =
-        prop_oneof![Just(NodeEdit::Drain), Just(NodeEdit::Resume), Just(NodeEdit::Lost), Just(NodeEdit::Removed)];
+    let edit = prop_oneof![
+        Just(NodeEdit::Drain),
+        Just(NodeEdit::Resume),
+        Just(NodeEdit::Lost),
+        Just(NodeEdit::Quarantine),
+        Just(NodeEdit::Removed)
+    ];
     prop_oneof![
         (node_id(), "[0-9a-f]{64}", stamp()).prop_map(|(node, public_key, at)| ClusterFact::Joined(NodeRecord {
             node,

@@ -25,12 +25,10 @@ impl Host for Shell {
     }
 
     fn up(&self, up: Up) {
-        tracing::info!(node = %up.node, version = %up.version, "linked");
         let _ = self.sender.send(Message::PeerUp(up.node));
     }
 
     fn down(&self, node: &NodeId) {
-        tracing::info!(%node, "the link is gone");
         let _ = self.sender.send(Message::PeerDown(node.clone()));
     }
 

@@ -11,9 +11,8 @@ use axum::{
 };
 use metaopt_api::{Page, ProblemKind, cluster as dto, node as dto_node};
 use metaopt_schema::{
-    FieldError, NodeId,
+    FieldError,
     shape::{Field, Kind as Shaped, may, opt},
-    stamp::WallMs,
 };
 
 use super::{
@@ -23,7 +22,10 @@ use super::{
     query::Query,
     render,
 };
-use crate::{config, peer::Later};
+use crate::{
+    config,
+    peer::{Code, Invite, InviteKind, JoinError, Joined, Later, Peers, Trouble},
+};
 
 /// How long a code holds where nobody says.
 const TTL: f64 = 600.0;
@@ -32,83 +34,73 @@ const TTLS: std::ops::RangeInclusive<f64> = 10.0..=86_400.0;
 /// The longest that the door may stand open: anybody who reaches it may run commands here.
 const OPEN_TTL: f64 = 3600.0;
 
-/// What the API asks of the links to other nodes. The daemon's peers are one; tests have their own.
+/// What the API asks of the links to other nodes. [`Peers`] are what the daemon has; tests have their own.
 pub trait Links: Send + Sync + 'static {
-    /// Where it listens for peers; none: it doesn't, it only dials.
-    fn listens(&self) -> Option<std::net::SocketAddr>;
+    /// Where it listens for peers.
+    fn address(&self) -> std::net::SocketAddr;
     /// Where peers reach it (`HOST:PORT`), best first.
     fn addresses(&self) -> Vec<String>;
-    /// It looks for others on the local network.
-    fn looks_around(&self) -> bool;
-    /// A fresh code, good for one node until then.
+    /// A fresh code, good for one node.
     ///
     /// # Errors
     /// In words.
-    fn invite(&self, ttl: Duration) -> Result<String, String>;
-    /// Lets everybody of the local network in until then.
-    ///
-    /// # Errors
-    /// In words.
-    fn open(&self, ttl: Duration) -> Result<(), String>;
-    /// How long each code that wasn't used still holds.
-    fn codes(&self) -> Vec<Duration>;
-    /// How much longer everybody is let in; none: nobody is.
-    fn open_for(&self) -> Option<Duration>;
+    fn invite(&self, ttl: Duration) -> Result<Invite, String>;
+    /// Lets everybody of the local network in.
+    fn open(&self, ttl: Duration) -> Invite;
+    /// Those that hold now.
+    fn invites(&self) -> Vec<Invite>;
     /// Ends all invitations.
-    fn close(&self);
+    fn close_invites(&self);
     /// Becomes a member of another node's cluster: of the one at `peer`, or of whichever answers on the local network.
-    fn join(&self, code: Option<String>, peer: Option<String>) -> Later<Result<NodeId, JoinError>>;
+    fn join(&self, code: Option<Code>, peer: Option<String>) -> Later<Result<Joined, JoinError>>;
     /// What keeps it from others now.
     fn troubles(&self) -> Vec<Trouble>;
 }
 
-/// A node or address that can't be reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// The node, where it is known.
-    pub node: Option<NodeId>,
-    /// The address tried.
-    pub address: Option<String>,
-    /// What is wrong, in words.
-    pub why: String,
-    /// Since when.
-    pub since: WallMs,
-}
-
-/// Why a node could not join; each with words for people.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JoinError {
-    /// The code is wrong, expired or used.
-    #[error("{0}")]
-    Refused(String),
-    /// Too many wrong codes from here.
-    #[error("too many wrong codes came from this machine: try again in {} s", .0.as_secs().max(1))]
-    Limited(Duration),
-    /// Nobody who could let it in answers on the local network.
-    #[error("{0}")]
-    Nobody(String),
-    /// The named peer does not answer, or isn't metaopt.
-    #[error("{0}")]
-    Unreachable(String),
-    /// It is in a cluster with others already.
-    #[error("{0}")]
-    Bound(String),
-    /// Nobody lets nodes in without a code now.
-    #[error("{0}")]
-    CodeNeeded(String),
+impl Links for Peers {
+    fn address(&self) -> std::net::SocketAddr {
+        Self::address(self)
+    }
+    fn addresses(&self) -> Vec<String> {
+        Self::addresses(self)
+    }
+    fn invite(&self, ttl: Duration) -> Result<Invite, String> {
+        Self::invite(self, ttl)
+    }
+    fn open(&self, ttl: Duration) -> Invite {
+        Self::open(self, ttl)
+    }
+    fn invites(&self) -> Vec<Invite> {
+        Self::invites(self)
+    }
+    fn close_invites(&self) {
+        Self::close_invites(self);
+    }
+    fn join(&self, code: Option<Code>, peer: Option<String>) -> Later<Result<Joined, JoinError>> {
+        let peers = self.clone();
+        Box::pin(async move { Self::join(&peers, code, peer).await })
+    }
+    fn troubles(&self) -> Vec<Trouble> {
+        Self::troubles(self)
+    }
 }
 
 impl From<JoinError> for ApiError {
     fn from(error: JoinError) -> Self {
         let words = error.to_string();
         match error {
-            JoinError::Refused(_) => Self::new(ProblemKind::NotAdmitted, words),
-            JoinError::Limited(wait) => Self::new(ProblemKind::TooManyRequests, words)
-                .with(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1))),
-            JoinError::Nobody(_) => Self::not_found(words),
-            JoinError::Unreachable(_) => Self::new(ProblemKind::Unreachable, words),
-            JoinError::Bound(_) => Self::new(ProblemKind::Conflict, words),
-            JoinError::CodeNeeded(_) => Self::field("/code", words),
+            JoinError::WrongCode | JoinError::Refused { .. } | JoinError::NotProven { .. } => {
+                Self::new(ProblemKind::NotAdmitted, words)
+            }
+            JoinError::TooMany { retry_after } => Self::busy(retry_after.as_secs(), words),
+            JoinError::NobodyFound => Self::not_found(words),
+            JoinError::Unreachable { .. } | JoinError::BrokeOff { .. } => Self::new(ProblemKind::Unreachable, words),
+            JoinError::Bound(_) | JoinError::Incompatible(_) => Self::new(ProblemKind::Conflict, words),
+            JoinError::NotOpen { .. } => Self::field("/code", words),
+            JoinError::Several(_) | JoinError::BadPeer(_) => Self::field("/peer", words),
+            JoinError::Here { .. } => {
+                Self::new(ProblemKind::Storage, words).with(header::RETRY_AFTER, HeaderValue::from(2))
+            }
         }
     }
 }
@@ -133,15 +125,16 @@ pub async fn get(State(app): State<App>, query: Query) -> Answer<axum::Json<dto:
     let links = app.links();
     let nodes = nodes(&app);
     let troubles = links.map(Links::troubles).unwrap_or_default();
+    let open = links.map(Links::invites).unwrap_or_default().into_iter().find(|one| one.kind == InviteKind::Open);
     Ok(axum::Json(app.shell().read(|node, _| dto::Cluster {
         node: node.id().to_string(),
         name: node.name().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         nodes,
-        peers_address: links.and_then(Links::listens).map(|address| address.to_string()),
+        peers_address: links.map(|links| links.address().to_string()),
         addresses: links.map(Links::addresses).unwrap_or_default(),
-        mdns: links.is_some_and(Links::looks_around),
-        open_until: links.and_then(Links::open_for).map(until),
+        mdns: app.0.mdns,
+        open_until: open.map(|one| time(one.expires)),
         troubles: troubles.into_iter().map(trouble).collect(),
     })))
 }
@@ -155,7 +148,8 @@ pub(super) fn nodes(app: &App) -> Vec<dto_node::Node> {
         .into_iter()
         .map(|mut node| {
             let more = troubles.iter().filter(|trouble| trouble.node.as_ref() == Some(&node.id));
-            let all: Vec<String> = node.why.take().into_iter().chain(more.map(|trouble| trouble.why.clone())).collect();
+            let all: Vec<String> =
+                node.why.take().into_iter().chain(more.map(|trouble| trouble.text.clone())).collect();
             node.why = (!all.is_empty()).then(|| all.join("; "));
             render::node(node)
         })
@@ -167,15 +161,17 @@ pub async fn invites(State(app): State<App>, query: Query) -> Answer<axum::Json<
     query.only(&[])?;
     let Some(links) = app.links() else { return Ok(axum::Json(Page { items: Vec::new(), next_cursor: None })) };
     let addresses = links.addresses();
-    let one = |open: bool, left: Duration| dto::Invitation {
-        code: None,
-        open,
-        expires_at: until(left),
-        addresses: addresses.clone(),
-    };
-    let codes = links.codes().into_iter().map(|left| one(false, left));
-    let items = links.open_for().map(|left| one(true, left)).into_iter().chain(codes).collect();
+    let items = links.invites().into_iter().map(|one| invitation(Invite { code: None, ..one }, &addresses)).collect();
     Ok(axum::Json(Page { items, next_cursor: None }))
+}
+
+fn invitation(invite: Invite, addresses: &[String]) -> dto::Invitation {
+    dto::Invitation {
+        code: invite.code.map(|code| code.reveal()),
+        open: invite.kind == InviteKind::Open,
+        expires_at: time(invite.expires),
+        addresses: addresses.to_owned(),
+    }
 }
 
 /// POST invites.
@@ -192,23 +188,19 @@ pub async fn invite(
     }
     let links = links(&app)?;
     let ttl = Duration::from_secs_f64(ttl);
-    let refused = |why| ApiError::new(ProblemKind::Conflict, why);
-    let code = match body.open {
-        true => {
-            links.open(ttl).map_err(refused)?;
-            tracing::warn!("for {} s any node of the local network may join and run commands here", ttl.as_secs());
-            None
-        }
-        false => Some(links.invite(ttl).map_err(refused)?),
+    let invite = if body.open {
+        tracing::warn!("for {} s any node of the local network may join and run commands here", ttl.as_secs());
+        links.open(ttl)
+    } else {
+        links.invite(ttl).map_err(|why| ApiError::new(ProblemKind::Conflict, why))?
     };
-    let addresses = links.addresses();
-    Ok((StatusCode::CREATED, axum::Json(dto::Invitation { code, open: body.open, expires_at: until(ttl), addresses })))
+    Ok((StatusCode::CREATED, axum::Json(invitation(invite, &links.addresses()))))
 }
 
 /// DELETE invites: all of them.
 pub async fn close(State(app): State<App>, _: Json<Nothing>) -> Answer<StatusCode> {
     if let Some(links) = app.links() {
-        links.close();
+        links.close_invites();
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -216,22 +208,16 @@ pub async fn close(State(app): State<App>, _: Json<Nothing>) -> Answer<StatusCod
 /// POST join.
 pub async fn join(State(app): State<App>, Json(body): Json<dto::Join>) -> Answer<axum::Json<dto::Joined>> {
     let mut errors = Vec::new();
-    let wrong = |pointer: &str, detail: String| FieldError { pointer: pointer.into(), detail };
-    let code = match body.code.as_deref().map(code) {
-        Some(None) => {
-            errors.push(wrong("/code", "a code is 12 letters and digits, as XXXX-XXXX-XXXX".into()));
-            None
-        }
-        other => other.flatten(),
-    };
-    let peer = body.peer.as_deref().map(|peer| config::host_port(peer).map_err(|error| error.to_string()));
-    let peer = peer.transpose().map_err(|why| errors.push(wrong("/peer", why))).ok().flatten();
+    let mut wrong = |pointer: &str, detail: String| errors.push(FieldError { pointer: pointer.into(), detail });
+    let code = body.code.map(|text| text.parse::<Code>()).transpose();
+    let code = code.map_err(|why| wrong("/code", why.to_string())).ok().flatten();
+    let peer = body.peer.map(|text| config::host_port(&text)).transpose();
+    let peer = peer.map_err(|why| wrong("/peer", why.to_string())).ok().flatten();
     if !errors.is_empty() {
         return Err(ApiError::fields(errors));
     }
-    let through = links(&app)?.join(code, peer).await?;
-    let name = app.shell().read(|node, _| render::node_name(node, &through));
-    Ok(axum::Json(dto::Joined { node: through.to_string(), name, cluster: nodes(&app) }))
+    let joined = links(&app)?.join(code, peer).await?;
+    Ok(axum::Json(dto::Joined { node: joined.node.to_string(), name: joined.name, cluster: nodes(&app) }))
 }
 
 /// POST leave.
@@ -240,40 +226,15 @@ pub async fn leave(State(app): State<App>, _: Json<Nothing>) -> Answer<StatusCod
     Ok(StatusCode::ACCEPTED)
 }
 
-/// A code as it is written (`XXXX-XXXX-XXXX`), from however it was typed; none: it can't be one.
-fn code(typed: &str) -> Option<String> {
-    let plain: String =
-        typed.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_uppercase()).collect();
-    let is_one = plain.len() == 12 && plain.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_one.then(|| format!("{}-{}-{}", &plain[..4], &plain[4..8], &plain[8..]))
-}
-
 fn trouble(trouble: Trouble) -> dto::Trouble {
     dto::Trouble {
         node: trouble.node.map(|node| node.to_string()),
         address: trouble.address,
-        why: trouble.why,
-        since: render::time(trouble.since),
+        why: trouble.text,
+        since: time(trouble.since),
     }
 }
 
-/// The time after `left`.
-fn until(left: Duration) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    render::time((now + left).as_millis() as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::code;
-
-    #[test]
-    fn codes_are_read_however_they_are_typed() {
-        for typed in ["ABCD-EFGH-JK23", "abcdefghjk23", " abcd efgh jk23\n", "AB-CD-EF-GH-JK-23"] {
-            assert_eq!(code(typed).as_deref(), Some("ABCD-EFGH-JK23"), "{typed}");
-        }
-        for wrong in ["", "ABCD-EFGH", "ABCD-EFGH-JK23-4", "ABCD-EFGH-JK2é", "ABCD_EFGH_JK23"] {
-            assert_eq!(code(wrong), None, "{wrong}");
-        }
-    }
+fn time(at: SystemTime) -> String {
+    render::time(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64)
 }

@@ -64,6 +64,7 @@ struct Inner {
     outputs: Outputs,
     gc: Arc<Collector>,
     links: Option<Box<dyn cluster::Links>>,
+    mdns: bool,
     fetcher: Option<Arc<Fetcher>>,
     node: NodeId,
     token: String,
@@ -88,6 +89,7 @@ impl App {
             dir,
             gc,
             links: None,
+            mdns: false,
             fetcher: None,
             node: identity.node.clone(),
             token: identity.token.clone(),
@@ -110,11 +112,12 @@ impl App {
         self
     }
 
-    /// The links to other nodes.
+    /// The links to other nodes; `mdns`: they look for some on the local network.
     #[must_use]
-    pub fn with_peers(mut self, links: impl cluster::Links) -> Self {
+    pub fn with_peers(mut self, links: impl cluster::Links, mdns: bool) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.links = Some(Box::new(links));
+            inner.mdns = mdns;
         }
         self
     }

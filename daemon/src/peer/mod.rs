@@ -3,9 +3,28 @@
 //! Owns: TLS, the peer listener, dialling and redialling, discovery, pairing, and HTTP between members. Must not: know
 //! documents, decide what is sent, or trust anybody who isn't a member: that is asked of the [`Host`].
 
+mod accept;
+mod addresses;
 mod code;
 mod config;
+mod dial;
+mod found;
+mod greet;
+mod http;
+mod inner;
+mod invites;
+mod join;
+mod link;
+mod links;
+mod mdns;
+mod pairing;
 mod peers;
+mod proof;
+mod reach;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod troubles;
 mod words;
 
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -73,7 +92,8 @@ pub trait Host: Send + Sync + 'static {
     fn members(&self) -> Vec<Known>;
     /// This node's run.
     fn boot(&self) -> u64;
-    /// A link is up; there is one at most to each node. `down` comes before another `up`.
+    /// A link is up; there is one at most to each node. `down` comes before another `up`. Neither may wait: while one
+    /// is being told, no other link comes up or goes down.
     fn up(&self, up: Up);
     /// It is gone.
     fn down(&self, node: &NodeId);

@@ -18,7 +18,7 @@ use metaopt_schema::{
     view::{AttemptView, StudyView, TrialView},
 };
 
-use super::{Node, ask::Taken};
+use super::{Node, ask::Taken, quarantine::failed_on};
 use crate::{
     Now,
     commands::IdleReason,
@@ -33,7 +33,7 @@ const LOOK_MS: u64 = 500;
 /// Waiting trials looked at for one to claim.
 const LOOKED_AT: usize = 64;
 /// Between the turns for the last trials of a budget (milliseconds).
-const TICKET_TURN_MS: u64 = 500;
+const TICKET_TURN_MS: u64 = 300;
 
 /// What this node waits for.
 #[derive(Debug, Default)]
@@ -95,6 +95,12 @@ impl Node {
         }
         let mut others = false;
         for trial in study.waiting().take(LOOKED_AT) {
+            // What failed here is first tried where it hasn't.
+            let spared = |node: &NodeId| !failed_on(trial, node);
+            if run.is_some() && !spared(&self.config.id) && able.iter().any(|(node, _)| spared(node)) {
+                others = true;
+                continue;
+            }
             let Some(rank) = self.rank(&able, trial, run.is_none()) else { continue };
             let since = *self.turns.waiting.entry(trial.place.id.clone()).or_insert(now.mono_ms);
             if since + rank.min(TURNS) * self.config.timing.turn_ms <= now.mono_ms {
@@ -177,6 +183,7 @@ impl Node {
         let mine: Vec<TrialId> = self.running.keys().chain(self.leases.keys()).map(|key| key.trial.clone()).collect();
         mine.iter().for_each(|trial| self.reconcile(now, trial));
         self.give_up_orphans(now);
+        self.judge_myself();
         self.forget_turns();
     }
 

@@ -124,7 +124,12 @@ impl Node {
     /// Fills free slots.
     pub fn dispatch(&mut self, now: Now) {
         let me = self.world.cluster.nodes.get(&self.config.id);
-        if !self.adopted || self.closing || self.held.is_some() || me.is_some_and(|n| n.draining || n.removed) {
+        if !self.adopted
+            || self.closing
+            || self.is_catching_up(now)
+            || self.held.is_some()
+            || me.is_some_and(|n| n.draining || n.quarantined || n.removed)
+        {
             return;
         }
         let mut tried: Vec<StudyId> = Vec::new();
@@ -294,8 +299,12 @@ impl Node {
                 runtime.used_ms += running.slots * now.mono_ms.saturating_sub(running.since);
             }
             if let Some(place) = self.world.trial(&key.trial).map(|(_, t)| t.place.clone()) {
+                let failed = end.outcome == Outcome::Fail && !end.reason.is_machines_fault();
                 self.end_attempt(&running.study, &place, key, end);
                 self.supersede(now, key);
+                if failed {
+                    self.doubt_myself(now, &running.study);
+                }
             }
             self.effect(Effect::Finish(key.clone()));
         } else {

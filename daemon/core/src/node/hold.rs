@@ -36,7 +36,9 @@ impl Node {
 
     /// Why the node is as it is, in words.
     pub(super) fn remarks(&self) -> Option<String> {
-        let all: Vec<&str> = self.held.iter().chain(&self.notices).map(String::as_str).collect();
+        let blamed = self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.quarantined);
+        let blame = self.blame.iter().filter(|_| blamed);
+        let all: Vec<&str> = self.held.iter().chain(blame).chain(&self.notices).map(String::as_str).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 

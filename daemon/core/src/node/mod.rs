@@ -8,6 +8,7 @@ mod hold;
 mod index;
 mod peers;
 mod propose;
+mod quarantine;
 mod replicate;
 mod report;
 mod residence;
@@ -18,7 +19,7 @@ mod thin;
 mod trials;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -94,7 +95,7 @@ pub struct Node {
     lamport: Lamport,
     minted: u64,
     counter: u64,
-    studies: HashMap<StudyId, Runtime>,
+    studies: BTreeMap<StudyId, Runtime>,
     leases: BTreeMap<AttemptKey, Lease>,
     running: BTreeMap<AttemptKey, Running>,
     slots: Slots,
@@ -124,6 +125,10 @@ pub struct Node {
     wholes: Vec<(DocId, Saved)>,
     parcels: Vec<Parcel>,
     troubles: Vec<String>,
+    /// Studies in which this node fails what succeeds elsewhere, it seems.
+    doubtful: BTreeSet<StudyId>,
+    /// Why it put itself under quarantine.
+    blame: Option<String>,
     /// Something may have freed a slot or brought a trial.
     wants_dispatch: bool,
 }
@@ -189,7 +194,7 @@ impl Node {
             lamport: 0,
             minted: 0,
             counter: counter.unwrap_or(0),
-            studies: HashMap::new(),
+            studies: BTreeMap::new(),
             leases: BTreeMap::new(),
             running: BTreeMap::new(),
             slots: Slots::default(),
@@ -215,6 +220,8 @@ impl Node {
             wholes: Vec::new(),
             parcels: Vec::new(),
             troubles: Vec::new(),
+            doubtful: BTreeSet::new(),
+            blame: None,
             wants_dispatch: false,
             config,
         };
@@ -232,7 +239,7 @@ impl Node {
         }
         node.forget_deleted();
         node.boot(now);
-        node.listen(now);
+        node.begin_to_listen(now);
         Ok(node)
     }
 
@@ -337,6 +344,11 @@ impl Node {
     /// Names this run.
     pub fn run(&self) -> u64 {
         self.config.boot
+    }
+
+    /// Sums up all its documents: equal roots, equal documents.
+    pub fn root(&self) -> u64 {
+        self.index.root()
     }
 
     /// This node's name.

@@ -78,6 +78,9 @@ impl Node {
         if self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.draining) {
             return here("the node is draining".into());
         }
+        if self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.quarantined) {
+            return here("the node is quarantined: it fails what succeeds elsewhere".into());
+        }
         if let Some(why) = self.excluded(run) {
             return here(why);
         }
@@ -191,6 +194,7 @@ impl Node {
             (_, true, _) => "lost",
             _ if silence >= self.config.timing.orphan_ms => "lost",
             _ if silence >= self.config.timing.suspect_ms => "suspect",
+            _ if node.quarantined => "quarantined",
             (_, _, true) => "draining",
             _ => "alive",
         }

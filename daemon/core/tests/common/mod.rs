@@ -83,7 +83,7 @@ impl Disk {
         self.0.lock().unwrap().insert(doc.id.clone(), doc);
     }
 
-    fn push(&self, id: DocId, change: RawChange) {
+    pub fn push(&self, id: DocId, change: RawChange) {
         let mut docs = self.0.lock().unwrap();
         let new = StoredDoc { id: id.clone(), snapshot: None, digest: None, changes: Vec::new() };
         docs.entry(id).or_insert(new).changes.push(change);

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use metaopt_schema::NodeId;
@@ -12,18 +12,17 @@ use serde_json::{Value, json};
 
 use super::Bench;
 use crate::{
-    http::cluster::{JoinError, Links, Trouble},
-    peer::Later,
+    http::cluster::Links,
+    peer::{Code, Invite, InviteKind, JoinError, Joined, Later, Trouble},
 };
 
 const CODE: &str = "ABCD-EFGH-JK23";
 
 #[derive(Default)]
 struct State {
-    codes: Vec<Duration>,
-    open: Option<Duration>,
+    invites: Vec<Invite>,
     /// What `join` answers next.
-    answers: VecDeque<Result<NodeId, JoinError>>,
+    answers: VecDeque<Result<Joined, JoinError>>,
     /// What it was asked.
     asked: Vec<(Option<String>, Option<String>)>,
     troubles: Vec<Trouble>,
@@ -32,37 +31,36 @@ struct State {
 #[derive(Clone, Default)]
 struct Pretend(Arc<Mutex<State>>);
 
+impl Pretend {
+    fn add(&self, kind: InviteKind, code: Option<Code>, ttl: Duration) -> Invite {
+        let invite = Invite { kind, code, expires: SystemTime::now() + ttl };
+        self.0.lock().unwrap().invites.push(invite.clone());
+        invite
+    }
+}
+
 impl Links for Pretend {
-    fn listens(&self) -> Option<SocketAddr> {
-        Some(([0, 0, 0, 0], 7879).into())
+    fn address(&self) -> SocketAddr {
+        ([0, 0, 0, 0], 7879).into()
     }
     fn addresses(&self) -> Vec<String> {
         vec!["10.0.0.4:7879".into()]
     }
-    fn looks_around(&self) -> bool {
-        true
+    fn invite(&self, ttl: Duration) -> Result<Invite, String> {
+        Ok(self.add(InviteKind::Code, Some(CODE.parse().unwrap()), ttl))
     }
-    fn invite(&self, ttl: Duration) -> Result<String, String> {
-        self.0.lock().unwrap().codes.push(ttl);
-        Ok(CODE.into())
+    fn open(&self, ttl: Duration) -> Invite {
+        self.add(InviteKind::Open, None, ttl)
     }
-    fn open(&self, ttl: Duration) -> Result<(), String> {
-        self.0.lock().unwrap().open = Some(ttl);
-        Ok(())
+    fn invites(&self) -> Vec<Invite> {
+        self.0.lock().unwrap().invites.clone()
     }
-    fn codes(&self) -> Vec<Duration> {
-        self.0.lock().unwrap().codes.clone()
+    fn close_invites(&self) {
+        self.0.lock().unwrap().invites.clear();
     }
-    fn open_for(&self) -> Option<Duration> {
-        self.0.lock().unwrap().open
-    }
-    fn close(&self) {
+    fn join(&self, code: Option<Code>, peer: Option<String>) -> Later<Result<Joined, JoinError>> {
         let mut state = self.0.lock().unwrap();
-        (state.codes, state.open) = (Vec::new(), None);
-    }
-    fn join(&self, code: Option<String>, peer: Option<String>) -> Later<Result<NodeId, JoinError>> {
-        let mut state = self.0.lock().unwrap();
-        state.asked.push((code, peer));
+        state.asked.push((code.map(|code| code.reveal()), peer));
         let answer = state.answers.pop_front().unwrap();
         Box::pin(async move { answer })
     }
@@ -73,7 +71,7 @@ impl Links for Pretend {
 
 fn bench() -> (Bench, Pretend) {
     let links = Pretend::default();
-    (Bench::with(|app| app.with_peers(links.clone())), links)
+    (Bench::with(|app| app.with_peers(links.clone(), true)), links)
 }
 
 #[tokio::test]
@@ -99,11 +97,10 @@ async fn an_open_invitation_is_shown_and_ends() {
     assert_eq!(bench.get("/cluster").await.ok(200)["open_until"], Value::Null);
     let made = bench.post("/cluster/invites", json!({"open": true})).await.ok(201);
     assert_eq!((&made["code"], &made["open"]), (&Value::Null, &json!(true)));
-    assert_eq!(links.open_for(), Some(Duration::from_secs(600)));
     let cluster = bench.get("/cluster").await.ok(200);
     assert!(cluster["open_until"].is_string() && cluster["peers_address"] == "0.0.0.0:7879" && cluster["mdns"] == true);
     bench.call("DELETE", "/api/v1/cluster/invites", "").await.ok(204);
-    assert_eq!(links.open_for(), None);
+    assert!(links.invites().is_empty());
 }
 
 #[tokio::test]
@@ -116,17 +113,17 @@ async fn invitations_hold_for_a_bounded_time() {
     }
     let (_, pointers) = bench.post("/cluster/invites", json!({"opened": true})).await.problem(422);
     assert_eq!(pointers, ["/opened"]);
-    assert!(links.codes().is_empty() && links.open_for().is_none());
+    assert!(links.invites().is_empty());
 }
 
 #[tokio::test]
 async fn joining_passes_on_what_was_typed_in_one_form() {
     let (bench, links) = bench();
-    let node = NodeId::new(bench.identity.node.as_str());
-    links.0.lock().unwrap().answers = [Ok(node.clone()), Ok(node.clone())].into();
+    let joined = Joined { node: NodeId::new("them"), name: "gpu1".into(), address: "gpu1:7879".into() };
+    links.0.lock().unwrap().answers = [Ok(joined.clone()), Ok(joined)].into();
     let body = json!({"code": "abcd efgh jk23", "peer": "gpu1"});
     let joined = bench.post("/cluster/join", body).await.ok(200);
-    assert_eq!((&joined["node"], &joined["name"]), (&json!(node.as_str()), &json!("box")));
+    assert_eq!((&joined["node"], &joined["name"]), (&json!("them"), &json!("gpu1")));
     assert_eq!(joined["cluster"].as_array().unwrap().len(), 1);
     bench.post("/cluster/join", json!({"code": null, "peer": null})).await.ok(200);
     let asked = links.0.lock().unwrap().asked.clone();
@@ -140,24 +137,32 @@ async fn joining_passes_on_what_was_typed_in_one_form() {
 #[tokio::test]
 async fn every_way_not_to_join_has_its_status_and_words() {
     let (bench, links) = bench();
-    let words = || "in words".to_owned();
-    for (error, status) in [
-        (JoinError::Refused(words()), 403),
-        (JoinError::Nobody(words()), 404),
-        (JoinError::Bound(words()), 409),
-        (JoinError::CodeNeeded(words()), 422),
-        (JoinError::Unreachable(words()), 502),
-    ] {
+    let text = |text: &str| text.to_owned();
+    let address = || text("10.0.0.9:7879");
+    let cases = [
+        (JoinError::WrongCode, 403, "expired"),
+        (JoinError::Refused { address: address(), words: text("removed for ever") }, 403, "removed for ever"),
+        (JoinError::NotProven { address: address() }, 403, "could not prove"),
+        (JoinError::NobodyFound, 404, "--peer"),
+        (JoinError::Bound(text("in a cluster with gpu3")), 409, "gpu3"),
+        (JoinError::Incompatible(text("update the older node")), 409, "update"),
+        (JoinError::NotOpen { address: address() }, 422, "metaopt invite"),
+        (JoinError::Several(vec![address()]), 422, "10.0.0.9:7879"),
+        (JoinError::Unreachable { address: address(), error: text("no route") }, 502, "no route"),
+        (JoinError::BrokeOff { address: address(), error: text("reset") }, 502, "reset"),
+        (JoinError::Here { address: address(), error: text("disk full") }, 503, "disk full"),
+    ];
+    for (error, status, words) in cases {
         links.0.lock().unwrap().answers.push_back(Err(error));
         let answer = bench.post("/cluster/join", json!({"code": CODE})).await;
         let (detail, pointers) = answer.problem(status);
-        assert!(detail.contains("in words") && !answer.text().contains(CODE), "{detail}");
+        assert!(detail.contains(words) && !answer.text().contains(CODE), "{detail}");
         assert_eq!(pointers.is_empty(), status != 422);
     }
-    links.0.lock().unwrap().answers.push_back(Err(JoinError::Limited(Duration::from_secs(30))));
+    links.0.lock().unwrap().answers.push_back(Err(JoinError::TooMany { retry_after: Duration::from_secs(30) }));
     let answer = bench.post("/cluster/join", json!({"code": CODE})).await;
     let (detail, _) = answer.problem(429);
-    assert!(answer.headers["retry-after"] == "30" && detail.contains("in 30 s"), "{detail}");
+    assert!(answer.headers["retry-after"] == "30" && detail.contains("30 seconds"), "{detail}");
 }
 
 #[tokio::test]
@@ -167,10 +172,10 @@ async fn what_keeps_a_node_away_stands_beside_it() {
     let trouble = Trouble {
         node: Some(node.clone()),
         address: Some("10.0.0.5:7879".into()),
-        why: "10.0.0.5:7879 refuses connections".into(),
-        since: 0,
+        text: "10.0.0.5:7879 refuses connections".into(),
+        since: UNIX_EPOCH,
     };
-    let unknown = Trouble { node: None, why: "not metaopt".into(), ..trouble.clone() };
+    let unknown = Trouble { node: None, text: "not metaopt".into(), ..trouble.clone() };
     links.0.lock().unwrap().troubles = vec![trouble, unknown];
     for path in ["/nodes/box".to_owned(), format!("/nodes/{node}")] {
         assert_eq!(bench.get(&path).await.ok(200)["why"], "10.0.0.5:7879 refuses connections");

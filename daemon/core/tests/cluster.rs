@@ -1,0 +1,368 @@
+//! Several nodes and what passes between them, without faults beyond a link that is cut: what the simulation takes for
+//! granted.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use common::{Disk, def, good};
+use metaopt_core::{
+    Effect, Node, NodeConfig, Now,
+    commands::{Completion, NodeAction, Report, SuggestRequest, Told, TrialAction},
+    launch::{AttemptEvent, Launch},
+    wire::Decoder,
+};
+use metaopt_schema::{
+    NodeId,
+    facts::{Hardware, SlotKind, SlotSpec},
+    trial::{Reason, TrialState},
+};
+use serde_json::json;
+
+struct Net {
+    nodes: Vec<Box1>,
+    now: Now,
+    cut: Vec<(usize, usize)>,
+    bytes: usize,
+}
+
+struct Box1 {
+    id: NodeId,
+    node: Node,
+    disk: Disk,
+    launched: Vec<Launch>,
+    stopped: Vec<String>,
+    linked: BTreeMap<usize, bool>,
+    asleep: bool,
+}
+
+fn id(i: usize) -> NodeId {
+    NodeId::new(format!("node{i:012}"))
+}
+
+impl Net {
+    fn new(n: usize, slots: u32) -> Self {
+        let now = Now { mono_ms: 1, wall_ms: 1_790_000_000_000 };
+        let nodes = (0..n).map(|i| {
+            let disk = Disk::default();
+            let hardware = Hardware { name: format!("gpu{i}"), version: "test".into(), ..Hardware::default() };
+            let config = NodeConfig { id: id(i), hardware, entropy: [i as u8; 32], ..common::config(i as u64 + 1) };
+            let mut node = Node::load(config, now, Vec::new(), Arc::new(disk.clone()), None).unwrap();
+            node.adopted(now, &[]);
+            let inventory =
+                (0..slots).map(|i| (SlotSpec { id: format!("cpu-{i}"), kind: SlotKind::Cpu }, None)).collect();
+            node.slots(now, inventory);
+            for other in (0..n).filter(|other| *other != i) {
+                node.admit(now, &id(other), "00".into()).unwrap();
+            }
+            Box1 { id: id(i), node, disk, launched: vec![], stopped: vec![], linked: BTreeMap::new(), asleep: false }
+        });
+        let mut net = Self { nodes: nodes.collect(), now, cut: Vec::new(), bytes: 0 };
+        net.pass(3.0);
+        net
+    }
+
+    fn joined(&self, a: usize, b: usize) -> bool {
+        let cut = |x, y| self.cut.contains(&(x, y));
+        a != b && !cut(a, b) && !cut(b, a) && !self.nodes[a].asleep && !self.nodes[b].asleep
+    }
+
+    fn relink(&mut self) {
+        for a in 0..self.nodes.len() {
+            for b in 0..self.nodes.len() {
+                let (is, was) = (self.joined(a, b), self.nodes[a].linked.get(&b).copied().unwrap_or(false));
+                if is != was && !self.nodes[a].asleep {
+                    self.nodes[a].linked.insert(b, is);
+                    let peer = id(b);
+                    let now = self.now;
+                    match is {
+                        true => self.nodes[a].node.peer_up(now, &peer),
+                        false => self.nodes[a].node.peer_down(now, &peer),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Delivers until nothing is under way.
+    fn settle(&mut self) {
+        self.relink();
+        let now = self.now;
+        for _ in 0..10_000 {
+            let mut posts = Vec::new();
+            for (i, one) in self.nodes.iter_mut().enumerate().filter(|(_, one)| !one.asleep) {
+                one.node.go_on(now);
+                let output = one.node.drain();
+                assert!(output.refused.is_empty(), "{:?}", output.refused);
+                assert!(output.troubles.is_empty(), "{:?}", output.troubles);
+                for (doc, change) in output.changes {
+                    one.disk.push(doc, change);
+                }
+                for effect in output.effects {
+                    match effect {
+                        Effect::Launch(launch) => one.launched.push(*launch),
+                        Effect::Stop(key, why) => one.stopped.push(format!("{} {} {why:?}", key.trial, key.attempt)),
+                        Effect::Probe(study, _) => one.node.probed(now, &study, Ok(())),
+                        _ => {}
+                    }
+                }
+                posts.extend(output.parcels.into_iter().map(|parcel| (i, parcel)));
+            }
+            if posts.is_empty() {
+                return;
+            }
+            for (from, parcel) in posts {
+                for to in parcel.to {
+                    let to = self.nodes.iter().position(|one| one.id == to).unwrap();
+                    if self.joined(from, to) {
+                        self.bytes += parcel.frame.len();
+                        let mut decoder = Decoder::new();
+                        decoder.push(&parcel.frame);
+                        let frame = decoder.next_frame().unwrap().unwrap();
+                        let sender = self.nodes[from].id.clone();
+                        self.nodes[to].node.frame(now, &sender, frame);
+                    }
+                }
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    fn pass(&mut self, seconds: f64) {
+        let mut left = (seconds * 1000.0) as u64;
+        self.settle();
+        while left > 0 {
+            let step = left.min(100);
+            left -= step;
+            self.now.mono_ms += step;
+            self.now.wall_ms += step;
+            for one in self.nodes.iter_mut().filter(|one| !one.asleep) {
+                one.node.beat(self.now);
+                one.node.tick(self.now);
+            }
+            self.settle();
+        }
+    }
+
+    fn study(&mut self, at: usize, extra: serde_json::Value) {
+        self.nodes[at].node.create_study(self.now, def(extra), false).unwrap();
+        self.settle();
+    }
+
+    /// Every process that runs and isn't stopped ends well.
+    fn finish(&mut self, at: usize) {
+        let launched = std::mem::take(&mut self.nodes[at].launched);
+        for launch in launched {
+            self.nodes[at].node.attempt(self.now, &launch.key, AttemptEvent::Exited(good(0.5)));
+        }
+        self.settle();
+    }
+
+    fn trials(&self, at: usize) -> Vec<(String, TrialState)> {
+        let study = self.nodes[at].node.study("s").unwrap();
+        study.trials().iter().map(|t| (t.place.id.to_string(), t.state)).collect()
+    }
+
+    fn agree(&self) {
+        let first = self.trials(0);
+        for at in 1..self.nodes.len() {
+            assert_eq!(self.trials(at), first, "node {at}");
+        }
+    }
+}
+
+fn run() -> serde_json::Value {
+    json!({"command": ["true"]})
+}
+
+#[test]
+fn what_one_does_all_know_at_once_and_the_work_is_shared() {
+    let mut net = Net::new(3, 2);
+    net.study(1, json!({"run": run(), "budget": {"max_trials": 12}}));
+    assert!(net.nodes.iter().all(|one| one.launched.len() == 2), "each fills its slots");
+    for _ in 0..40 {
+        (0..3).for_each(|at| net.finish(at));
+        net.pass(0.5);
+    }
+    net.agree();
+    let trials = net.trials(0);
+    assert_eq!(trials.len(), 12, "no trial too many");
+    assert!(trials.iter().all(|(_, state)| *state == TrialState::Complete), "{trials:?}");
+}
+
+#[test]
+fn what_a_dead_node_held_is_run_elsewhere_and_its_late_result_counts() {
+    let mut net = Net::new(3, 1);
+    net.study(0, json!({"run": run(), "budget": {"max_trials": 3}}));
+    let held = net.nodes[2].launched[0].key.clone();
+    net.nodes[2].asleep = true;
+    net.pass(60.0);
+    assert_eq!(net.nodes[0].node.trial(held.trial.as_str()).unwrap().1.state, TrialState::Running, "only suspected");
+    (0..2).for_each(|at| net.finish(at));
+    net.pass(60.0);
+    let again: Vec<usize> =
+        (0..2).filter(|at| net.nodes[*at].launched.iter().any(|l| l.key.trial == held.trial)).collect();
+    assert_eq!(again.len(), 1, "one of them took it over");
+    net.finish(again[0]);
+    let ended = net.nodes[0].node.trial(held.trial.as_str()).unwrap().1.clone();
+    assert_eq!(ended.state, TrialState::Complete);
+    assert_eq!(ended.attempts[0].effective_end().unwrap().reason, Reason::LostNode);
+
+    // It comes back with a result that it made alone.
+    net.nodes[2].asleep = false;
+    net.nodes[2].node.attempt(net.now, &held, AttemptEvent::Exited(good(0.1)));
+    net.pass(5.0);
+    net.agree();
+    let counted = net.nodes[1].node.trial(held.trial.as_str()).unwrap().1.clone();
+    assert_eq!(counted.attempts[counted.counted.unwrap()].attempt, 1, "the lowest complete attempt counts");
+}
+
+#[test]
+fn a_minority_gives_nothing_up_and_two_doubles_become_one() {
+    let mut net = Net::new(5, 1);
+    net.study(0, json!({"run": run(), "budget": {"max_trials": 5}}));
+    net.pass(5.0);
+    let held: Vec<_> = net.nodes.iter().map(|one| one.launched[0].key.clone()).collect();
+    net.cut = (0..3).flat_map(|a| (3..5).map(move |b| (a, b))).collect();
+    for step in 1..=3 {
+        let report =
+            |loss: f64| Report { step, values: [("loss".to_owned(), Some(loss))].into_iter().collect(), attempt: None };
+        net.nodes[4].node.report(net.now, held[4].trial.as_str(), vec![report(0.3)]).unwrap();
+    }
+    (0..3).for_each(|at| net.finish(at));
+    net.pass(120.0);
+    assert!(net.nodes[3].launched.len() == 1 && net.nodes[4].launched.len() == 1, "the two wait");
+    let taken: Vec<usize> = (0..3).filter(|at| !net.nodes[*at].launched.is_empty()).collect();
+    assert_eq!(taken.len(), 2, "the three took over what the two held");
+
+    net.cut.clear();
+    net.pass(5.0);
+    net.agree();
+    // The holder that is further along goes on, the other was told to stop; without steps, the earlier attempt.
+    assert!(net.nodes[3].stopped.is_empty() && net.nodes[4].stopped.is_empty());
+    let stopped: usize = taken.iter().map(|at| net.nodes[*at].stopped.len()).sum();
+    assert_eq!(stopped, 2, "{:?}", net.nodes.iter().map(|n| n.stopped.clone()).collect::<Vec<_>>());
+}
+
+#[test]
+fn clients_may_tell_any_node() {
+    let mut net = Net::new(3, 0);
+    net.study(0, json!({"budget": {"max_trials": 4}}));
+    let ask = SuggestRequest { count: 1, client_id: None, lease_s: 60.0 };
+    let trial = net.nodes[1].node.suggest(net.now, "s", ask.clone()).unwrap().trials.remove(0);
+    net.settle();
+    let told = Told::Complete([("loss".to_owned(), 0.2)].into_iter().collect());
+    let completion = Completion { told, detail: None, attempt: None };
+    net.nodes[2].node.complete(net.now, trial.as_str(), completion.clone()).unwrap();
+    let there = net.nodes[2].node.trial(trial.as_str()).unwrap().1;
+    assert_eq!(there.state, TrialState::Complete, "at once, where it was told");
+    net.pass(1.0);
+    net.agree();
+    assert_eq!(net.trials(0)[0].1, TrialState::Complete);
+    net.nodes[0].node.complete(net.now, trial.as_str(), completion).unwrap();
+
+    // A trial that a dead node lent is offered again by another.
+    let trial = net.nodes[1].node.suggest(net.now, "s", ask.clone()).unwrap().trials.remove(0);
+    net.settle();
+    net.nodes[1].asleep = true;
+    net.pass(130.0);
+    let again = net.nodes[0].node.suggest(net.now, "s", ask).unwrap();
+    assert_eq!(again.trials, [trial]);
+}
+
+#[test]
+fn a_fresh_node_learns_everything_and_a_removed_one_nothing_more() {
+    let mut net = Net::new(3, 1);
+    net.nodes[2].asleep = true;
+    net.study(0, json!({"run": run(), "budget": {"max_trials": 200}}));
+    for _ in 0..60 {
+        (0..2).for_each(|at| net.finish(at));
+    }
+    net.nodes[2].asleep = false;
+    net.pass(5.0);
+    net.agree();
+    assert!(net.trials(2).len() > 100);
+
+    net.nodes[0].node.node_action(net.now, id(2).as_str(), NodeAction::Remove).unwrap();
+    net.pass(10.0);
+    let known = net.trials(0).len();
+    let first = net.trials(0)[0].0.clone();
+    net.nodes[0].node.trial_action(net.now, &first, TrialAction::Retry).unwrap_err();
+    for _ in 0..5 {
+        (0..2).for_each(|at| net.finish(at));
+    }
+    assert!(net.trials(1).len() > known && net.nodes[0].node.is_removed(&id(2)));
+    assert!(!net.nodes[1].node.is_member(&id(2)));
+}
+
+#[test]
+fn a_strict_budget_is_never_exceeded_though_every_side_goes_on() {
+    let mut net = Net::new(4, 2);
+    net.study(0, json!({"run": run(), "budget": {"max_trials": 40, "strict": true}}));
+    net.pass(5.0);
+    assert!(net.nodes.iter().all(|one| !one.launched.is_empty()), "all got a part of it");
+    net.cut = (0..2).flat_map(|a| (2..4).map(move |b| (a, b))).collect();
+    for _ in 0..60 {
+        (0..4).for_each(|at| net.finish(at));
+        net.pass(1.0);
+    }
+    net.cut.clear();
+    for _ in 0..60 {
+        (0..4).for_each(|at| net.finish(at));
+        net.pass(1.0);
+    }
+    net.agree();
+    let trials = net.trials(0);
+    assert_eq!(trials.len(), 40);
+    assert!(trials.iter().all(|(_, state)| *state == TrialState::Complete));
+}
+
+#[test]
+fn nodes_that_agree_on_who_is_there_never_choose_the_same() {
+    let space =
+        json!([{"name": "a", "type": "int", "low": 1, "high": 12}, {"name": "b", "type": "int", "low": 1, "high": 10}]);
+    let mut net = Net::new(8, 2);
+    net.study(3, json!({"space": space, "run": run(), "budget": {"max_trials": 500}}));
+    for _ in 0..200 {
+        (0..8).for_each(|at| net.finish(at));
+        net.pass(0.3);
+    }
+    net.agree();
+    let study = net.nodes[0].node.study("s").unwrap();
+    let params: std::collections::BTreeSet<String> =
+        study.trials().iter().map(|t| format!("{:?}", t.spec.params.params())).collect();
+    assert_eq!((params.len(), study.trials().len()), (120, 120), "each configuration once, and all of them");
+}
+
+#[test]
+fn a_node_that_fails_what_succeeds_elsewhere_puts_itself_under_quarantine() {
+    let mut net = Net::new(3, 1);
+    net.study(0, json!({"run": run(), "budget": {"max_trials": 60}}));
+    for _ in 0..80 {
+        (0..2).for_each(|at| net.finish(at));
+        for launch in std::mem::take(&mut net.nodes[2].launched) {
+            let broken = metaopt_core::launch::ExitReport { exit_code: Some(1), ..Default::default() };
+            net.nodes[2].node.attempt(net.now, &launch.key, AttemptEvent::Exited(broken));
+        }
+        net.pass(1.0);
+    }
+    net.agree();
+    let state = |net: &Net, at: usize| {
+        let all = net.nodes[at].node.nodes(net.now);
+        let broken = all.into_iter().find(|node| node.id == id(2)).unwrap();
+        (broken.state, broken.why)
+    };
+    for at in 0..3 {
+        let (state, why) = state(&net, at);
+        assert_eq!(state, "quarantined", "seen from {at}");
+        assert!(why.clone().unwrap().contains("succeeded on other nodes"), "{why:?}");
+    }
+    let trials = net.trials(0);
+    let lost = trials.iter().filter(|(_, state)| *state != TrialState::Complete).count();
+    assert!(lost == 0 && trials.len() == 60, "its failures are made good: {lost} of {}", trials.len());
+
+    net.nodes[0].node.node_action(net.now, "gpu2", NodeAction::Resume).unwrap();
+    net.pass(2.0);
+    assert_eq!(state(&net, 1), ("alive", None));
+}
