@@ -105,6 +105,7 @@ fn launch(run: RunSpec) -> Launch {
         metrics: vec!["loss".into()],
         run,
         resume_step: 3,
+        checkpoint: None,
         gpus: Vec::new(),
         grace_s: 10.0,
         at: 0,
