@@ -6,7 +6,8 @@ use axum::{
     body::Body,
     http::{Request, Response, StatusCode, header},
 };
-use metaopt_schema::NodeId;
+use metaopt_core::launch::{Checkpoint, Launch};
+use metaopt_schema::{AttemptKey, NodeId, TrialId, study::RunSpec};
 use serde_json::json;
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     blobs::{CHUNK, FetchError, Kind, Want},
     peer::Caller,
-    snapshot::{PackOptions, pack},
+    snapshot::{PackOptions, name_whole, pack},
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -181,7 +182,7 @@ async fn what_is_offered_beyond_measure_is_not_taken() {
     }
     // More than was asked for.
     net.falsify(&a, |_, answer| match answer.status() {
-        StatusCode::OK if answer.headers().contains_key("content-length") => {
+        StatusCode::PARTIAL_CONTENT => {
             let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![7; 1 << 16]));
             answer.map(|_| Body::from_stream(endless))
         }
@@ -299,4 +300,50 @@ async fn what_members_bring_is_checked_like_everything() {
         let answer = call(from.clone(), method, path.to_owned(), vec![], vec![]).await.unwrap();
         assert!([404, 405].contains(&answer.status().as_u16()), "{method} {path}: {}", answer.status());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trial_goes_on_from_a_checkpoint_that_another_node_made() {
+    let (net, [a, b]) = cluster(["gpu1", "gpu2"]).await;
+    let trial = TrialId::new("node.7");
+    let at = |bench: &Bench| bench.dir.path().join("trials").join(trial.as_str()).join("checkpoint");
+    std::fs::create_dir_all(at(&a).join("deep")).unwrap();
+    std::fs::write(at(&a).join("deep/model.pt"), "weights of step 5").unwrap();
+    std::fs::create_dir_all(at(&b)).unwrap();
+    std::fs::write(at(&b).join("old.pt"), "of an earlier attempt here").unwrap();
+    let hash = name_whole(&at(&a), 1 << 20).unwrap();
+    let launch = |attempt, hash: String| Launch {
+        key: AttemptKey { trial: trial.clone(), attempt },
+        label: "gpu1-7".into(),
+        study: "s".into(),
+        study_name: "s".into(),
+        params: Default::default(),
+        space_names: Vec::new(),
+        metrics: vec!["loss".into()],
+        run: RunSpec { command: vec!["true".into()], ..RunSpec::default() },
+        resume_step: 5,
+        checkpoint: Some(Checkpoint { node: a.identity.node.clone(), hash: Some(hash) }),
+        gpus: Vec::new(),
+        grace_s: 1.0,
+        at: 0,
+    };
+    let plan = |attempt: u32| b.dir.path().join("attempts").join(format!("node.7-{attempt}")).join("plan.json");
+    b.app.0.executor.launch(launch(2, hash.clone()));
+    until("it is about to start", || plan(2).exists()).await;
+    assert_eq!(std::fs::read_to_string(at(&b).join("deep/model.pt")).unwrap(), "weights of step 5");
+    assert!(!at(&b).join("old.pt").exists());
+    let text = std::fs::read_to_string(plan(2)).unwrap();
+    assert!(text.contains("\"METAOPT_RESUME_STEP\",\"5\"") && !text.contains("began anew"), "{text}");
+    assert_eq!(std::fs::read_dir(at(&b).parent().unwrap()).unwrap().count(), 3, "checkpoint, output and owner");
+    // Packed once; a name that it hasn't is not there, whatever lies in the directory.
+    let other = format!("b3:{}", "0".repeat(64));
+    let want = Want { hash: other, kind: Kind::Checkpoint(trial.clone()), near: None };
+    let error = b.fetcher().fetch(want, Duration::from_millis(300)).await.unwrap_err().to_string();
+    assert!(error.starts_with("no reachable node has checkpoint b3:0000"), "{error}");
+    assert!(error.ends_with("gpu1 doesn't have it"), "{error}");
+    // What was brought is here for the next attempt, also without the node that made it.
+    net.go_away(&a);
+    b.app.0.executor.launch(launch(3, hash));
+    until("it is about to start", || plan(3).exists()).await;
+    assert!(at(&b).join("deep/model.pt").exists());
 }
