@@ -12,7 +12,7 @@ use crate::{
     Now,
     commands::{Completion, IdleReason, Report, Told},
     effects::Effect,
-    launch::{AttemptEvent, ExitReport, Launch, Spooled, StopWhy},
+    launch::{AttemptEvent, Checkpoint, ExitReport, Launch, Spooled, StopWhy},
     slots::Need,
 };
 
@@ -189,6 +189,8 @@ impl Node {
         let Some((study, trial)) = self.world.trial(&place.id) else { return };
         let Some(run) = study.record.def.run.clone() else { return };
         let (attempt, resume_step) = (trial.next_attempt(), trial.checkpoint_step());
+        let far = trial.checkpoint().filter(|(node, _)| **node != self.config.id);
+        let checkpoint = far.map(|(node, end)| Checkpoint { node: node.clone(), hash: end.checkpoint.clone() });
         let key = AttemptKey { trial: place.id.clone(), attempt };
         let launch = Launch {
             key: key.clone(),
@@ -201,6 +203,7 @@ impl Node {
             gpus: slots.iter().map(|(id, _)| id.clone()).filter(|id| !id.starts_with("cpu-")).collect(),
             run,
             resume_step,
+            checkpoint,
             grace_s: self.config.grace_s,
             at: now.wall_ms,
         };
@@ -354,6 +357,7 @@ impl Node {
             (end.at.ms, end.at.n) = (report.ended_at, 0);
         }
         end.checkpoint_step = if report.has_checkpoint { last_step } else { 0 };
+        end.checkpoint = report.checkpoint.clone().filter(|_| end.checkpoint_step > 0);
         let found = told.clone().filter(|t| t.outcome == Outcome::Complete).map(|t| t.values).or_else(|| match &report
             .result
         {
@@ -372,11 +376,11 @@ impl Node {
                 StopWhy::Superseded => (Outcome::Fail, Reason::Superseded),
                 StopWhy::Preempted => (Outcome::Fail, Reason::Preempted),
             };
-            return self.settle(now, key, end);
+            return self.settle(now, key, noted(end, &report));
         }
         if let Some(told) = told.filter(|t| t.outcome != Outcome::Complete) {
             (end.outcome, end.reason, end.detail) = (told.outcome, told.reason, told.detail);
-            return self.settle(now, key, end);
+            return self.settle(now, key, noted(end, &report));
         }
         let clean = report.exit_code == Some(0);
         let fallback = || (clean && metrics.iter().all(|m| last_values.contains_key(m))).then(|| last_values.clone());
@@ -407,7 +411,7 @@ impl Node {
             }
             None => end.detail = Some(how_it_died(&report)),
         }
-        self.settle(now, key, end);
+        self.settle(now, key, noted(end, &report));
     }
 
     /// A call that the script could not make while the daemon was away; one that doesn't fit any more is dropped.
@@ -444,6 +448,15 @@ impl Node {
             _ => {}
         }
     }
+}
+
+/// With what is to be known of how the attempt began.
+fn noted(mut end: End, report: &ExitReport) -> End {
+    end.detail = match (end.detail, &report.note) {
+        (Some(detail), Some(note)) => Some(format!("{detail}; {note}")),
+        (detail, note) => detail.or_else(|| note.clone()),
+    };
+    end
 }
 
 fn missing(metrics: &[String], seen: impl Iterator<Item = String>) -> String {
