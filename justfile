@@ -13,8 +13,13 @@ venv extras="":
     @test -x {{python}} || python3 -m venv {{venv}}
     @{{python}} -m pip install --quiet --disable-pip-version-check {{extras}}
 
-# Builds everything, tunes a real training script on this machine, and prints the best trial
-demo: (venv "./python-client scikit-learn")
+# Builds everything and shows a cluster on this machine: three nodes, a search, a power cut, who ran what
+demo:
+    cargo build --release --locked --bins
+    @target/release/metaopt demo
+
+# Builds everything, tunes a real scikit-learn script on this machine, and prints the best trial
+demo-python: (venv "./python-client scikit-learn")
     cargo build --release --locked --bins
     @python-client/examples/demo.sh target/release {{python}}
 

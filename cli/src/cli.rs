@@ -49,6 +49,7 @@ Inside a trial:
   complete     Give the trial's result
 
 Other:
+  demo         Watch a cluster on this machine: three nodes, a search, a power cut
   completions  Completions for your shell
 
 Priors: uniform(a,b) loguniform(a,b) randint(a,b) lograndint(a,b) quniform(a,b,step) normal(mean,dev)
@@ -121,6 +122,9 @@ pub enum Verb {
     Doctor(verbs::doctor::Args),
     Gc(verbs::gc::Args),
     Completions(verbs::completions::Args),
+    Demo(verbs::demo::Args),
+    #[command(name = "demo-trial", hide = true)]
+    DemoTrial(verbs::demo_trial::Args),
 }
 
 /// File formats of an export.

@@ -17,19 +17,29 @@ pub fn members(nodes: &[Value]) -> impl Iterator<Item = &Value> {
     nodes.iter().filter(|node| text(node, "state") != "removed")
 }
 
+/// What a node is called: one that was just let in has only an ID until it says more.
+pub fn name(node: &Value) -> &str {
+    match text(node, "name") {
+        "" => text(node, "id"),
+        name => name,
+    }
+}
+
 /// The table of nodes. `why` stands in it in pipes only: below it in terminals, where there is room for it.
 pub fn table(nodes: &[Value], style: Style, terminal: bool) -> Table {
-    let mut heads = vec!["node", "state", "slots", "trials", "seen", "address", "version", "kinds", "id"];
+    let mut heads = vec!["node", "state", "busy", "trials", "seen", "address", "version", "kinds", "id"];
     if !terminal {
         heads.push("why");
     }
     let mut table = Table::new(heads);
+    let mut nodes: Vec<&Value> = nodes.iter().collect();
+    nodes.sort_by_key(|node| (name(node), text(node, "id")));
     for node in nodes {
         let slots = list(node, "slots");
         let seen = some(node, "last_seen").and_then(value::ago).map_or_else(String::new, |ago| format!("{ago} ago"));
         let address = list(node, "addresses").first().map(value::short).unwrap_or_default();
         let mut row = vec![
-            Cell::from(text(node, "name")).paint(|name| style.strong(name)),
+            Cell::from(name(node)).paint(|name| style.strong(name)),
             Cell::from(text(node, "state")).paint(|state| style.state(state)),
             Cell::from(format!("{}/{}", busy(slots), slots.len())).right(),
             Cell::from(trials(slots).to_string()).right(),
@@ -68,7 +78,8 @@ fn trials(slots: &[Value]) -> usize {
 
 /// `3 nodes: gpu1 and gpu2 alive, laptop suspect; 5 of 12 slots busy`; none where there is one node.
 pub fn summary(nodes: &[Value]) -> Option<String> {
-    let nodes: Vec<&Value> = members(nodes).collect();
+    let mut nodes: Vec<&Value> = members(nodes).collect();
+    nodes.sort_by_key(|node| (name(node), text(node, "id")));
     if nodes.len() < 2 {
         return None;
     }
@@ -77,7 +88,7 @@ pub fn summary(nodes: &[Value]) -> Option<String> {
     for node in &nodes {
         let state = text(node, "state");
         let at = order.iter().position(|known| *known == state).unwrap_or(order.len());
-        states.entry((at, state)).or_default().push(strip(text(node, "name")));
+        states.entry((at, state)).or_default().push(strip(name(node)));
     }
     let states: Vec<String> = states
         .into_iter()
@@ -105,12 +116,12 @@ pub fn whys(nodes: &[Value]) -> Vec<String> {
     members(nodes)
         .filter_map(|node| {
             let why = strip(&value::short(some(node, "why")?)).replace('\n', " ");
-            let fix = if why.contains("clock") && !why.contains("timedatectl") {
+            let fix = if why.contains("clock is") && !why.contains("NTP") {
                 " (set its clock, for instance with `timedatectl set-ntp true` there)"
             } else {
                 ""
             };
-            Some(format!("{}: {why}{fix}", strip(text(node, "name"))))
+            Some(format!("{}: {why}{fix}", strip(name(node))))
         })
         .collect()
 }
@@ -122,9 +133,11 @@ pub fn remarks(cluster: &Value) -> Vec<String> {
     let mut out = Vec::new();
     let mut named: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for node in members(nodes) {
-        named.entry(text(node, "name")).or_default().push(text(node, "id").to_owned());
+        named.entry(name(node)).or_default().push(text(node, "id").to_owned());
     }
-    for (name, ids) in named.into_iter().filter(|(_, ids)| ids.len() > 1) {
+    // Newer nodes say so themselves, each beside its name.
+    let said = members(nodes).any(|node| text(node, "why").contains("same name"));
+    for (name, ids) in named.into_iter().filter(|(_, ids)| ids.len() > 1 && !said) {
         out.push(format!(
             "{} nodes are called `{}` ({}): set `name = \"…\"` in the metaopt.toml of one, and start its daemon again",
             ids.len(),
@@ -137,9 +150,9 @@ pub fn remarks(cluster: &Value) -> Vec<String> {
         let theirs = text(node, "version");
         !theirs.is_empty() && !ours.is_empty() && theirs != ours
     }) {
-        let (name, theirs) = (strip(text(node, "name")), strip(text(node, "version")));
-        let older = if older(&theirs, ours) { name.as_str() } else { "this node" };
-        out.push(format!("{name} runs metaopt {theirs}, this node {ours}: install the newer one on {older}"));
+        let (called, theirs) = (strip(name(node)), strip(text(node, "version")));
+        let older = if older(&theirs, ours) { called.as_str() } else { "this node" };
+        out.push(format!("{called} runs metaopt {theirs}, this node {ours}: install the newer one on {older}"));
     }
     for trouble in list(cluster, "troubles").iter().filter(|trouble| some(trouble, "node").is_none()) {
         let since = some(trouble, "since").and_then(value::ago).map_or_else(String::new, |ago| format!(" (for {ago})"));
@@ -174,8 +187,8 @@ pub fn older(a: &str, b: &str) -> bool {
 }
 
 /// The node that was meant, where there is none of that name.
-pub fn meant<'a>(nodes: &'a [Value], name: &str) -> Option<&'a str> {
-    nearest(name, members(nodes).map(|node| text(node, "name")))
+pub fn meant<'a>(nodes: &'a [Value], typed: &str) -> Option<&'a str> {
+    nearest(typed, members(nodes).map(name))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod context;
+pub mod demo;
 pub mod failure;
 pub mod interrupt;
 pub mod json;

@@ -3,86 +3,12 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    time::{Duration, Instant},
-};
+mod support;
 
-use serde_json::{Value, json};
+use std::process::Stdio;
 
-/// A data directory and a project; the daemon in it ends with this.
-struct Place {
-    dir: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("project")).unwrap();
-        Self { dir }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
-    }
-
-    fn file(&self, name: &str, text: &str) {
-        std::fs::write(self.dir.path().join("project").join(name), text).unwrap();
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_metaopt"));
-        command.current_dir(self.dir.path().join("project")).args(args).stdin(Stdio::null());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("METAOPT_")) {
-            command.env_remove(name);
-        }
-        command
-            .env("METAOPT_DATA_DIR", self.data())
-            .env("METAOPT_LISTEN", "127.0.0.1:0")
-            .env("METAOPT_ALLOW_ROOT", "1");
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-        text(&output.stdout)
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.ok(&[args, &["--json"]].concat())).unwrap()
-    }
-
-    fn pid(&self) -> Option<u64> {
-        let api: Value = serde_json::from_slice(&std::fs::read(self.data().join("api.json")).ok()?).ok()?;
-        api["pid"].as_u64()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(pid) = self.pid() {
-            let _ = Command::new("kill").arg(pid.to_string()).stderr(Stdio::null()).status();
-            let until = Instant::now() + Duration::from_secs(10);
-            while Path::new(&format!("/proc/{pid}")).exists() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        }
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
-}
+use serde_json::json;
+use support::{Place, code, text};
 
 #[test]
 fn the_first_command_starts_a_daemon_and_says_so_the_second_finds_it() {

@@ -2,6 +2,7 @@
 //!
 //! Owns: all I/O. Must not: decide anything about studies or trials.
 
+pub mod blobs;
 mod boot;
 pub mod config;
 pub mod data_dir;

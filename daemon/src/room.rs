@@ -23,11 +23,16 @@ struct Gauge {
 impl Gauge {
     /// The disk as it is; answers whether there is room and the limit that decided.
     fn look(&mut self, free: u64, total: u64) -> (bool, u64) {
-        let limit = self.limit.unwrap_or_else(|| (total / 100).clamp(LEAST, MOST));
+        let limit = limit(self.limit, total);
         let enough = if self.short { limit + limit / 4 } else { limit };
         self.short = free < enough;
         (!self.short, limit)
     }
+}
+
+/// Bytes that are left alone on a disk of this size: as many as was asked for, else by its size.
+pub(crate) fn limit(given: Option<u64>, total: u64) -> u64 {
+    given.unwrap_or_else(|| (total / 100).clamp(LEAST, MOST))
 }
 
 /// Tells the node whenever room runs out or comes back. Ends with the runtime.

@@ -11,14 +11,16 @@ use super::{
 };
 use crate::{
     client::Client,
-    cluster::{and, older},
+    cluster::{and, members, older},
     failure::Failure,
-    json::text,
+    json::{list, text},
     render::value,
 };
 
 /// How long a code for one of these machines holds (seconds): it is used at once.
 const TTL: u32 = 120;
+/// How a daemon says that it could not connect.
+const UNREACHABLE: &str = "cannot reach ";
 /// Most addresses of this machine that another one is told to try.
 const ADDRESSES: usize = 4;
 
@@ -114,6 +116,10 @@ impl Plan {
         if done.ok {
             return Ok(Outcome::Joined);
         }
+        if done.said.iter().any(|line| line.contains(UNREACHABLE)) && self.alone()? {
+            tell("it can't reach this machine: trying the other way round");
+            return self.be_invited(host, found, program);
+        }
         let code = done.code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
         let mut failure = Failure::failed(format!("it could not join ({code})"));
         if done.said.is_empty() {
@@ -125,12 +131,38 @@ impl Plan {
         Err(failure)
     }
 
+    /// Nobody is in this machine's cluster but itself, so that it may become a member of another.
+    fn alone(&self) -> Result<bool, Failure> {
+        let cluster = self.client.get("/cluster")?;
+        Ok(members(list(&cluster, "nodes")).count() < 2)
+    }
+
+    /// Has that machine invite this one: routers often let connections through in one direction only.
+    fn be_invited(&self, host: &Host, found: &Found, program: &str) -> Result<Outcome, Failure> {
+        let script = format!("exec \"{program}\" --json invite --ttl 2m");
+        let done = self.ssh.run(host, &script, b"".as_slice(), |_| ())?;
+        let invitation: Value =
+            done.out.lines().rev().find_map(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+        let told: Vec<&str> = list(&invitation, "addresses").iter().filter_map(Value::as_str).collect();
+        let port = told.first().and_then(|address| address.rsplit_once(':')).and_then(|(_, port)| port.parse().ok());
+        let reached = found.server.as_ref().zip(port).map(|(address, port)| at(address, port));
+        let addresses: Vec<&str> = reached.iter().map(String::as_str).chain(told).take(ADDRESSES).collect();
+        let mut failure = Failure::failed("neither machine reaches the other")
+            .hint("open TCP port 7879 to one of the two, and run this again; ssh alone is not enough for what members tell each other");
+        failure.causes.extend(done.said);
+        for address in addresses {
+            let body = json!({"code": text(&invitation, "code"), "peer": address});
+            match self.client.post("/cluster/join", &body) {
+                Ok(_) => return Ok(Outcome::Joined),
+                Err(other) => failure.causes.push(other.message),
+            }
+        }
+        Err(failure)
+    }
+
     /// Where that machine reaches this one: at the address that it sees, then at those advertised.
     fn peers(&self, found: &Found) -> Vec<String> {
-        let seen = found.client.as_ref().zip(self.port).map(|(address, port)| match address.contains(':') {
-            true => format!("[{address}]:{port}"),
-            false => format!("{address}:{port}"),
-        });
+        let seen = found.client.as_ref().zip(self.port).map(|(address, port)| at(address, port));
         let mut out: Vec<String> = Vec::new();
         for address in seen.iter().chain(&self.addresses) {
             // They stand in a script there; the daemon gives nothing else.
@@ -146,6 +178,11 @@ impl Plan {
 /// The metaopt there is older than this one, or says no version.
 fn is_outdated(found: &Found) -> bool {
     found.version.as_ref().is_none_or(|version| older(version, env!("CARGO_PKG_VERSION")))
+}
+
+/// An address and a port.
+fn at(address: &str, port: u16) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
 /// The port of `0.0.0.0:7879`.

@@ -81,7 +81,7 @@ impl Found {
     /// Names of those that it is in a cluster with; empty where it is alone, or has no daemon.
     pub fn others(&self) -> Vec<String> {
         let names: Vec<String> =
-            self.members().map(|member| crate::render::strip::strip(text(member, "name"))).collect();
+            self.members().map(|member| crate::render::strip::strip(crate::cluster::name(member))).collect();
         if names.len() > 1 { names } else { Vec::new() }
     }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     client::{Client, start::daemon_exe},
-    cluster::{kinds, members, remarks},
+    cluster::{kinds, members, name, remarks},
     context::Context,
     failure::{FAILED, Failure},
     json::{list, some, text},
@@ -142,7 +142,7 @@ fn daemon(context: &Context) -> Vec<Check> {
     };
     let mut out = vec![good("daemon", client.url())];
     for node in list(&nodes, "items") {
-        let text = format!("{} is {}, slots: {}", text(node, "name"), text(node, "state"), kinds(list(node, "slots")));
+        let text = format!("{} is {}, slots: {}", name(node), text(node, "state"), kinds(list(node, "slots")));
         out.push(match some(node, "why") {
             None => good("node", text),
             Some(why) => note("node", format!("{text}: {}", value::short(why))),

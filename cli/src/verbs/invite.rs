@@ -55,7 +55,7 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
 
 fn say_code(code: &str, ttl: f64, invitation: &Value, context: &Context) -> Result<(), Failure> {
     let out = context.out;
-    let left = value::duration(Duration::from_secs_f64(ttl));
+    let left = minutes(ttl);
     out.line(out.style.strong(code))?;
     out.say(format!("For one machine, within {left}. On it, type:"));
     out.say(format!("    metaopt join {code}"));
@@ -66,7 +66,7 @@ fn say_code(code: &str, ttl: f64, invitation: &Value, context: &Context) -> Resu
 
 fn say_open(ttl: f64, invitation: &Value, context: &Context) -> Result<(), Failure> {
     let out = context.out;
-    let left = value::duration(Duration::from_secs_f64(ttl));
+    let left = minutes(ttl);
     out.line(text(invitation, "expires_at"))?;
     out.say(format!(
         "{} for {left} ANY machine of this network can join without a code, and then run commands here and on every member.",
@@ -88,6 +88,15 @@ fn say_addresses(invitation: &Value, join: &str, context: &Context) {
         None => context.out.say(
             "(This machine knows no address by which others reach it: start its daemon with --advertise HOST, or join by ssh: metaopt up HOST)",
         ),
+    }
+}
+
+/// `10 minutes`, or with seconds where they matter.
+fn minutes(seconds: f64) -> String {
+    match seconds {
+        60.0 => "one minute".into(),
+        whole if whole % 60.0 == 0.0 && whole < 3600.0 => format!("{} minutes", whole / 60.0),
+        other => value::duration(Duration::from_secs_f64(other)),
     }
 }
 

@@ -11,7 +11,7 @@ use super::nodes;
 use crate::{
     ask,
     client::{Client, restart},
-    cluster::{and, members, older, remarks},
+    cluster::{and, members, name, older, remarks},
     context::Context,
     failure::{Doing, Failure},
     interrupt,
@@ -65,11 +65,12 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let joined = loop {
         match try_peers(&client, code.as_deref(), &args.peers) {
             Ok(joined) => break joined,
-            Err(failure) if code.is_none() && needs_code(&failure) => {
+            Err(failure) if code.is_none() && needs_code(&failure).is_some() => {
+                let wanted = needs_code(&failure).unwrap_or_default();
+                // In the daemon's words, which name the ways out, without the field's name.
+                let failure = Failure { message: wanted.to_owned(), ..failure.clone() };
                 if context.out.json || !ask::possible() {
-                    return Err(failure.hint(
-                        "`metaopt invite` on a member prints a code: metaopt join CODE; or let everybody in there for ten minutes: metaopt invite --open",
-                    ));
+                    return Err(failure);
                 }
                 say(failure.message);
                 let typed = ask::line("Code, as `metaopt invite` prints it on a member: ");
@@ -78,12 +79,12 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 }
                 code = Some(typed);
             }
-            Err(failure) => return Err(explained(failure, &args)),
+            Err(failure) => return Err(failure),
         }
     };
     let through = match text(&joined, "name") {
         "" => text(&joined, "node"),
-        name => name,
+        called => called,
     };
     say(format!("joined the cluster of {}; its history arrives", strip(through)));
     let arrived = wait(&client, text(&joined, "node"))?;
@@ -213,22 +214,11 @@ fn try_peers(client: &Client, code: Option<&str>, peers: &[String]) -> Result<Va
     })
 }
 
-/// The daemon refused for want of a code.
-fn needs_code(failure: &Failure) -> bool {
+/// What the daemon said, where it refused for want of a code.
+fn needs_code(failure: &Failure) -> Option<&str> {
     let errors = failure.problem.as_ref().map(|problem| list(problem, "errors")).unwrap_or_default();
-    failure.status == Some(422) && errors.iter().any(|error| text(error, "pointer") == "/code")
-}
-
-fn explained(failure: Failure, args: &Args) -> Failure {
-    match failure.status {
-        Some(404) if args.peers.is_empty() => failure.hint(
-            "where the network passes no multicast, name a member: metaopt join CODE --peer HOST:7879 (`metaopt invite` there prints the address)",
-        ),
-        Some(409) => failure.hint("`metaopt nodes` shows the cluster that this machine is in; `metaopt leave` takes it out, for ever under its present identity"),
-        Some(502) => failure.hint("is metaoptd running there, and does its firewall let TCP port 7879 through?"),
-        Some(403) => failure.hint("`metaopt invite` on a member prints a fresh code; each is good once"),
-        _ => failure,
-    }
+    let about = errors.iter().find(|error| text(error, "pointer") == "/code")?;
+    (failure.status == Some(422)).then(|| text(about, "detail"))
 }
 
 /// Waits until the member is there and nothing new came for a while. Answers whether that was so.
@@ -262,5 +252,5 @@ fn look(client: &Client) -> Result<Value, Failure> {
 
 /// The names of members, for people.
 pub fn names(nodes: &[Value]) -> String {
-    and(&members(nodes).map(|node| strip(text(node, "name"))).collect::<Vec<_>>())
+    and(&members(nodes).map(|node| strip(name(node))).collect::<Vec<_>>())
 }

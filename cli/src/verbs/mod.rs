@@ -6,6 +6,8 @@ pub mod cancel;
 pub mod complete;
 pub mod completions;
 pub mod delete;
+pub mod demo;
+pub mod demo_trial;
 pub mod doctor;
 pub mod enqueue;
 pub mod explain;
@@ -68,6 +70,8 @@ pub fn run(verb: Verb, context: &Context, shorthand: bool) -> Result<(), Failure
         Verb::Secret(args) => secret::run(args, context),
         Verb::Doctor(args) => doctor::run(args, context),
         Verb::Gc(args) => gc::run(args, context),
+        Verb::Demo(args) => demo::run(args, context),
+        Verb::DemoTrial(args) => demo_trial::run(args, context),
         Verb::Completions(args) => completions::run(args, context),
     }
 }

@@ -97,6 +97,9 @@ fn done(action: &Action) -> String {
 }
 
 fn unknown(failure: Failure, node: &str, client: &Client) -> Failure {
+    if failure.status == Some(409) && failure.message.contains("itself") {
+        return failure.hint("`metaopt leave` takes the machine that you are at out of its cluster");
+    }
     if failure.code != NOT_FOUND {
         return failure;
     }

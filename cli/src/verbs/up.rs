@@ -11,7 +11,7 @@ use super::{invite, join, nodes};
 use crate::{
     ask,
     client::Client,
-    cluster::{kinds, members, remarks},
+    cluster::{self, kinds, members, remarks},
     context::Context,
     failure::{FAILED, Failure},
     json::{list, text},
@@ -162,7 +162,7 @@ fn here(name: Option<String>, context: &Context) -> Result<(), Failure> {
     context.out.line(client.url())?;
     for node in list(&body, "items") {
         let state = context.out.talk.state(text(node, "state"));
-        context.out.say(format!("{}  {state}  slots: {}", text(node, "name"), kinds(list(node, "slots"))));
+        context.out.say(format!("{}  {state}  slots: {}", cluster::name(node), kinds(list(node, "slots"))));
     }
     invite::remind(&client.get("/cluster").unwrap_or_default(), context);
     Ok(())

@@ -1,16 +1,80 @@
-//! A daemon that only pretends, for commands about clusters.
+//! A daemon of a test's own, and one that only pretends.
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use metaopt::client::challenge;
 use serde_json::Value;
+
+/// A data directory and a project; the daemon in it ends with this.
+pub struct Place {
+    pub dir: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("project")).unwrap();
+        Self { dir }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join("project").join(name), text).unwrap();
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_metaopt"));
+        command.current_dir(self.dir.path().join("project")).args(args).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("METAOPT_")) {
+            command.env_remove(name);
+        }
+        command
+            .env("METAOPT_DATA_DIR", self.data())
+            .env("METAOPT_LISTEN", "127.0.0.1:0")
+            .env("METAOPT_PEER_LISTEN", "127.0.0.1:0")
+            .env("METAOPT_NO_MDNS", "1")
+            .env("METAOPT_ALLOW_ROOT", "1");
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    pub fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    pub fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[args, &["--json"]].concat())).unwrap()
+    }
+
+    pub fn pid(&self) -> Option<u64> {
+        let api: Value = serde_json::from_slice(&std::fs::read(self.data().join("api.json")).ok()?).ok()?;
+        api["pid"].as_u64()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid() {
+            end(pid);
+        }
+    }
+}
 
 pub const TOKEN: &str = "s3cret";
 
@@ -109,6 +173,19 @@ fn serve(stream: &TcpStream, answer: &Answer, asked: &Asked) {
         if stream.write_all((head + &text).as_bytes()).is_err() {
             return;
         }
+    }
+}
+
+/// Ends a process, and waits until it has gone.
+pub fn end(pid: u64) {
+    let kill = |signal: &str| {
+        let status = Command::new("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let until = Instant::now() + Duration::from_secs(10);
+    kill("-TERM");
+    while kill("-0") && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

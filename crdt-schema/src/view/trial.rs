@@ -58,6 +58,8 @@ impl AttemptView {
             (Some(end), Some(told)) if end.reason.is_machines_fault() || end.reason == Reason::Superseded => Some(told),
             (None, Some(told)) if self.is_asked() || self.given_up().is_some() => Some(told),
             (None, _) => self.given_up(),
+            // A node that found out on its return adds nothing to what the others saw.
+            (Some(end), None) if end.reason == Reason::LostNode => self.given_up().or(Some(end)),
             (end, _) => end.as_ref(),
         }
     }

@@ -39,6 +39,8 @@ pub enum ProblemKind {
     Internal,
     /// Another node can't be reached.
     Unreachable,
+    /// The node that has it is away.
+    Away,
     /// The disk is full or failing.
     Storage,
     /// The daemon is stopping.
@@ -63,7 +65,7 @@ impl ProblemKind {
             Self::TooManyRequests => 429,
             Self::Internal => 500,
             Self::Unreachable => 502,
-            Self::Storage | Self::Stopping | Self::TimedOut => 503,
+            Self::Away | Self::Storage | Self::Stopping | Self::TimedOut => 503,
         }
     }
 
@@ -85,6 +87,7 @@ impl ProblemKind {
             Self::TooManyRequests => "too-many-requests",
             Self::Internal => "internal",
             Self::Unreachable => "unreachable",
+            Self::Away => "away",
             Self::Storage => "storage",
             Self::Stopping => "stopping",
             Self::TimedOut => "timed-out",
@@ -109,6 +112,7 @@ impl ProblemKind {
             Self::TooManyRequests => "Too many requests",
             Self::Internal => "The daemon failed",
             Self::Unreachable => "Another node can't be reached",
+            Self::Away => "The node that has it is away",
             Self::Storage => "The disk takes no changes",
             Self::Stopping => "The daemon is stopping",
             Self::TimedOut => "It took too long",
@@ -121,8 +125,8 @@ impl ProblemKind {
 pub struct Problem {
     /// Names the kind: `urn:metaopt:problem:` and `malformed`, `unauthorized`, `forbidden`, `not-admitted`,
     /// `foreign-host`, `foreign-origin`, `not-found`, `method-not-allowed`, `conflict`, `too-large`,
-    /// `unsupported-media-type`, `invalid`, `too-many-requests`, `internal`, `unreachable`, `storage`, `stopping` or
-    /// `timed-out`.
+    /// `unsupported-media-type`, `invalid`, `too-many-requests`, `internal`, `unreachable`, `away`, `storage`,
+    /// `stopping` or `timed-out`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The kind in words.

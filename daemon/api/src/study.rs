@@ -379,3 +379,22 @@ pub struct Imported {
     /// Left out, since they had no result yet (waiting, running, paused, cancelled).
     pub unfinished: u64,
 }
+
+/// A node, and whether it could run a study now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Place {
+    /// Its ID.
+    pub node: String,
+    /// Its name.
+    pub name: String,
+    /// It has heard of the study.
+    pub known: bool,
+    /// It has the study's snapshot; null where the study has none.
+    pub snapshot: Option<bool>,
+    /// Places on it where trials run.
+    pub slots: u64,
+    /// It can run the study's trials, once a slot is free: `submit` waits for one such node.
+    pub ready: bool,
+    /// Why it can't, in words.
+    pub why: Option<String>,
+}

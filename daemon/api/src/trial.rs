@@ -368,13 +368,16 @@ pub struct ImportLine {
 /// A kept file of a trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Artifact {
-    /// One plain file name.
+    /// A relative path, with `/`.
     pub name: String,
     /// Bytes.
     pub size: u64,
     /// When it was last written.
     #[schema(format = DateTime)]
     pub modified_at: Option<String>,
+    /// BLAKE3 of its bytes, hexadecimal; in lists with `hashes=true`.
+    #[serde(default)]
+    pub blake3: Option<String>,
 }
 
 /// Everything that reproduces a trial's parameters.

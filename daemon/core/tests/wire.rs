@@ -3,14 +3,16 @@
 #![allow(clippy::disallowed_methods, reason = "golden files are read")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use metaopt_core::wire::{
-    BULK_LIMIT, CONTROL_LIMIT, DENSE, Decoder, Frame, HEADER, Hello, INFLATED_LIMIT, Queue, WireError, changes, encode,
+    BULK_LIMIT, CONTROL_LIMIT, DENSE, Decoder, Frame, Greeting, HEADER, Heartbeat, Hello, INFLATED_LIMIT, Intent,
+    Queue, WireError, changes, encode,
 };
 use metaopt_schema::{DocId, NodeId, StudyId, docs::RawChange};
 use proptest::{
     collection::{btree_map, vec},
+    option,
     prelude::*,
 };
 
@@ -43,14 +45,57 @@ fn change() -> impl Strategy<Value = RawChange> {
     (bytes(30), any::<u64>(), bytes(2000)).prop_map(|(actor, seq, bytes)| RawChange { actor, seq, bytes })
 }
 
+fn vectors() -> impl Strategy<Value = BTreeMap<DocId, BTreeMap<Arc<[u8]>, u64>>> {
+    let actor = bytes(30).prop_filter("an actor has a name", |actor| !actor.is_empty());
+    btree_map(doc(), btree_map(actor, any::<u64>(), 0..4), 0..8)
+}
+
+fn greeting() -> impl Strategy<Value = Greeting> {
+    let intent = prop_oneof![Just(Intent::Link), Just(Intent::Join), Just(Intent::JoinOpen)];
+    (any::<u64>(), ".{0,20}", ".{0,20}", intent, any::<bool>())
+        .prop_map(|(boot, name, version, intent, fleet)| Greeting { boot, name, version, intent, fleet })
+}
+
+fn heartbeat() -> impl Strategy<Value = Heartbeat> {
+    let node = || "[a-z0-9]{1,16}".prop_map(NodeId::new);
+    let study = "[a-z0-9]{1,16}".prop_map(StudyId::new);
+    let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u32>());
+    let heard = vec((node(), any::<u64>(), any::<u64>()), 0..4);
+    (numbers, vec(node(), 0..4), heard, vec((study, ".{0,20}"), 0..4), option::of(".{0,20}")).prop_map(
+        |((boot, seq, wall_ms, root, free), links, heard, unable, why)| Heartbeat {
+            boot,
+            seq,
+            wall_ms,
+            root,
+            free,
+            links,
+            heard,
+            unable,
+            why,
+        },
+    )
+}
+
 fn frame() -> impl Strategy<Value = Frame> {
     prop_oneof![
         (any::<u8>(), any::<u8>()).prop_map(|(oldest, newest)| Frame::Hello(Hello { oldest, newest })),
-        btree_map(doc(), btree_map(bytes(30), any::<u64>(), 1..4), 0..8).prop_map(Frame::Vectors),
-        btree_map(doc(), vec(any::<[u8; 32]>(), 1..3), 0..8).prop_map(Frame::Heads),
+        greeting().prop_map(Frame::Greeting),
+        option::of(".{0,60}").prop_map(Frame::Verdict),
+        any::<u64>().prop_map(Frame::Ping),
+        any::<u64>().prop_map(Frame::Pong),
+        (any::<u8>(), vec(any::<u8>(), 0..100)).prop_map(|(step, bytes)| Frame::Proof(step, bytes)),
+        heartbeat().prop_map(Frame::Heartbeat),
+        vec((any::<u8>(), any::<u64>()), 0..256).prop_map(Frame::Compare),
+        (vectors(), any::<bool>()).prop_map(|(vectors, more)| Frame::Have { vectors, more }),
+        vectors().prop_map(Frame::Want),
+        Just(Frame::Sent),
         vec((doc(), change()), 0..8).prop_map(Frame::Changes),
-        (doc(), bytes(5000)).prop_map(|(doc, bytes)| Frame::Snapshot(doc, bytes)),
+        (doc(), bytes(5000), bytes(500)).prop_map(|(doc, bytes, digest)| Frame::Whole(doc, bytes, digest)),
     ]
+}
+
+fn whole(bytes: impl Into<Arc<[u8]>>) -> Frame {
+    Frame::Whole(DocId::Cluster, bytes.into(), Arc::default())
 }
 
 /// All frames of a stream that comes in these pieces.
@@ -153,7 +198,7 @@ fn a_batch_is_cut_before_control_would_wait_long() {
 
 #[test]
 fn what_is_too_large_is_refused_when_its_header_is_there() {
-    for (kind, limit) in [(2, CONTROL_LIMIT), (64, BULK_LIMIT), (200, BULK_LIMIT), (63, CONTROL_LIMIT)] {
+    for (kind, limit) in [(4, CONTROL_LIMIT), (64, BULK_LIMIT), (200, BULK_LIMIT), (63, CONTROL_LIMIT)] {
         let mut header = forged(1, kind, 0, &[]);
         header[..4].copy_from_slice(&(limit as u32 + 1).to_le_bytes());
         let mut decoder = Decoder::new();
@@ -174,24 +219,24 @@ fn no_more_than_one_frame_is_buffered() {
 fn a_compressed_payload_that_becomes_too_much_is_refused() {
     let zeros = |n: usize| zstd::bulk::compress(&vec![0; n], 1).unwrap();
     let dense = zeros(DENSE + (1 << 20));
-    let refused = read([&forged(1, 65, 1, &dense)[..]]);
+    let refused = read([&forged(1, 66, 1, &dense)[..]]);
     assert_eq!(refused, Err(WireError::Inflates { length: dense.len(), limit: DENSE }));
     // Large enough a frame that its ratio is fine and only the size isn't.
     let mut noise = vec![0; INFLATED_LIMIT / 50];
     blake3::Hasher::new().finalize_xof().fill(&mut noise);
     noise.resize(INFLATED_LIMIT + 1, 0);
     let packed = zstd::bulk::compress(&noise, 1).unwrap();
-    let refused = read([&forged(1, 65, 1, &packed)[..]]);
+    let refused = read([&forged(1, 66, 1, &packed)[..]]);
     assert_eq!(refused, Err(WireError::Inflates { length: packed.len(), limit: INFLATED_LIMIT }));
 }
 
 #[test]
-fn a_snapshot_as_dense_as_an_attack_is_sent_uncompressed() {
-    let frame = Frame::Snapshot(DocId::Cluster, vec![0; 2 << 20].into());
+fn a_document_as_dense_as_an_attack_is_sent_uncompressed() {
+    let frame = whole(vec![0; 2 << 20]);
     let bytes = encode(&frame).unwrap();
     assert_eq!(bytes[6], 0);
     assert_eq!(read([&bytes[..]]), Ok(vec![frame]));
-    let more = Frame::Snapshot(DocId::Cluster, vec![0; 9 << 20].into());
+    let more = whole(vec![0; 9 << 20]);
     assert!(matches!(encode(&more), Err(WireError::TooLarge { limit: BULK_LIMIT, .. })));
 }
 
@@ -209,15 +254,15 @@ fn what_later_metaopts_add_is_passed_over() {
     let mut stream = forged(1, 40, 0, b"a control kind of later");
     stream.extend(forged(1, 99, 1, b"a bulk kind of later, compressed in its own way"));
     stream.extend(forged(1, 1, 0, &[1, 9, 7, 7, 7]));
-    let entry = |name: &str| (name.to_owned(), [7u8; 32]);
-    let heads = (vec![entry("cluster"), entry("dreams/x"), entry("study/s")], "a field of later");
-    stream.extend(forged(1, 3, 0, &postcard::to_allocvec(&heads).unwrap()));
-    stream.extend(forged(1, 65, 0, &postcard::to_allocvec(&("dreams/x", &b"bytes"[..])).unwrap()));
+    let entry = |name: &str| (name.to_owned(), b"actor".to_vec(), 7u64);
+    let wanted = (vec![entry("cluster"), entry("dreams/x"), entry("study/s")], "a field of later");
+    stream.extend(forged(1, 12, 0, &postcard::to_allocvec(&wanted).unwrap()));
+    stream.extend(forged(1, 66, 0, &postcard::to_allocvec(&("dreams/x", &b"bytes"[..], &b""[..])).unwrap()));
     let mut decoder = Decoder::new();
     assert_eq!(decoder.push(&stream), stream.len());
     assert_eq!(decoder.next_frame(), Ok(Some(known)));
-    let Ok(Some(Frame::Heads(heads))) = decoder.next_frame() else { panic!() };
-    assert_eq!(heads.keys().map(ToString::to_string).collect::<Vec<_>>(), ["cluster", "study/s"]);
+    let Ok(Some(Frame::Want(wanted))) = decoder.next_frame() else { panic!() };
+    assert_eq!(wanted.keys().map(ToString::to_string).collect::<Vec<_>>(), ["cluster", "study/s"]);
     assert_eq!(decoder.next_frame(), Ok(None));
     assert_eq!((decoder.finish(), decoder.passed_over()), (Ok(()), 4));
 }
@@ -244,14 +289,14 @@ fn two_nodes_agree_on_the_newest_version_that_both_speak() {
 #[test]
 fn a_document_whose_name_would_be_read_as_another_is_not_sent() {
     let doc = DocId::Study(StudyId::new("a/b"));
-    assert_eq!(encode(&Frame::Snapshot(doc.clone(), Arc::default())), Err(WireError::BadName(doc)));
+    assert_eq!(encode(&Frame::Whole(doc.clone(), Arc::default(), Arc::default())), Err(WireError::BadName(doc)));
 }
 
 #[test]
 fn control_overtakes_bulk_and_each_is_bounded() {
     let control = |n| encode(&Frame::Hello(Hello { oldest: 1, newest: n })).unwrap();
-    let bulk = |n: u8| encode(&Frame::Snapshot(DocId::Cluster, vec![n; 100].into())).unwrap();
-    let mut queue = Queue::new(250);
+    let bulk = |n: u8| encode(&whole(vec![n; 100])).unwrap();
+    let mut queue = Queue::new(300);
     let pushed: Vec<bool> = (1..=3).map(|n| queue.push(bulk(n))).collect();
     assert_eq!(pushed, [true, true, false]);
     assert!(queue.push(control(1)) && queue.push(control(2)));
@@ -267,12 +312,39 @@ fn samples() -> Vec<Frame> {
     let change = |seq| RawChange { actor: actor.clone(), seq, bytes: Arc::from(&b"opaque"[..]) };
     vec![
         Frame::Hello(Hello::ours()),
-        Frame::Vectors(
-            [(DocId::Cluster, [(actor.clone(), 300)].into()), (trials.clone(), [(actor.clone(), 2)].into())].into(),
-        ),
-        Frame::Heads([(trials.clone(), vec![[1; 32], [2; 32]])].into()),
+        Frame::Greeting(Greeting {
+            boot: 7,
+            name: "gpu2".into(),
+            version: "0.1.0".into(),
+            intent: Intent::JoinOpen,
+            fleet: true,
+        }),
+        Frame::Verdict(None),
+        Frame::Verdict(Some("why not".into())),
+        Frame::Ping(300),
+        Frame::Pong(300),
+        Frame::Proof(1, vec![9; 32]),
+        Frame::Heartbeat(Heartbeat {
+            boot: 7,
+            seq: 300,
+            wall_ms: 1_700_000_000_000,
+            root: u64::MAX,
+            free: 2,
+            links: vec![NodeId::new("n2")],
+            heard: vec![(NodeId::new("n3"), 8, 5)],
+            unable: vec![(StudyId::new("s1"), "its snapshot is missing".into())],
+            why: Some("its clock is wrong".into()),
+        }),
+        Frame::Compare(vec![(3, 500), (200, 1)]),
+        Frame::Have {
+            vectors: [(DocId::Cluster, [(actor.clone(), 300)].into()), (trials.clone(), [(actor.clone(), 2)].into())]
+                .into(),
+            more: true,
+        },
+        Frame::Want([(DocId::Cluster, BTreeMap::new()), (trials.clone(), [(actor.clone(), 2)].into())].into()),
+        Frame::Sent,
         Frame::Changes(vec![(DocId::Study(StudyId::new("s1")), change(1)), (trials.clone(), change(u64::MAX))]),
-        Frame::Snapshot(trials, Arc::from(&b"a saved document"[..])),
+        Frame::Whole(trials, Arc::from(&b"a saved document"[..]), Arc::from(&b"its digest"[..])),
     ]
 }
 
@@ -281,7 +353,7 @@ fn version_1_is_written_and_read_as_committed() {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let plain: Vec<u8> = samples().iter().flat_map(|frame| encode(frame).unwrap().to_vec()).collect();
     // How zstd packs may change with its version; that old packings are read may not.
-    let large = Frame::Snapshot(DocId::Cluster, b"a document that repeats itself. ".repeat(100).into());
+    let large = whole(b"a document that repeats itself. ".repeat(100));
     for (name, bytes) in [("frames-v1.bin", &plain[..]), ("compressed-v1.bin", &encode(&large).unwrap())] {
         if std::env::var_os("METAOPT_WRITE_GOLDEN").is_some() && !dir.join(name).exists() {
             std::fs::write(dir.join(name), bytes).unwrap();

@@ -247,8 +247,21 @@ impl Committer {
             (Effect::SetAside(key), Some(executor)) => executor.set_aside(&key),
             (Effect::Probe(study, run), Some(executor)) => {
                 let (executor, sender) = (executor.clone(), self.shell.sender.clone());
-                self.runtime.spawn_blocking(move || {
-                    let _ = sender.send(Message::Probed(study, executor.probe(&run)));
+                let by = self.shell.read(|node, _| node.world().study(&study).map(|s| s.record.node.clone()));
+                self.runtime.spawn(async move {
+                    let run = Arc::new(*run);
+                    let probe = || {
+                        let (executor, run) = (executor.clone(), run.clone());
+                        tokio::task::spawn_blocking(move || executor.probe(&run))
+                    };
+                    let coming = executor.bring(&run, by).map(tokio::spawn);
+                    let Ok(found) = probe().await else { return };
+                    let _ = sender.send(Message::Probed(study.clone(), found));
+                    let Some(coming) = coming else { return };
+                    let _ = coming.await;
+                    if let Ok(found) = probe().await {
+                        let _ = sender.send(Message::Probed(study, found));
+                    }
                 });
             }
         }

@@ -24,21 +24,22 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use metaopt_core::launch::{AttemptEvent, Launch, StopWhy};
-use metaopt_schema::{AttemptKey, study::RunSpec};
+use metaopt_schema::{AttemptKey, NodeId, TrialId, study::RunSpec};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    blobs::Fetcher,
     exec::enclose::Enclosure,
     gpu::Ledger,
     platform::{Process, Signal},
     secrets::Secrets,
-    snapshot::SnapshotStore,
+    snapshot::{SnapshotError, SnapshotStore},
 };
 use record::{Layout, StopRecord, VERSION};
 
@@ -84,6 +85,9 @@ struct Inner {
     config: ExecConfig,
     layout: Layout,
     snapshots: Arc<SnapshotStore>,
+    checkpoints: Arc<SnapshotStore>,
+    /// Brings what isn't here; none until the links are up.
+    fetcher: OnceLock<Arc<Fetcher>>,
     events: mpsc::Sender<(AttemptKey, AttemptEvent)>,
     attempts: Mutex<BTreeMap<AttemptKey, Entry>>,
     preparing: prepare::Preparing,
@@ -113,10 +117,14 @@ impl Executor {
             fs::create_dir_all(dir)?;
         }
         let snapshots = Arc::new(SnapshotStore::open(&layout.snapshots()).map_err(io::Error::other)?);
+        let checkpoints = SnapshotStore::open(&layout.checkpoint_archives()).map_err(io::Error::other)?;
+        let checkpoints = Arc::new(checkpoints);
         let inner = Inner {
             config,
             layout,
             snapshots,
+            checkpoints,
+            fetcher: OnceLock::new(),
             events,
             attempts: Mutex::default(),
             preparing: prepare::Preparing::default(),
@@ -160,6 +168,34 @@ impl Executor {
     /// The snapshots of this node.
     pub fn snapshots(&self) -> &Arc<SnapshotStore> {
         &self.inner.snapshots
+    }
+
+    /// Checkpoints of this node's trials and others', as archives.
+    pub fn checkpoints(&self) -> &Arc<SnapshotStore> {
+        &self.inner.checkpoints
+    }
+
+    /// The store that has a trial's checkpoint of this name, if this node has it. Blocking.
+    pub fn checkpoint(&self, trial: &TrialId, hash: &str) -> Result<&Arc<SnapshotStore>, SnapshotError> {
+        let _ = (trial, hash);
+        Ok(&self.inner.checkpoints)
+    }
+
+    /// What brings snapshots and checkpoints from other nodes; said once.
+    pub fn fetch_by(&self, fetcher: Arc<Fetcher>) {
+        let _ = self.inner.fetcher.set(fetcher);
+    }
+
+    /// Begins to bring the snapshot that a run lacks here; none: nothing is lacking, or nobody could bring it. When it
+    /// ends, the run is to be probed again. `by`: the node on which it was submitted.
+    pub fn bring(&self, run: &RunSpec, by: Option<NodeId>) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let fetcher = self.inner.fetcher.get()?.clone();
+        let want = probe::lacking(&self.inner, run, by).filter(|want| fetcher.progress(&want.hash).is_none())?;
+        Some(async move {
+            if let Err(error) = fetcher.fetch(want, probe::PATIENCE).await {
+                tracing::info!(%error, "a study's snapshot is not here yet");
+            }
+        })
     }
 
     /// Whether this node can run it at all; the text names what is missing and what to do. Spends no attempt; does

@@ -6,9 +6,11 @@
 //! a URL they are percent-encoded). What a client puts has one plain component.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
     path::{Component, Path},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use metaopt_schema::{StudyId, TrialId};
@@ -35,18 +37,27 @@ pub struct Artifact {
     pub size: u64,
     /// Milliseconds since 1970.
     pub modified_at: u64,
+    /// BLAKE3 of its bytes, hexadecimal, where it was asked for.
+    pub blake3: Option<String>,
 }
 
 /// The output directories of one data directory.
 #[derive(Clone, Debug)]
 pub struct Outputs {
     layout: Layout,
+    hashes: Arc<Mutex<Hashes>>,
 }
+
+/// Hashes of files as they were at a size and time: large ones are not read again for every list.
+type Hashes = BTreeMap<(TrialId, String), (u64, u64, String)>;
+
+/// More hashes than this are not kept.
+const HASHES: usize = 50_000;
 
 impl Outputs {
     /// Those beneath this data directory.
     pub fn new(data_dir: &Path) -> Self {
-        Self { layout: Layout::new(data_dir) }
+        Self { layout: Layout::new(data_dir), hashes: Arc::default() }
     }
 
     /// A trial's files in order of name; none for a trial that never ran here. Blocking.
@@ -58,6 +69,34 @@ impl Outputs {
         }
         walk.out.sort();
         Ok(walk.out)
+    }
+
+    /// As [`Outputs::list`], with hashes; a file that can't be read has none. Blocking, for as long as there are files
+    /// that were not hashed before.
+    pub fn list_hashed(&self, trial: &TrialId) -> io::Result<Vec<Artifact>> {
+        let mut files = self.list(trial)?;
+        for file in &mut files {
+            let key = (trial.clone(), file.name.clone());
+            let known = self.hashes.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+            if let Some((size, at, hash)) = known
+                && (size, at) == (file.size, file.modified_at)
+            {
+                file.blake3 = Some(hash);
+                continue;
+            }
+            let Ok((mut open, _)) = self.open(trial, &file.name) else { continue };
+            let mut hasher = blake3::Hasher::new();
+            if io::copy(&mut open, &mut hasher).is_ok_and(|read| read == file.size) {
+                let hash = hasher.finalize().to_hex().to_string();
+                file.blake3 = Some(hash.clone());
+                let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+                if hashes.len() >= HASHES {
+                    hashes.clear();
+                }
+                hashes.insert(key, (file.size, file.modified_at, hash));
+            }
+        }
+        Ok(files)
     }
 
     /// Opens a file for reading and tells its size; not found also where a link would have to be followed. Blocking.
@@ -178,7 +217,7 @@ impl Walk {
             } else if meta.is_file() {
                 let modified = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
                 let modified_at = modified.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-                self.out.push(Artifact { name: format!("{prefix}{name}"), size: meta.len(), modified_at });
+                self.out.push(Artifact { name: format!("{prefix}{name}"), size: meta.len(), modified_at, blake3: None });
             }
         }
         Ok(())

@@ -2,12 +2,31 @@
 //!
 //! Owns: the texts that say what a node lacks (`why_idle`). Must not: spend an attempt.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use metaopt_schema::study::{RunSpec, Workdir};
+use metaopt_schema::{
+    NodeId,
+    study::{RunSpec, Workdir},
+};
 
 use super::{Inner, environment, prepare, tree};
-use crate::platform::{self, files};
+use crate::{
+    blobs::{Kind, Want},
+    platform::{self, files},
+};
+
+/// How long nothing of a snapshot may come before the study is said to be blocked for want of it. It is tried again.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The snapshot that a run needs and that isn't here.
+pub(super) fn lacking(inner: &Inner, run: &RunSpec, by: Option<NodeId>) -> Option<Want> {
+    let hash = run.snapshot.clone().filter(|_| run.workdir == Workdir::Snapshot)?;
+    let here = inner.snapshots.has(&hash) || crate::snapshot::digits(&hash).is_err();
+    (!here).then(|| Want { hash, kind: Kind::Snapshot, near: by.map(|node| (node, "submitted it")) })
+}
 
 pub(super) fn probe(inner: &Inner, run: &RunSpec) -> Result<(), String> {
     if platform::is_root() && !inner.config.allow_root {
@@ -27,7 +46,8 @@ pub(super) fn probe(inner: &Inner, run: &RunSpec) -> Result<(), String> {
             if let Some(hash) = &run.snapshot
                 && !inner.snapshots.has(hash)
             {
-                return Err(format!("snapshot {hash} is not on this node"));
+                let fetching = inner.fetcher.get().and_then(|fetcher| fetcher.progress(hash));
+                return Err(fetching.unwrap_or_else(|| format!("snapshot {hash} is not on this node")));
             }
             None
         }

@@ -90,6 +90,10 @@ impl Layout {
         let logs = self.logs();
         (logs.join(format!("{}.log", stem(key))), logs.join(format!("{}.log.tail", stem(key))))
     }
+    /// Checkpoints as archives, for other nodes or from them.
+    pub fn checkpoint_archives(&self) -> PathBuf {
+        self.data.join("checkpoints")
+    }
     /// Snapshots as received.
     pub fn snapshots(&self) -> PathBuf {
         self.data.join("snapshots")

@@ -1,6 +1,10 @@
 //! Ask and tell: `suggest`, reports, `complete`, heartbeats.
 
-use axum::{Extension, extract::State};
+use axum::{
+    Extension,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use metaopt_api::trial::{self as dto, MAX_COUNT, MAX_LEASE_S, MAX_REPORTS};
 use metaopt_core::{
     commands::{Action, Completion, Report, SuggestRequest, Told},
@@ -12,7 +16,7 @@ use metaopt_schema::{
     shape::{self, Field, Kind, may, need, opt},
     trial::Values,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     App,
@@ -121,7 +125,7 @@ pub async fn report(
     Extension(scope): Extension<Scope>,
     In(trial): In<String>,
     body: Loose,
-) -> Answer<axum::Json<dto::Verdict>> {
+) -> Answer<Response> {
     let value = value_of(body, &scope)?;
     let mut errors = Fields::new();
     let nulls = scope.is_process();
@@ -144,17 +148,24 @@ pub async fn report(
     for report in &mut reports {
         report.attempt = scope.attempt(report.attempt)?;
     }
+    let attempt = reports.iter().filter_map(|report| report.attempt).max();
+    if let Some(held) = app.held_elsewhere(&scope, &trial, attempt)? {
+        return match held.ask(&app, "reports", &value).await {
+            Ok(answer) => Ok(answer),
+            Err(away) => held.meanwhile(&app, away).map(verdict),
+        };
+    }
     let action = app.shell().call(move |node, now| node.report(now, &trial, reports)).await?;
-    Ok(axum::Json(verdict(action)))
+    Ok(verdict(action))
 }
 
-fn verdict(action: Action) -> dto::Verdict {
+fn verdict(action: Action) -> Response {
     let action = match action {
         Action::Continue => dto::Action::Continue,
         Action::Stop => dto::Action::Stop,
         Action::Pause => dto::Action::Pause,
     };
-    dto::Verdict { action }
+    axum::Json(dto::Verdict { action }).into_response()
 }
 
 const COMPLETE: &[Field] =
@@ -166,10 +177,21 @@ pub async fn complete(
     Extension(scope): Extension<Scope>,
     In(trial): In<String>,
     body: Loose,
-) -> Answer<axum::Json<dto::Trial>> {
+) -> Answer<Response> {
     let value = value_of(body, &scope)?;
     let mut completion = read_completion(&value, scope.is_process())?;
     completion.attempt = scope.attempt(completion.attempt)?;
+    // A result is never refused for want of its holder: told here it is as good, and the holder learns of it. Told twice,
+    // where the holder took it and its answer was lost, it is the same.
+    if scope == Scope::Node
+        && let Some(held) = app.held_elsewhere(&scope, &trial, completion.attempt)?
+    {
+        match held.ask(&app, "complete", &value).await {
+            Ok(answer) if !answer.status().is_server_error() => return Ok(answer),
+            Ok(answer) => tracing::info!(node = %held.node, status = %answer.status(), "a result is taken here"),
+            Err(away) => tracing::info!(node = %away.node, why = %away.why, "a result is taken here"),
+        }
+    }
     let answer = app
         .shell()
         .call(move |node, now| {
@@ -177,7 +199,7 @@ pub async fn complete(
             rendered(node, id.as_str())
         })
         .await?;
-    Ok(axum::Json(answer))
+    Ok(axum::Json(answer).into_response())
 }
 
 fn read_completion(value: &Value, nulls: bool) -> Answer<Completion> {
@@ -228,8 +250,14 @@ pub async fn heartbeat(
     Extension(scope): Extension<Scope>,
     In(trial): In<String>,
     Json(body): Json<dto::Heartbeat>,
-) -> Answer<axum::Json<dto::Verdict>> {
+) -> Answer<Response> {
     let attempt = scope.attempt(body.attempt)?;
+    if let Some(held) = app.held_elsewhere(&scope, &trial, attempt)? {
+        return match held.ask(&app, "heartbeat", &json!({"attempt": attempt})).await {
+            Ok(answer) => Ok(answer),
+            Err(away) => held.meanwhile(&app, away).map(verdict),
+        };
+    }
     let action = app.shell().call(move |node, now| node.heartbeat(now, &trial, attempt)).await?;
-    Ok(axum::Json(verdict(action)))
+    Ok(verdict(action))
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use axum::http::{HeaderMap, Method, header};
 use metaopt_api::ProblemKind;
-use metaopt_schema::{AttemptKey, AttemptNo, TrialId};
+use metaopt_schema::{AttemptKey, AttemptNo, NodeId, TrialId};
 use ring::hmac;
 use subtle::ConstantTimeEq;
 
@@ -19,6 +19,8 @@ pub enum Scope {
     Node,
     /// One trial's own reports, result, attributes and artifacts.
     Trial(AttemptKey),
+    /// What another member passes on to the node that has it; not passed on again.
+    Member(NodeId),
 }
 
 impl Scope {
@@ -28,7 +30,7 @@ impl Scope {
     /// 403 when a trial's token speaks for another attempt.
     pub fn attempt(&self, named: Option<AttemptNo>) -> Answer<Option<AttemptNo>> {
         match self {
-            Self::Node => Ok(named),
+            Self::Node | Self::Member(_) => Ok(named),
             Self::Trial(key) if named.is_none_or(|n| n == key.attempt) => Ok(Some(key.attempt)),
             Self::Trial(key) => Err(ApiError::new(
                 ProblemKind::Forbidden,

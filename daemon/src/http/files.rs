@@ -1,192 +1,134 @@
-//! A trial's files: its log, and its artifacts.
+//! A trial's artifacts, on whichever nodes they lie.
 //!
 //! Owns: how they are sent so that a browser can't be made to run them. Must not: find them on disk; `exec` does.
 
-use std::{collections::VecDeque, convert::Infallible, io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use axum::{
-    body::Body,
+    Extension,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
 };
-use futures_util::{StreamExt, stream};
+use futures_util::future::join_all;
 use metaopt_api::{Page, trial::Artifact};
-use metaopt_schema::{AttemptKey, TrialId};
-use serde_json::json;
+use metaopt_schema::{NodeId, StudyId, TrialId};
 use tokio::io::AsyncWriteExt;
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::io::ReaderStream;
 
 use super::{
     App,
+    auth::Scope,
     body::{ARTIFACT_LIMIT, Chunks},
-    events::{KEEP_ALIVE, stream_permit},
+    elsewhere::{Away, Passed},
     problem::{Answer, ApiError, disk},
     query::{In, Query},
-    render,
+    ranged, render,
 };
-use crate::exec::{logs, outputs};
+use crate::{blobs::escaped, exec::outputs};
 
-/// GET logs: text, or with `follow=true` server-sent events: `data` is a line, `id` the position after it, `end` the last event.
-pub async fn logs(
-    State(app): State<App>,
-    In(trial): In<String>,
-    headers: axum::http::HeaderMap,
-    query: Query,
-) -> Answer<Response> {
-    query.only(&["follow", "attempt"])?;
-    let follow = query.flag("follow")?;
-    let attempt = query.whole("attempt", 1, u64::from(u32::MAX))?;
-    let (key, label, asked) = app.shell().read(|node, _| {
-        let (_, view) = node.trial(&trial)?;
-        let found = match attempt {
-            Some(n) => view.attempts.iter().find(|a| u64::from(a.attempt) == n),
-            None => view.running().or_else(|| view.latest()),
-        };
-        let label = view.label();
-        let Some(found) = found else {
-            return Err(ApiError::not_found(match attempt {
-                Some(n) => format!("trial {label} has no attempt {n}"),
-                None => format!("trial {label} was not started yet: there is no log"),
-            }));
-        };
-        let asked = found.claim.as_ref().is_none_or(|c| c.asked);
-        Ok((AttemptKey { trial: view.place.id.clone(), attempt: found.attempt }, label, asked))
-    })?;
-    let none = if asked {
-        format!("trial {label} was run by a client: its log is not kept here")
-    } else {
-        format!("attempt {} of trial {label} has no log (yet, or any more)", key.attempt)
-    };
-    if follow {
-        if asked {
-            return Err(ApiError::not_found(none));
-        }
-        let from = headers.get("last-event-id").and_then(|v| v.to_str().ok()?.parse().ok()).unwrap_or(0);
-        return follow_log(app, key, from);
-    }
-    let (executor, gc) = (app.0.executor.clone(), app.0.gc.clone());
-    let read = tokio::task::spawn_blocking(move || {
-        let text = logs::read(&executor, &key)?;
-        let collected = if text.is_none() { gc.log_collected(&key) } else { None };
-        Ok::<_, io::Error>((text, collected))
-    });
-    match read.await.map_err(ApiError::internal)?.map_err(ApiError::internal)? {
-        (Some(text), _) => Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()),
-        (None, Some(collected)) => Err(ApiError::not_found(format!("the log of trial {label} {collected}"))),
-        (None, None) => Err(ApiError::not_found(none)),
-    }
+/// Largest list that is taken from another node (bytes).
+const LARGEST_LIST: usize = 16 << 20;
+
+/// Where a trial's files lie.
+struct Places {
+    study: StudyId,
+    trial: TrialId,
+    label: String,
+    me: NodeId,
+    /// Nodes that ran attempts of it, this node too. What the first has is the trial's; files that only a later one has
+    /// are of other attempts.
+    nodes: Vec<NodeId>,
 }
 
-/// Turns the bytes of a log into whole lines, each with the position after it.
-#[derive(Default)]
-struct Lines {
-    part: Vec<u8>,
-    end: u64,
-}
-
-/// A line without an end is sent once it is this long.
-const LONGEST: usize = 64 * 1024;
-
-impl Lines {
-    fn push(&mut self, chunk: &logs::Chunk) -> Vec<(u64, String)> {
-        let mut out = Vec::new();
-        if chunk.left_out > 0 {
-            out.extend(self.rest());
-            out.push((chunk.position, format!("[metaopt: {} bytes of the log left out here]", chunk.left_out)));
-        }
-        self.end = chunk.position;
-        for byte in &chunk.bytes {
-            self.end += 1;
-            if *byte == b'\n' || self.part.len() >= LONGEST {
-                if *byte != b'\n' {
-                    self.part.push(*byte);
-                }
-                out.extend(self.take());
-            } else {
-                self.part.push(*byte);
-            }
-        }
-        out
-    }
-
-    fn take(&mut self) -> Option<(u64, String)> {
-        let bytes = std::mem::take(&mut self.part);
-        // A carriage return would split the event; progress bars end each state with one.
-        let text = String::from_utf8_lossy(&bytes);
-        let text = text.trim_end_matches('\r');
-        Some((self.end, text.rsplit('\r').next().unwrap_or(text).to_owned()))
-    }
-
-    fn rest(&mut self) -> Option<(u64, String)> {
-        if self.part.is_empty() { None } else { self.take() }
-    }
-}
-
-fn follow_log(app: App, key: AttemptKey, from: u64) -> Answer<Response> {
-    struct Following {
-        app: App,
-        _permit: tokio::sync::OwnedSemaphorePermit,
-        chunks: ReceiverStream<io::Result<logs::Chunk>>,
-        lines: Lines,
-        ready: VecDeque<Event>,
-        over: bool,
-    }
-    let permit = stream_permit(&app)?;
-    let chunks = logs::follow(&app.0.executor, &key, from);
-    let start =
-        Following { app, _permit: permit, chunks, lines: Lines::default(), ready: VecDeque::new(), over: false };
-    let line = |(end, text): (u64, String)| Event::default().id(end.to_string()).data(text);
-    let next = move |mut f: Following| async move {
-        loop {
-            if let Some(event) = f.ready.pop_front() {
-                return Some((Ok::<_, Infallible>(event), f));
-            }
-            if f.over {
-                return None;
-            }
-            let stopping = f.app.stopping();
-            let chunk = tokio::select! {
-                () = stopping.cancelled() => return None,
-                chunk = f.chunks.next() => chunk,
-            };
-            match chunk {
-                Some(Ok(chunk)) => f.ready.extend(f.lines.push(&chunk).into_iter().map(line)),
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "a log that is followed can't be read");
-                    return None;
-                }
-                None => {
-                    f.over = true;
-                    f.ready.extend(f.lines.rest().map(line));
-                    f.ready.push_back(Event::default().event("end").data(json!({"position": f.lines.end}).to_string()));
+impl Places {
+    fn find(app: &App, scope: &Scope, trial: &str) -> Answer<Self> {
+        let passes_on = app.passes_on(scope);
+        Ok(app.shell().read(|node, _| {
+            let (study, view) = node.trial(trial)?;
+            let me = node.id().clone();
+            let mut nodes: Vec<NodeId> = Vec::new();
+            let ran = view.shown().into_iter().chain(view.attempts.iter().rev()).map(|attempt| &attempt.node);
+            for id in ran.filter(|_| passes_on).chain([&me]) {
+                if !nodes.contains(id) {
+                    nodes.push(id.clone());
                 }
             }
-        }
-    };
-    Ok(Sse::new(stream::unfold(start, next)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
-}
+            Ok::<_, metaopt_core::Refusal>(Self {
+                study: study.id.clone(),
+                trial: view.place.id.clone(),
+                label: view.label(),
+                me,
+                nodes,
+            })
+        })?)
+    }
 
-fn find(app: &App, trial: &str) -> Answer<TrialId> {
-    Ok(app.shell().read(|node, _| node.trial(trial).map(|(_, t)| t.place.id.clone()))?)
+    fn away(&self, app: &App, away: Away) -> ApiError {
+        away.in_words(app, &format!("the files of trial {} are", self.label))
+    }
 }
 
 fn artifact(file: outputs::Artifact) -> Artifact {
-    Artifact { name: file.name, size: file.size, modified_at: Some(render::time(file.modified_at)) }
+    Artifact {
+        name: file.name,
+        size: file.size,
+        modified_at: Some(render::time(file.modified_at)),
+        blake3: file.blake3,
+    }
 }
 
-/// GET artifacts.
-pub async fn list(State(app): State<App>, In(trial): In<String>, query: Query) -> Answer<axum::Json<Page<Artifact>>> {
-    query.only(&[])?;
-    let id = find(&app, &trial)?;
-    let outputs = app.0.outputs.clone();
-    let found = tokio::task::spawn_blocking(move || outputs.list(&id));
+/// GET artifacts. With `hashes=true` each has its BLAKE3 hash, which takes as long as reading them all for the first time.
+pub async fn list(
+    State(app): State<App>,
+    Extension(scope): Extension<Scope>,
+    In(trial): In<String>,
+    query: Query,
+) -> Answer<axum::Json<Page<Artifact>>> {
+    query.only(&["hashes"])?;
+    let hashes = query.flag("hashes")?;
+    let places = Places::find(&app, &scope, &trial)?;
+    let lists = places.nodes.iter().map(|node| async {
+        if *node == places.me { Ok(list_here(&app, &places.trial, hashes).await?) } else { list_at(&app, &places, node, hashes).await }
+    });
+    let mut all: BTreeMap<String, Artifact> = BTreeMap::new();
+    for (nth, files) in join_all(lists).await.into_iter().enumerate() {
+        match files {
+            Ok(files) => {
+                for file in files {
+                    all.entry(file.name.clone()).or_insert(file);
+                }
+            }
+            Err(error) if nth == 0 => return Err(error),
+            // an earlier attempt's node: it may never come back
+            Err(_) => {}
+        }
+    }
+    Ok(axum::Json(Page::whole(all.into_values().collect())))
+}
+
+async fn list_here(app: &App, trial: &TrialId, hashes: bool) -> Answer<Vec<Artifact>> {
+    let (outputs, trial) = (app.0.outputs.clone(), trial.clone());
+    let found = tokio::task::spawn_blocking(move || match hashes {
+        true => outputs.list_hashed(&trial),
+        false => outputs.list(&trial),
+    });
     let files = found.await.map_err(ApiError::internal)?.map_err(ApiError::internal)?;
-    Ok(axum::Json(Page::whole(files.into_iter().map(artifact).collect())))
+    Ok(files.into_iter().map(artifact).collect())
+}
+
+async fn list_at(app: &App, places: &Places, node: &NodeId, hashes: bool) -> Answer<Vec<Artifact>> {
+    let call = Passed::new(Method::GET, &places.trial, &format!("artifacts?hashes={hashes}"));
+    let answer = app.pass_on(node, call).await.map_err(|away| places.away(app, away))?;
+    let broke = |why: String| places.away(app, Away { node: node.clone(), why });
+    match answer.status() {
+        StatusCode::OK => {}
+        // it hasn't heard of the trial yet
+        StatusCode::NOT_FOUND => return Ok(Vec::new()),
+        other => return Err(broke(format!("it answered {other}"))),
+    }
+    let bytes = axum::body::to_bytes(answer.into_body(), LARGEST_LIST).await.map_err(|e| broke(e.to_string()))?;
+    let page: Page<Artifact> = serde_json::from_slice(&bytes).map_err(|e| broke(e.to_string()))?;
+    Ok(page.items)
 }
 
 fn trouble(name: &str, error: &io::Error) -> ApiError {
@@ -198,10 +140,36 @@ fn trouble(name: &str, error: &io::Error) -> ApiError {
 }
 
 /// GET one artifact: an attachment that no browser runs; raster images may be shown.
-pub async fn get(State(app): State<App>, In((trial, name)): In<(String, String)>, query: Query) -> Answer<Response> {
+pub async fn get(
+    State(app): State<App>,
+    Extension(scope): Extension<Scope>,
+    In((trial, name)): In<(String, String)>,
+    headers: HeaderMap,
+    query: Query,
+) -> Answer<Response> {
     query.only(&[])?;
-    let id = find(&app, &trial)?;
-    let (outputs, gc, wanted) = (app.0.outputs.clone(), app.0.gc.clone(), name.clone());
+    let places = Places::find(&app, &scope, &trial)?;
+    let mut missing = None;
+    for (nth, node) in places.nodes.iter().enumerate() {
+        if *node == places.me {
+            match get_here(&app, &places.trial, &name, &headers).await {
+                Err(error) if error.is_not_found() => missing = Some(error),
+                done => return done,
+            }
+            continue;
+        }
+        let rest = format!("artifacts/{}", escaped(&name));
+        match app.pass_on(node, Passed::new(Method::GET, &places.trial, &rest).with_headers(&headers)).await {
+            Ok(answer) if answer.status() != StatusCode::NOT_FOUND => return Ok(answer),
+            Err(away) if nth == 0 => return Err(places.away(&app, away)),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Err(missing.unwrap_or_else(|| ApiError::not_found(format!("there is no artifact `{name}`"))))
+}
+
+async fn get_here(app: &App, trial: &TrialId, name: &str, headers: &HeaderMap) -> Answer<Response> {
+    let (outputs, gc, id, wanted) = (app.0.outputs.clone(), app.0.gc.clone(), trial.clone(), name.to_owned());
     let open = move || {
         outputs.open(&id, &wanted).map_err(|error| match gc.artifact_collected(&id, &wanted) {
             Some(why) if error.kind() == io::ErrorKind::NotFound => {
@@ -211,16 +179,17 @@ pub async fn get(State(app): State<App>, In((trial, name)): In<(String, String)>
         })
     };
     let (file, size) = tokio::task::spawn_blocking(open).await.map_err(ApiError::internal)??;
-    // The file may grow while it is sent; what was announced is what is sent.
-    let limited = tokio::io::AsyncReadExt::take(tokio::fs::File::from_std(file), size);
-    let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(limited, 64 * 1024)));
-    let image = raster(&name);
+    let modified = file.metadata().and_then(|meta| meta.modified()).ok();
+    let modified = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+    // Tells whether it is still the same, for those who go on where they were.
+    let tag = format!("{size:x}-{:x}", modified.as_nanos());
+    let mut response = ranged::send(headers, file, size, Some(&tag))?;
+    let image = raster(name);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(image.unwrap_or("application/octet-stream")));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
-    headers.insert(header::CONTENT_DISPOSITION, disposition(image.is_some(), &name));
+    headers.insert(header::CONTENT_DISPOSITION, disposition(image.is_some(), name));
     Ok(response)
 }
 
@@ -254,14 +223,19 @@ fn disposition(inline: bool, name: &str) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-/// PUT one artifact: written aside as it comes, named when it is whole.
+/// PUT one artifact: written aside as it comes, named when it is whole. It goes to the node that runs or ran the trial.
 pub async fn put(
     State(app): State<App>,
+    Extension(scope): Extension<Scope>,
     In((trial, name)): In<(String, String)>,
     request: Request,
-) -> Answer<(StatusCode, axum::Json<Artifact>)> {
-    let (study, id) =
-        app.shell().read(|node, _| node.trial(&trial).map(|(s, t)| (s.id.clone(), t.place.id.clone())))?;
+) -> Answer<Response> {
+    let places = Places::find(&app, &scope, &trial)?;
+    if let Some(node) = places.nodes.first().filter(|node| **node != places.me) {
+        let call = Passed::new(Method::PUT, &places.trial, &format!("artifacts/{}", escaped(&name))).with(request);
+        return app.pass_on(node, call).await.map_err(|away| places.away(&app, away));
+    }
+    let Places { study, trial: id, .. } = places;
     let outputs = Arc::new(app.0.outputs.clone());
     let (parts, body) = request.into_parts();
     let mut chunks = Chunks::open(&parts.headers, body, ARTIFACT_LIMIT).await?;
@@ -277,8 +251,9 @@ pub async fn put(
         }
     });
     let (known, found) = kept.await.map_err(ApiError::internal)?.map_err(|e| trouble(&name, &e))?;
-    let found = found.map_or(Artifact { name, size: 0, modified_at: None }, artifact);
-    Ok((if known { StatusCode::OK } else { StatusCode::CREATED }, axum::Json(found)))
+    let found = found.map_or(Artifact { name, size: 0, modified_at: None, blake3: None }, artifact);
+    let status = if known { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, axum::Json(found)).into_response())
 }
 
 /// Why a body was not written: it did not come, or the disk did not take it.
@@ -323,17 +298,5 @@ mod tests {
         for name in ["a.svg", "a.html", "png", "a.png.html", "a.pdf"] {
             assert_eq!(raster(name), None, "{name}");
         }
-    }
-
-    #[test]
-    fn lines_carry_the_position_after_them() {
-        let mut lines = Lines::default();
-        let chunk =
-            |position, left_out, text: &str| logs::Chunk { position, left_out, bytes: text.as_bytes().to_vec() };
-        assert_eq!(lines.push(&chunk(0, 0, "one\ntw")), [(4, "one".to_owned())]);
-        assert_eq!(lines.push(&chunk(6, 0, "o\n10%\r20%\r\n")), [(8, "two".to_owned()), (17, "20%".to_owned())]);
-        let gap = lines.push(&chunk(100, 83, "x"));
-        assert_eq!(gap, [(100, "[metaopt: 83 bytes of the log left out here]".to_owned())]);
-        assert_eq!(lines.rest(), Some((101, "x".to_owned())));
     }
 }

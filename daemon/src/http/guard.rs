@@ -38,6 +38,8 @@ const OF_ONE_ATTEMPT_AT_ONCE: usize = 16;
 const ATTEMPTS: usize = 4096;
 /// Bodies past a few KiB that are handled at once: JSON takes up to a hundred times its size in memory.
 const LARGE_AT_ONCE: usize = 8;
+/// Calls of other members handled at once.
+const OF_MEMBERS: usize = 256;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Limits shared by all requests.
@@ -50,6 +52,7 @@ pub struct Gates {
     attempts: Mutex<BTreeMap<AttemptKey, Arc<OfAttempt>>>,
     at_once: Semaphore,
     large: Arc<Semaphore>,
+    members: Arc<Semaphore>,
     pub(super) streams: Arc<Semaphore>,
 }
 
@@ -91,6 +94,7 @@ impl Default for Gates {
             attempts: Mutex::default(),
             at_once: Semaphore::new(AT_ONCE),
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+            members: Arc::new(Semaphore::new(OF_MEMBERS)),
             streams: Arc::new(Semaphore::new(STREAMS)),
         }
     }
@@ -190,7 +194,7 @@ fn check(app: &App, request: &mut Request) -> Answer<Option<OwnedSemaphorePermit
     };
     let mut permit = None;
     match &scope {
-        Scope::Node => app.0.gates.calls.take("calls")?,
+        Scope::Node | Scope::Member(_) => app.0.gates.calls.take("calls")?,
         Scope::Trial(key) => {
             let own = app.0.gates.of(key);
             own.calls.take("calls of one trial")?;
@@ -204,6 +208,12 @@ fn check(app: &App, request: &mut Request) -> Answer<Option<OwnedSemaphorePermit
     }
     request.extensions_mut().insert(scope);
     Ok(permit)
+}
+
+/// A member's call takes one of the places that there are for them, as long as it isn't answered.
+pub(super) fn of_members(app: &App) -> Answer<OwnedSemaphorePermit> {
+    let busy = |_| ApiError::busy(1, format!("{OF_MEMBERS} calls of other nodes are being handled already"));
+    Arc::clone(&app.0.gates.members).try_acquire_owned().map_err(busy)
 }
 
 /// A trial's token is good for that trial only, by its ID or its label.

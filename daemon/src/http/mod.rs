@@ -5,8 +5,10 @@
 
 mod ask;
 pub mod auth;
+mod blobs;
 pub(crate) mod body;
 pub mod cluster;
+mod elsewhere;
 mod events;
 mod export;
 mod files;
@@ -15,11 +17,15 @@ mod guard;
 mod health;
 pub(crate) mod import;
 pub mod listen;
+mod logs;
 mod metrics;
 mod nodes;
+mod peer_api;
+mod places;
 mod plots;
 pub mod problem;
 pub(crate) mod query;
+mod ranged;
 mod render;
 mod results;
 mod snapshots;
@@ -38,7 +44,10 @@ use metaopt_schema::NodeId;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use peer_api::peer_router;
+
 use crate::{
+    blobs::Fetcher,
     data_dir::Identity,
     driver::Shell,
     exec::{Executor, outputs::Outputs},
@@ -56,6 +65,7 @@ struct Inner {
     gc: Arc<Collector>,
     links: Option<Box<dyn cluster::Links>>,
     mdns: bool,
+    fetcher: Option<Arc<Fetcher>>,
     node: NodeId,
     token: String,
     secret: [u8; 32],
@@ -80,6 +90,7 @@ impl App {
             gc,
             links: None,
             mdns: false,
+            fetcher: None,
             node: identity.node.clone(),
             token: identity.token.clone(),
             secret: identity.secret,
@@ -107,6 +118,15 @@ impl App {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.links = Some(Box::new(links));
             inner.mdns = mdns;
+        }
+        self
+    }
+
+    /// What moves files between nodes, and calls them.
+    #[must_use]
+    pub fn with_fetcher(mut self, fetcher: Arc<Fetcher>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.fetcher = Some(fetcher);
         }
         self
     }
@@ -143,6 +163,10 @@ impl App {
         &self.0.shell
     }
 
+    fn fetcher(&self) -> Option<&Arc<Fetcher>> {
+        self.0.fetcher.as_ref()
+    }
+
     fn links(&self) -> Option<&dyn cluster::Links> {
         self.0.links.as_deref()
     }
@@ -177,6 +201,7 @@ pub fn router(app: App) -> Router {
         .route("/studies/{study}/plots/{kind}", get(plots::get))
         .route("/studies/{study}/export", get(export::get))
         .route("/studies/{study}/import", post(import::post))
+        .route("/studies/{study}/places", get(places::get))
         .route("/studies/{study}/trials", get(trials::list).post(trials::enqueue))
         .route("/studies/{study}/trials/suggest", post(ask::suggest))
         .route("/trials/{trial}", get(trials::get).patch(trials::patch))
@@ -189,10 +214,10 @@ pub fn router(app: App) -> Router {
         .route("/trials/{trial}/pause", post(trials::pause))
         .route("/trials/{trial}/resume", post(trials::resume))
         .route("/trials/{trial}/explain", get(trials::explain))
-        .route("/trials/{trial}/logs", get(files::logs))
+        .route("/trials/{trial}/logs", get(logs::get))
         .route("/trials/{trial}/artifacts", get(files::list))
         .route("/trials/{trial}/artifacts/{name}", get(files::get).put(files::put))
-        .route("/snapshots/{hash}", head(snapshots::head).put(snapshots::put))
+        .route("/snapshots/{hash}", head(snapshots::head).get(snapshots::get).put(snapshots::put))
         .route("/nodes", get(nodes::list))
         .route("/nodes/{node}", get(nodes::get).merge(delete(nodes::remove)))
         .route("/nodes/{node}/drain", post(nodes::drain))

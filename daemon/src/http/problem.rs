@@ -46,6 +46,11 @@ impl ApiError {
         Self::new(ProblemKind::NotFound, detail)
     }
 
+    /// Whether it is a 404.
+    pub fn is_not_found(&self) -> bool {
+        self.kind == ProblemKind::NotFound
+    }
+
     /// 413.
     pub fn too_large(limit: u64) -> Self {
         Self::new(ProblemKind::TooLarge, format!("the body is larger than {} bytes, the limit of this path", limit))

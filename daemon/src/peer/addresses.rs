@@ -6,8 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use if_addrs::{IfAddr, Interface};
 
-use super::config::PORT;
-
 /// Most addresses that others are told.
 const MOST: usize = 8;
 
@@ -22,9 +20,11 @@ pub(super) fn told(listening: SocketAddr, advertise: Option<&str>, interfaces: &
     let port = listening.port();
     if let Some(host) = advertise {
         let given = super::with_port(host);
-        let named = given == host.trim() || !given.ends_with(&format!(":{PORT}"));
+        if given == host.trim() {
+            return vec![given];
+        }
         let bare = given.rsplit_once(':').map_or(&*given, |(bare, _)| bare);
-        return vec![if named { given } else { format!("{bare}:{port}") }];
+        return vec![format!("{bare}:{port}")];
     }
     if !listening.ip().is_unspecified() {
         return vec![listening.to_string()];

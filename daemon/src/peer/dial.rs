@@ -34,6 +34,8 @@ const AT_ONCE: usize = 32;
 const STAGGER: Duration = Duration::from_millis(200);
 /// Until an address is dialled again at which this node itself answers.
 const MYSELF: Duration = Duration::from_secs(600);
+/// Shortest time between two looks at whom to dial.
+const PACE: Duration = Duration::from_millis(50);
 /// Addresses that are remembered.
 const REMEMBERED: usize = 1024;
 
@@ -78,10 +80,17 @@ impl Dials {
             book.hints.insert(node.clone(), addresses.to_vec());
         }
         for address in addresses {
-            book.by.remove(address);
+            if let Some(dial) = book.by.get_mut(address) {
+                dial.next = Instant::now();
+            }
         }
         drop(book);
         self.wake();
+    }
+
+    /// All that were learned so.
+    pub(super) fn hints(&self) -> BTreeMap<NodeId, Vec<String>> {
+        self.book().hints.clone()
     }
 
     /// A link is gone.
@@ -154,10 +163,12 @@ fn chance() -> f64 {
 pub(super) async fn dialler(inner: Arc<Inner>) {
     loop {
         let wait = round(&inner).min(inner.limits().round);
+        // However often it is woken, the node is asked for its members so often and no more.
+        sleep(PACE).await;
         tokio::select! {
             () = inner.stopping.cancelled() => return,
             () = inner.dials.wake.notified() => {}
-            () = sleep(wait.max(Duration::from_millis(20))) => {}
+            () = sleep(wait) => {}
         }
     }
 }
@@ -206,7 +217,7 @@ fn candidates(inner: &Inner) -> Vec<(String, Option<NodeId>)> {
         add(with_port(address), None);
     }
     let members: Vec<_> = inner.host.members().into_iter().filter(|member| !inner.links.has(&member.node)).collect();
-    let hints = inner.dials.book().hints.clone();
+    let hints = inner.dials.hints();
     for member in &members {
         // Where it answered last, then where pairing found it, then where it says it is.
         let mut known = inner.dials.known(&member.node);

@@ -38,11 +38,14 @@ pub(super) enum Unmet {
     #[error("{0}")]
     Version(String),
     /// The other side's words.
-    #[error("{0}")]
+    #[error("the other side says: {0}")]
     Refused(String),
-    /// This side's.
-    #[error("{0}")]
+    /// What this side tells the other.
+    #[error("this node refused it, and said: {0}")]
     Here(String),
+    /// This side can't write down that the other is a member.
+    #[error("it can't be written down here that it is a member: {0}")]
+    Unwritten(String),
     #[error("it is linked already")]
     Already,
     #[error("it is this node itself")]
@@ -111,7 +114,7 @@ impl Wire {
             let length = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
             // What is compressed is bulk, and nobody sends bulk yet.
             if bytes[6] != 0 || length + HEADER > self.left {
-                return Err(Unmet::Broken("it sent too much before it was accepted".into()));
+                return Err(Unmet::Broken("it sent more than is allowed before it is accepted".into()));
             }
             self.left -= length + HEADER;
             bytes.resize(HEADER + length, 0);

@@ -2,7 +2,11 @@
 //!
 //! Owns: who may ask, and where a member is asked. Must not: know what is asked.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -11,7 +15,7 @@ use axum::{
 use hyper::{body::Incoming, client::conn::http1 as client, server::conn::http1 as server, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metaopt_schema::NodeId;
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Semaphore, time::timeout};
 use tokio_rustls::TlsStream;
 use tower::ServiceExt;
 
@@ -25,6 +29,8 @@ const HEAD: usize = 32 << 10;
 const HEADERS: usize = 64;
 /// Most connections of members at once.
 pub(super) const CONNECTIONS: usize = 256;
+/// Connections to one member that are being made at once: fewer than its places for strangers.
+const AT_ONCE: usize = 4;
 /// How often an address is tried that closes at once: it had no place for a stranger's connection just then.
 const ATTEMPTS: u32 = 4;
 /// Before each further attempt.
@@ -79,7 +85,10 @@ pub(super) async fn call(
     let mut addresses: Vec<String> = link.and_then(|link| Some(link.dialled()?.to_owned())).into_iter().collect();
     addresses.extend(inner.dials.known(node));
     addresses.extend(member.addresses.into_iter().take(8));
-    let stream = connect(inner, node, addresses).await?;
+    let stream = {
+        let _turn = inner.turn(node).acquire_owned().await;
+        connect(inner, node, addresses).await?
+    };
 
     let broke = |error: hyper::Error| CallError::BrokeOff { node: node.clone(), error: error.to_string() };
     let (mut sender, connection) = client::handshake(TokioIo::new(stream)).await.map_err(broke)?;
@@ -94,6 +103,14 @@ pub(super) async fn call(
     *request.uri_mut() = path.parse().unwrap_or_else(|_| Uri::from_static("/"));
     request.headers_mut().entry(HOST).or_insert(HeaderValue::from_static("metaopt"));
     sender.send_request(request).await.map_err(broke)
+}
+
+impl Inner {
+    fn turn(&self, node: &NodeId) -> Arc<Semaphore> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(node.clone()).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
+    }
 }
 
 /// A connection to this node and no other.

@@ -3,7 +3,7 @@
 //! Owns: the start, and the few small things that are kept in the data directory. Must not: run a protocol.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
@@ -44,6 +44,10 @@ use crate::{
 const TAG: &str = "cluster";
 /// The file of the address that was listened on last.
 const ADDRESS: &str = "peer-address";
+/// The file of addresses that were learned in pairing, so that a crash right after it costs nothing.
+const HINTS: &str = "peer-hints";
+/// Largest such file.
+const HINTS_LIMIT: u64 = 1 << 20;
 /// Most notices of one run.
 const NOTICES: usize = 64;
 
@@ -60,6 +64,8 @@ pub(super) struct Inner {
     pub router: OnceLock<Router>,
     /// Places for HTTP connections of members.
     pub http: Arc<Semaphore>,
+    /// Whose turn it is to connect to a member for HTTP.
+    pub turns: Mutex<BTreeMap<NodeId, Arc<Semaphore>>>,
     /// What is announced may have changed.
     pub announce: Notify,
     pub stopping: CancellationToken,
@@ -97,6 +103,7 @@ impl Inner {
             listening,
             router: OnceLock::new(),
             http: Arc::new(Semaphore::new(http::CONNECTIONS)),
+            turns: Mutex::default(),
             announce: Notify::new(),
             stopping,
             tasks: TaskTracker::new(),
@@ -109,6 +116,13 @@ impl Inner {
             host,
         });
         inner.look_at_interfaces();
+        let hints = files::read_plain(&inner.config.dir.join(HINTS), HINTS_LIMIT).unwrap_or_default();
+        for line in String::from_utf8_lossy(&hints).lines() {
+            let mut words = line.split(' ').map(ToOwned::to_owned);
+            if let Some(node) = words.next() {
+                inner.dials.hint(&NodeId::new(node), &words.collect::<Vec<_>>());
+            }
+        }
         inner.tasks.spawn(accept::accept(Arc::clone(&inner), listener));
         inner.tasks.spawn(watch_interfaces(Arc::clone(&inner)));
         inner.tasks.spawn(dial::dialler(Arc::clone(&inner)));
@@ -144,6 +158,16 @@ impl Inner {
         // The tag finds members sooner and decides nothing.
         if let Err(error) = files::write_private(&self.config.dir.join(TAG), hex(&tag).as_bytes()) {
             tracing::warn!(%error, "the cluster's tag can't be kept");
+        }
+    }
+
+    /// A new member is reached there.
+    pub(super) fn hint(&self, node: &NodeId, addresses: &[String]) {
+        self.dials.hint(node, addresses);
+        let lines = self.dials.hints().into_iter().map(|(node, addresses)| format!("{node} {}\n", addresses.join(" ")));
+        let written = files::write_private(&self.config.dir.join(HINTS), lines.collect::<String>().as_bytes());
+        if let Err(error) = written {
+            tracing::warn!(%error, "a new member's address can't be kept");
         }
     }
 

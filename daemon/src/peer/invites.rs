@@ -42,7 +42,9 @@ struct Live {
 /// Why a proof gets nobody in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Wrong, used or expired: which, isn't said. How many invitations were closed because of it.
+    /// There is nothing to guess.
+    Nothing,
+    /// It is counted; how many invitations were closed because of it. The other side isn't told the difference.
     Wrong(usize),
     TooMany(Duration),
 }
@@ -148,7 +150,7 @@ impl Invites {
         let codes = || self.live.iter().filter(|live| live.code.is_some());
         // Where there is nothing to guess, nothing is counted: `join` asks everybody on the network.
         if codes().all(|live| live.used_by.is_some()) {
-            return Refusal::Wrong(0);
+            return Refusal::Nothing;
         }
         if self.wrong.len() >= SOURCES && !self.wrong.contains_key(&source) {
             self.wrong.clear();
@@ -208,10 +210,10 @@ mod tests {
         assert!(invites.take(number, &a) && invites.take(number, &a) && !invites.take(number, &b));
         assert!(invites.list(now).is_empty(), "it lets nobody else in");
         assert!(invites.check(&session(), &proof, &a, source(1), now).is_ok());
-        assert_eq!(invites.check(&session(), &proof, &b, source(1), now), Err(Refusal::Wrong(0)));
+        assert_eq!(invites.check(&session(), &proof, &b, source(1), now), Err(Refusal::Nothing));
         invites.give_back(number);
         assert!(invites.check(&session(), &proof, &b, source(1), now).is_ok());
-        assert_eq!(invites.check(&session(), &proof, &a, source(1), now + HOUR), Err(Refusal::Wrong(0)), "expired");
+        assert_eq!(invites.check(&session(), &proof, &a, source(1), now + HOUR), Err(Refusal::Nothing), "expired");
     }
 
     #[test]

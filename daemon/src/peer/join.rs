@@ -158,7 +158,8 @@ fn told(address: &str, unmet: Unmet) -> JoinError {
         },
         Unmet::Version(words) => JoinError::Incompatible(words),
         Unmet::NotProven => JoinError::NotProven { address },
-        Unmet::Here(error) => JoinError::Here { address, error },
+        Unmet::Unwritten(error) => JoinError::Here { address, error },
+        Unmet::Here(words) => JoinError::BadPeer(format!("{address} is refused by this node, which says: {words}")),
         Unmet::Myself => JoinError::BadPeer(format!("{address} is this node itself; name another with --peer")),
         other => JoinError::BrokeOff { address, error: other.to_string() },
     }

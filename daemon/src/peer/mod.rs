@@ -92,7 +92,8 @@ pub trait Host: Send + Sync + 'static {
     fn members(&self) -> Vec<Known>;
     /// This node's run.
     fn boot(&self) -> u64;
-    /// A link is up; there is one at most to each node. `down` comes before another `up`.
+    /// A link is up; there is one at most to each node. `down` comes before another `up`. Neither may wait: while one
+    /// is being told, no other link comes up or goes down.
     fn up(&self, up: Up);
     /// It is gone.
     fn down(&self, node: &NodeId);

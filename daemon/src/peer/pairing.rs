@@ -99,8 +99,9 @@ impl Inner {
         let checked = self.invites().check(&session, &sent, &peer.node, remote.ip(), Instant::now());
         match checked {
             Ok((number, key)) => Ok(Invited { session, key, how: How::Code(number) }),
+            Err(Refusal::Nothing) => Err(Unmet::Here(WRONG.into())),
             Err(Refusal::Wrong(closed)) => {
-                tracing::warn!(source = %remote.ip(), "a wrong, used or expired code came");
+                tracing::warn!(source = %remote.ip(), "a wrong code came");
                 if closed > 0 {
                     self.announce.notify_one();
                     self.say(format!(
@@ -202,11 +203,12 @@ pub(super) async fn join(
     let (tag, name, addresses): ([u8; 16], String, Vec<String>) = unpack(&proof(wire, ADMITTED).await?)?;
     let name = clean(&name, 100);
     let newcomer = Newcomer { node: peer.node.clone(), public_key: peer.public_key(), name: name.clone() };
-    inner.host.admit(newcomer).await.map_err(Unmet::Here)?;
+    inner.host.admit(newcomer).await.map_err(Unmet::Unwritten)?;
     inner.take_tag(tag);
-    let told = addresses.iter().filter(|told| told.len() <= ADDRESSES.1).map(|told| clean(told, ADDRESSES.1));
+    let told = addresses.iter().filter(|told| told.len() <= ADDRESSES.1 && !told.contains(char::is_whitespace));
+    let told = told.map(|told| clean(told, ADDRESSES.1));
     let addresses: Vec<String> = std::iter::once(address.to_owned()).chain(told).take(ADDRESSES.0).collect();
-    inner.dials.hint(&peer.node, &addresses);
+    inner.hint(&peer.node, &addresses);
     inner.announce.notify_one();
     Ok(name)
 }

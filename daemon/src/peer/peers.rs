@@ -26,7 +26,7 @@ use super::{
 /// All links of this node, and who may come in. Clones are the same.
 #[derive(Clone)]
 pub struct Peers {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 impl Peers {
@@ -36,6 +36,12 @@ impl Peers {
     /// The address can't be listened on, or the data directory not be written.
     pub async fn start(config: PeerConfig, host: Arc<dyn Host>, stopping: CancellationToken) -> Result<Self> {
         Ok(Self { inner: Inner::start(config, host, stopping).await? })
+    }
+
+    /// Waits until all of it has stopped.
+    pub async fn stopped(&self) {
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
     }
 
     /// Where it listens.

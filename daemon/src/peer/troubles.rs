@@ -50,7 +50,10 @@ impl Troubles {
         if all.len() >= MOST && !all.contains_key(&about) {
             return;
         }
-        tracing::info!(node = node.map(ToString::to_string), address, "not linked: {text}");
+        // Later words about the same are to be had here, and would fill logs.
+        if !all.contains_key(&about) {
+            tracing::info!(node = node.map(ToString::to_string), address, "not linked: {text}");
+        }
         let (node, address) = (node.cloned(), address.map(ToOwned::to_owned));
         all.insert(about, (Trouble { node, address, text, since: SystemTime::now() }, now));
     }

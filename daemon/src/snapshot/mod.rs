@@ -14,7 +14,7 @@ mod unpack;
 use std::{io, path::PathBuf};
 
 pub use pack::{Entry, Kind, LeftOut, Listing, PackOptions, Packed, list, pack};
-pub use store::SnapshotStore;
+pub use store::{Form, SnapshotStore};
 pub use unpack::{Limits, unpack, verify};
 
 /// Largest sum of file sizes packed unless asked otherwise (bytes).

@@ -1,4 +1,4 @@
-//! The snapshots that this node holds: `DATA/snapshots/<64 digits>.tar.zst`.
+//! The archives that this node holds, by content: `DATA/snapshots/<64 digits>.tar.zst`, and the same for checkpoints.
 //!
 //! Owns: that directory. Must not: keep an archive that isn't what its name says.
 
@@ -8,6 +8,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use super::{Limits, SnapshotError, digits, unpack, verify};
@@ -15,19 +16,34 @@ use super::{Limits, SnapshotError, digits, unpack, verify};
 /// The paths of a snapshot's files and links.
 type Files = Arc<BTreeSet<PathBuf>>;
 
+/// The compressed form of an archive. Two nodes may hold the same archive in different forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// BLAKE3 of the compressed bytes, hexadecimal.
+    pub digest: String,
+    /// How many they are.
+    pub size: u64,
+}
+
 /// A node's snapshots.
 #[derive(Debug)]
 pub struct SnapshotStore {
     dir: PathBuf,
     limits: Limits,
     files: Mutex<BTreeMap<String, Files>>,
+    forms: Mutex<BTreeMap<String, (SystemTime, Form)>>,
 }
 
 impl SnapshotStore {
     /// Opens or creates `dir`.
     pub fn open(dir: &Path) -> Result<Self, SnapshotError> {
         fs::create_dir_all(dir).map_err(SnapshotError::io(dir))?;
-        Ok(Self { dir: dir.to_owned(), limits: Limits::default(), files: Mutex::default() })
+        Ok(Self { dir: dir.to_owned(), limits: Limits::default(), files: Mutex::default(), forms: Mutex::default() })
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Where a snapshot's archive lies or would lie.
@@ -64,15 +80,49 @@ impl SnapshotStore {
 
     /// Checks a written body and keeps it if it is what `hash` says; `false` when it was here already. Blocking.
     pub fn keep(&self, hash: &str, temp: tempfile::NamedTempFile) -> Result<bool, SnapshotError> {
+        // gone with `temp`, unless it was moved
+        self.adopt(hash, temp.path())
+    }
+
+    /// The same for a file of this directory that isn't a temporary one: it is moved into place, or left where it is.
+    pub fn adopt(&self, hash: &str, from: &Path) -> Result<bool, SnapshotError> {
         let path = self.path(hash)?;
-        let fail = || SnapshotError::io(temp.path().to_owned());
-        let files = verify(File::open(temp.path()).map_err(fail())?, hash, self.limits)?;
-        temp.as_file().sync_all().map_err(fail())?;
+        let fail = || SnapshotError::io(from);
+        let file = File::open(from).map_err(fail())?;
+        let files = verify(&file, hash, self.limits)?;
+        file.sync_all().map_err(fail())?;
         let fresh = !path.is_file();
-        temp.persist(&path).map_err(|error| SnapshotError::Io { path: path.clone(), source: error.error })?;
+        fs::rename(from, &path).map_err(SnapshotError::io(&path))?;
         crate::platform::files::sync_parent(&path).map_err(SnapshotError::io(&path))?;
         self.remember(hash, files);
         Ok(fresh)
+    }
+
+    /// The form in which it is here; `None` where it isn't. Reads the archive once, then remembers. Blocking.
+    pub fn form(&self, hash: &str) -> Result<Option<Form>, SnapshotError> {
+        let path = self.path(hash)?;
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(SnapshotError::io(path)(error)),
+        };
+        let meta = file.metadata().map_err(SnapshotError::io(&path))?;
+        // A use sets the time, but not the size: reading it once more then is no harm.
+        let at = meta.modified().map_err(SnapshotError::io(&path))?;
+        let known = self.forms.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned();
+        if let Some((when, form)) = known
+            && when == at
+            && form.size == meta.len()
+        {
+            return Ok(Some(form));
+        }
+        let mut hasher = blake3::Hasher::new();
+        let size = io::copy(&mut file, &mut hasher).map_err(SnapshotError::io(&path))?;
+        let form = Form { digest: hasher.finalize().to_hex().to_string(), size };
+        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        forms.retain(|hash, _| self.has(hash));
+        forms.insert(hash.to_owned(), (at, form.clone()));
+        Ok(Some(form))
     }
 
     /// Unpacks it to `dest`, which must not exist. Blocking.

@@ -68,6 +68,7 @@ fn components() -> ComponentsBuilder {
     add::<study::Fork>(&mut found);
     add::<study::Study>(&mut found);
     add::<study::Importance>(&mut found);
+    add::<study::Place>(&mut found);
     add::<study::Imported>(&mut found);
     add::<trial::Enqueue>(&mut found);
     add::<trial::TrialPatch>(&mut found);
@@ -94,7 +95,7 @@ fn components() -> ComponentsBuilder {
     for (name, schema) in found {
         components = components.schema(name, schema);
     }
-    for item in ["Study", "Trial", "SomeTrial", "Report", "Artifact", "Importance", "Node", "Invitation"] {
+    for item in ["Study", "Trial", "SomeTrial", "Report", "Artifact", "Importance", "Place", "Node", "Invitation"] {
         components = components.schema(format!("Page_{item}"), page(item));
     }
     components

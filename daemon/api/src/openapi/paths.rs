@@ -39,6 +39,8 @@ fn studies() -> Vec<Verb> {
             .answers(200, "Study", "With `load_if_exists`: the one that has its name")
             .fails(&[409]),
         verb(Get, study, "getStudy", "One study").answers(200, "Study", "The study"),
+        verb(Get, "/api/v1/studies/{study}/places", "listPlaces", "On which nodes a study is, and which could run it now")
+            .answers(200, "Page_Place", "Nodes, the one that answers first"),
         verb(Patch, study, "patchStudy", "Edit a study: name, budget, note, attributes, a wider space")
             .takes("StudyPatch", true)
             .answers(200, "Study", "The study as it is now")
@@ -168,10 +170,12 @@ fn files() -> Vec<Verb> {
             .answers_bytes(200, &["text/plain; charset=utf-8", STREAM], "The log")
             .fails(&[409]),
         verb(Get, "/api/v1/trials/{trial}/artifacts", "listArtifacts", "Files that a trial kept")
+            .query("hashes", "With the BLAKE3 hash of each.", boolean())
             .answers(200, "Page_Artifact", "Files, by name")
             .fails(&[409]),
         verb(Get, "/api/v1/trials/{trial}/artifacts/{name}", "getArtifact", "One file")
             .answers_bytes(200, &["application/octet-stream"], "The file, as an attachment; raster images inline")
+            .answers_bytes(206, &["application/octet-stream"], "With `Range`: that part of it")
             .fails(&[409, 422]),
         verb(Put, "/api/v1/trials/{trial}/artifacts/{name}", "putArtifact", "Keep a file with a trial")
             .takes_bytes("application/octet-stream", "The file.")
@@ -185,6 +189,10 @@ fn files() -> Vec<Verb> {
         verb(Head, "/api/v1/snapshots/{hash}", "headSnapshot", "Whether a snapshot is here")
             .answers_nothing(200, "It is here")
             .fails(&[422]),
+        verb(Get, "/api/v1/snapshots/{hash}", "getSnapshot", "A submitted directory, from whichever node has it")
+            .answers_bytes(200, &["application/zstd"], "The archive")
+            .answers_bytes(206, &["application/zstd"], "With `Range`: that part of it")
+            .fails(&[409, 422]),
     ]
 }
 

@@ -57,7 +57,8 @@ impl Node {
         {
             return Err(Refusal::no_room(format!("no new trial is given out: {why}")));
         }
-        let mut reason = self.held.is_some().then_some(IdleReason::Wait);
+        let wait = self.held.is_some() || self.is_catching_up(now);
+        let mut reason = wait.then_some(IdleReason::Wait);
         self.peers.proposed.insert(id.clone(), now.mono_ms);
         while reason.is_none() && (trials.len() as u64) < request.count {
             match self.next_trial(now, &id) {

@@ -79,6 +79,10 @@ impl Node {
         else {
             return;
         };
+        // Of what it may not or could never run this node needs no files.
+        if self.excluded(&run).is_some() || self.slots.lacks(self.slots.need(&run)).is_some() {
+            return;
+        }
         let Some(runtime) = self.studies.get_mut(id) else { return };
         if runtime.probe_at.is_some_and(|at| at <= now.mono_ms) {
             runtime.probe_at = None;
@@ -122,6 +126,7 @@ impl Node {
         let me = self.world.cluster.nodes.get(&self.config.id);
         if !self.adopted
             || self.closing
+            || self.is_catching_up(now)
             || self.held.is_some()
             || me.is_some_and(|n| n.draining || n.quarantined || n.removed)
         {

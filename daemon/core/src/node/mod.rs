@@ -19,7 +19,7 @@ mod thin;
 mod trials;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -95,7 +95,7 @@ pub struct Node {
     lamport: Lamport,
     minted: u64,
     counter: u64,
-    studies: HashMap<StudyId, Runtime>,
+    studies: BTreeMap<StudyId, Runtime>,
     leases: BTreeMap<AttemptKey, Lease>,
     running: BTreeMap<AttemptKey, Running>,
     slots: Slots,
@@ -194,7 +194,7 @@ impl Node {
             lamport: 0,
             minted: 0,
             counter: counter.unwrap_or(0),
-            studies: HashMap::new(),
+            studies: BTreeMap::new(),
             leases: BTreeMap::new(),
             running: BTreeMap::new(),
             slots: Slots::default(),
@@ -239,7 +239,7 @@ impl Node {
         }
         node.forget_deleted();
         node.boot(now);
-        node.listen(now);
+        node.begin_to_listen(now);
         Ok(node)
     }
 
@@ -344,6 +344,11 @@ impl Node {
     /// Names this run.
     pub fn run(&self) -> u64 {
         self.config.boot
+    }
+
+    /// Sums up all its documents: equal roots, equal documents.
+    pub fn root(&self) -> u64 {
+        self.index.root()
     }
 
     /// This node's name.

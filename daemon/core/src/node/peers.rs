@@ -27,6 +27,8 @@ const SKEW_MS: u64 = 60_000;
 const AWAY_MS: u64 = 5_000;
 /// A node counts as one that proposes for a study for this long after it last did (milliseconds).
 const ACTIVE_MS: u64 = 60_000;
+/// How long a node that starts or wakes waits to hear what it missed: without any link, and with one (milliseconds).
+const CATCH_UP_MS: [u64; 2] = [3_000, 30_000];
 /// A want that isn't said again ends after this long (milliseconds).
 const WANT_MS: u64 = 3_000;
 /// A member not heard for longer than this is no longer one of those that a majority is reckoned of (milliseconds).
@@ -89,6 +91,8 @@ pub(super) struct Peers {
     pub(super) all: BTreeMap<NodeId, Peer>,
     next_beat: u64,
     seq: u64,
+    /// Since when this node may have missed what others did; none: it has caught up.
+    behind: Option<u64>,
     /// When this node last proposed for a study.
     pub(super) proposed: BTreeMap<StudyId, u64>,
     /// When it last wanted a part of a strict budget.
@@ -183,6 +187,10 @@ impl Node {
         let entry = self.peer(now, from);
         entry.skew = beat.wall_ms as i64 - now.wall_ms as i64;
         let differs = beat.root != root;
+        if !differs {
+            self.caught_up();
+        }
+        let entry = self.peer(now, from);
         let wants = beat.wants.clone();
         entry.beat = Some(beat);
         entry.differs = differs.then(|| entry.differs.unwrap_or(now.mono_ms));
@@ -225,7 +233,28 @@ impl Node {
         if gap > AWAY_MS {
             self.peers.all.values_mut().for_each(|peer| peer.heard = peer.heard.saturating_add(gap).min(now.mono_ms));
             self.turns_begin_anew(now);
+            self.fall_behind(now);
         }
+    }
+
+    /// From now on this node may have missed what others did.
+    fn fall_behind(&mut self, now: Now) {
+        if self.members().nth(1).is_some() {
+            self.peers.behind = Some(now.mono_ms);
+        }
+    }
+
+    /// A peer has told all that it knew.
+    pub(super) fn caught_up(&mut self) {
+        if self.peers.behind.take().is_some() {
+            self.wants_dispatch = true;
+        }
+    }
+
+    /// Whether this node first waits for what it missed: what it would do now, others may have done.
+    pub(super) fn is_catching_up(&self, now: Now) -> bool {
+        let linked = self.peers.all.values().any(|peer| peer.linked);
+        self.peers.behind.is_some_and(|since| since + CATCH_UP_MS[usize::from(linked)] > now.mono_ms)
     }
 
     /// Begins to listen for every member that is known.
@@ -236,6 +265,12 @@ impl Node {
                 self.peer(now, &id);
             }
         }
+    }
+
+    /// At a start.
+    pub(super) fn begin_to_listen(&mut self, now: Now) {
+        self.listen(now);
+        self.fall_behind(now);
     }
 
     /// Members that weren't removed, this one too.

@@ -172,6 +172,7 @@ impl Node {
             && let Some(entry) = self.peers.all.get_mut(&pull.peer)
         {
             entry.differs = None;
+            self.caught_up();
         }
         self.pulls.next = now.mono_ms + REST_MS;
     }

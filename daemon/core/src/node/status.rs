@@ -103,6 +103,21 @@ impl Node {
         Some("about to start".into())
     }
 
+    /// Why this node can't run a study's trials, whatever else is busy; none: it can.
+    pub fn unable(&self, study: &StudyView) -> Option<String> {
+        let Some(runtime) = self.studies.get(&study.id) else {
+            return Some("this version can't run the study's sampler or rule".into());
+        };
+        let Some(run) = &study.record.def.run else {
+            return Some("clients run the study's trials".into());
+        };
+        let draining = self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.draining);
+        let found = self.held.clone().or_else(|| draining.then(|| "the node is draining".into()));
+        let found = found.or_else(|| self.excluded(run)).or_else(|| runtime.blocked.clone());
+        let found = found.or_else(|| self.slots.lacks(self.slots.need(run)));
+        found.or_else(|| (!runtime.probed).then(|| "it has not been looked at yet".into()))
+    }
+
     /// Seconds until a study will have used up its budget, from the mean time of its finished trials; none when that can't be told.
     pub fn eta_s(&self, study: &StudyView, now: Now) -> Option<f64> {
         if self.state_of(study, now) != StudyState::Running {

@@ -59,15 +59,8 @@ const FIRST_BULK: u8 = 64;
 pub enum Frame {
     /// The first on every link, in both directions.
     Hello(Hello),
-    /// What the sender has: per document and actor, how many changes.
-    Vectors(BTreeMap<DocId, Vector>),
-    /// What names the sender's state of documents: equal heads, equal facts.
-    Heads(BTreeMap<DocId, Vec<[u8; 32]>>),
     /// Changes of any documents, in an order in which they can be applied.
     Changes(Vec<(DocId, RawChange)>),
-    /// A whole document as its holder saved it. Automerge's decoder of these trusts them (docs/testing.md): whoever takes
-    /// one from a peer must bound what it may do first.
-    Snapshot(DocId, Arc<[u8]>),
     /// Who the sender is; the second on every link, in both directions.
     Greeting(Greeting),
     /// Whether the sender takes the receiver in as a peer, and if not, why, in words for people. The third on every link.
@@ -94,11 +87,13 @@ pub enum Frame {
     Want(BTreeMap<DocId, Vector>),
     /// All that a `Want` asked for was sent before this.
     Sent,
-    /// A whole document as its holder saved it, and its digest: for who has nothing of it.
+    /// A whole document as its holder saved it, and its digest: for who has nothing of it. Automerge's decoder of these
+    /// trusts them (docs/testing.md): whoever takes one from a peer must bound what it may do first.
     Whole(DocId, Arc<[u8]>, Arc<[u8]>),
 }
 
-/// Who a node says it is. Its identity is known from its certificate.
+/// Who a node says it is. Its identity is known from its certificate. Whoever isn't a member for the sender is told
+/// `intent` and `fleet` alone: the rest is empty, and `boot` 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Greeting {
     /// Drawn at each start: two at once of one node are a cloned disk.
@@ -210,8 +205,6 @@ impl Class {
 #[repr(u8)]
 enum Kind {
     Hello = 1,
-    Vectors = 2,
-    Heads = 3,
     Greeting = 4,
     Verdict = 5,
     Ping = 6,
@@ -222,17 +215,14 @@ enum Kind {
     Want = 12,
     Sent = 67,
     Changes = FIRST_BULK,
-    Snapshot = FIRST_BULK + 1,
     Whole = FIRST_BULK + 2,
     Have = FIRST_BULK + 4,
 }
 
 impl Kind {
     fn of(byte: u8) -> Option<Self> {
-        const ALL: [Kind; 16] = [
+        const ALL: [Kind; 13] = [
             Kind::Hello,
-            Kind::Vectors,
-            Kind::Heads,
             Kind::Greeting,
             Kind::Verdict,
             Kind::Ping,
@@ -243,7 +233,6 @@ impl Kind {
             Kind::Want,
             Kind::Sent,
             Kind::Changes,
-            Kind::Snapshot,
             Kind::Whole,
             Kind::Have,
         ];

@@ -22,29 +22,12 @@ pub(super) const ENTRIES: usize = 1 << 16;
 pub(super) fn write(frame: &Frame) -> Result<(Kind, Vec<u8>), WireError> {
     match frame {
         Frame::Hello(hello) => spell(Kind::Hello, &(hello.oldest, hello.newest)),
-        Frame::Vectors(vectors) => {
-            let mut list = Vec::new();
-            for (doc, vector) in vectors {
-                let name = name(doc)?;
-                list.extend(vector.iter().map(|(actor, count)| (name.clone(), &**actor, *count)));
-            }
-            spell_list(Kind::Vectors, &list)
-        }
-        Frame::Heads(heads) => {
-            let mut list = Vec::new();
-            for (doc, hashes) in heads {
-                let name = name(doc)?;
-                list.extend(hashes.iter().map(|hash| (name.clone(), *hash)));
-            }
-            spell_list(Kind::Heads, &list)
-        }
         Frame::Changes(changes) => {
             let one = |(doc, change): &(DocId, RawChange)| {
                 Ok((name(doc)?, change.actor.clone(), change.seq, change.bytes.clone()))
             };
             spell_list(Kind::Changes, &changes.iter().map(one).collect::<Result<Vec<_>, WireError>>()?)
         }
-        Frame::Snapshot(doc, bytes) => spell(Kind::Snapshot, &(name(doc)?, &**bytes)),
         Frame::Greeting(greeting) => spell(Kind::Greeting, greeting),
         Frame::Verdict(refusal) => spell(Kind::Verdict, refusal),
         Frame::Ping(number) => spell(Kind::Ping, number),
@@ -104,24 +87,6 @@ pub(super) fn read(kind: Kind, payload: &[u8]) -> Result<(Option<Frame>, u64), W
             let (oldest, newest) = take(kind, payload)?.0;
             Frame::Hello(Hello { oldest, newest })
         }
-        Kind::Vectors => {
-            let mut vectors: BTreeMap<DocId, BTreeMap<_, u64>> = BTreeMap::new();
-            list(kind, payload, |(name, actor, count): (&str, &[u8], u64)| {
-                if let Some(doc) = known(name) {
-                    vectors.entry(doc).or_default().insert(actor.into(), count);
-                }
-            })?;
-            Frame::Vectors(vectors)
-        }
-        Kind::Heads => {
-            let mut heads: BTreeMap<DocId, Vec<[u8; 32]>> = BTreeMap::new();
-            list(kind, payload, |(name, hash): (&str, [u8; 32])| {
-                if let Some(doc) = known(name) {
-                    heads.entry(doc).or_default().push(hash);
-                }
-            })?;
-            Frame::Heads(heads)
-        }
         Kind::Changes => {
             let mut changes = Vec::new();
             list(kind, payload, |(name, actor, seq, bytes): (&str, &[u8], u64, &[u8])| {
@@ -130,13 +95,6 @@ pub(super) fn read(kind: Kind, payload: &[u8]) -> Result<(Option<Frame>, u64), W
                 }
             })?;
             Frame::Changes(changes)
-        }
-        Kind::Snapshot => {
-            let (name, bytes): (&str, &[u8]) = take(kind, payload)?.0;
-            match known(name) {
-                Some(doc) => Frame::Snapshot(doc, bytes.into()),
-                None => return Ok((None, 1)),
-            }
         }
         Kind::Greeting => Frame::Greeting(take(kind, payload)?.0),
         Kind::Verdict => Frame::Verdict(take(kind, payload)?.0),

@@ -3,6 +3,7 @@
 mod cluster;
 mod hostile;
 mod liveness;
+mod multicast;
 mod pairing;
 
 use std::{

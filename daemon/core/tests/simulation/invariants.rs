@@ -1,0 +1,467 @@
+//! What must hold (DESIGN.md), one function for each of the twelve.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use metaopt_core::{Node, NodeConfig, Now, commands::Event as Shown, read_doc};
+use metaopt_schema::{
+    AttemptKey, AttemptNo, StudyId, TrialId,
+    study::StudyState,
+    trial::{Outcome, Proposer, Reason, TrialState},
+    view::{StudyView, TrialView},
+};
+
+use crate::{
+    clients::State,
+    jobs::Job,
+    network::pair,
+    world::{TIMING, World},
+};
+
+/// How long a holder and its link must have been well for its orphaning to be wrong.
+const WELL_MS: u64 = 5_000;
+
+/// What was seen so far.
+#[derive(Default)]
+pub struct Ledger {
+    pub wrong: Vec<String>,
+    pub troubles: Vec<String>,
+    /// Results that were answered for as stored: trial, attempt, value, and where.
+    pub acknowledged: BTreeMap<AttemptKey, (f64, usize)>,
+    /// Of these, what went down with the only disk that had it.
+    excused: BTreeSet<AttemptKey>,
+    /// Boxes that a person gave up or removed, and until when that explains what befalls them.
+    pub condemned: BTreeMap<usize, u64>,
+    given_up: BTreeSet<(AttemptKey, usize, u32)>,
+    pub give_ups: u64,
+    attempts: BTreeMap<(usize, TrialId), AttemptNo>,
+    launched: BTreeSet<(usize, AttemptKey)>,
+    pub launches: u64,
+    proposed: BTreeMap<StudyId, BTreeSet<TrialId>>,
+}
+
+impl Ledger {
+    pub fn restarted(&mut self, at: usize) {
+        self.attempts.retain(|(of, _), _| *of != at);
+    }
+}
+
+// ---- while it runs
+
+/// What a box drained.
+pub fn observe(world: &mut World, at: usize, events: &[Shown]) {
+    let mut trials: BTreeSet<&TrialId> = BTreeSet::new();
+    for event in events {
+        if event.kind == "trial.updated"
+            && let Some(trial) = &event.trial
+        {
+            trials.insert(trial);
+        }
+    }
+    let mut wrong = Vec::new();
+    for id in trials {
+        let Some(node) = &world.boxes[at].node else { return };
+        let Some((study, trial)) = node.world().trial(id) else { continue };
+        let ledger = &mut world.ledger;
+        wrong.extend(attempts_never_go_back(ledger, at, trial));
+        if study.budget.strict {
+            let all = ledger.proposed.entry(study.id.clone()).or_default();
+            all.insert(id.clone());
+        }
+        let new: Vec<(AttemptKey, usize)> = trial
+            .attempts
+            .iter()
+            .filter(|a| a.given_up().is_some())
+            .filter_map(|a| {
+                let holder = world.boxes.iter().position(|b| b.id == a.node)?;
+                let key = AttemptKey { trial: id.clone(), attempt: a.attempt };
+                ledger.given_up.insert((key.clone(), holder, a.kept())).then_some((key, holder))
+            })
+            .collect();
+        for (key, holder) in new {
+            world.ledger.give_ups += 1;
+            world.say(|| format!("box{at} gives up {} #{} of box{holder}", key.trial, key.attempt));
+            wrong.extend(connected_holders_are_kept(world, at, holder, &key));
+        }
+    }
+    wrong.into_iter().for_each(|what| world.wrong(what));
+}
+
+/// 7. Attempt numbers never go back.
+fn attempts_never_go_back(ledger: &mut Ledger, at: usize, trial: &TrialView) -> Option<String> {
+    let last = trial.attempts.last()?.attempt;
+    let known = ledger.attempts.entry((at, trial.place.id.clone())).or_default();
+    if last < *known {
+        return Some(format!("7: box{at} knows attempt {last} of {} as the last, and knew {known}", trial.place.id));
+    }
+    *known = last;
+    None
+}
+
+/// 12. No connected, healthy holder is orphaned.
+fn connected_holders_are_kept(world: &World, observer: usize, holder: usize, key: &AttemptKey) -> Option<String> {
+    if observer == holder || world.ledger.condemned.get(&holder).is_some_and(|at| at + 8_000 > world.now) {
+        return None;
+    }
+    let now = world.now;
+    let well = |at: usize| {
+        let machine = &world.boxes[at];
+        machine.node.is_some() && machine.pause.is_none() && machine.up_since + WELL_MS <= now
+    };
+    let link = world.net.links.get(&pair(observer, holder))?;
+    let linked = link.up == [true; 2] && !link.over && link.since + WELL_MS <= now && link.mute_since.is_none();
+    (well(observer) && well(holder) && linked).then(|| {
+        format!("12: box{observer} gave up {} #{} of box{holder}, which is well and connected", key.trial, key.attempt)
+    })
+}
+
+/// 6. Never more running attempts than slots, and no GPU's shares above 1; nor is an attempt ever started twice.
+pub fn launched(world: &mut World, at: usize, job: &Job) {
+    world.ledger.launches += 1;
+    let key = job.launch.key.clone();
+    let machine = &world.boxes[at];
+    let mut wrong = Vec::new();
+    if !world.ledger.launched.insert((at, key.clone())) {
+        wrong.push(format!("7: box{at} starts {} #{} a second time", key.trial, key.attempt));
+    }
+    let others = || machine.jobs.values().filter(|j| j.lives()).chain(std::iter::once(job));
+    let cpus: u32 = others().map(|j| j.takes().0).sum();
+    let there = machine.slots.iter().filter(|s| s.id.starts_with("cpu-")).count() as u32;
+    let names: Vec<String> = others().map(|j| format!("{} #{}", j.launch.key.trial, j.launch.key.attempt)).collect();
+    if cpus > there {
+        wrong.push(format!("6: box{at} runs on {cpus} of {there} CPU slots: {}", names.join(", ")));
+    }
+    for gpu in machine.slots.iter().filter(|s| !s.id.starts_with("cpu-")) {
+        let used: f64 = others().filter(|j| j.launch.gpus.contains(&gpu.id)).map(|j| j.takes().1).sum();
+        if used > 1.0 + 1e-6 {
+            wrong.push(format!("6: {} of box{at} is taken {used} times: {}", gpu.id, names.join(", ")));
+        }
+    }
+    wrong.into_iter().for_each(|what| world.wrong(what));
+}
+
+/// A result was answered for as stored.
+pub fn acknowledged(world: &mut World, from: usize, key: AttemptKey, value: f64) {
+    // Forwarded or not: whoever answers has it on its disk.
+    world.ledger.acknowledged.entry(key).or_insert((value, from));
+}
+
+/// What only this disk had is excused: nobody can keep it.
+pub fn disk_lost(world: &mut World, at: usize) {
+    let mut excused = Vec::new();
+    for (key, (value, from)) in &world.ledger.acknowledged {
+        if *from != at {
+            continue;
+        }
+        let elsewhere = world.boxes.iter().enumerate().any(|(i, machine)| {
+            i != at && machine.node.as_ref().and_then(|n| n.world().trial(&key.trial)).is_some_and(|(_, t)| has(t, key, *value))
+        });
+        if !elsewhere {
+            excused.push(key.clone());
+        }
+    }
+    world.ledger.excused.extend(excused);
+    world.ledger.launched.retain(|(of, _)| *of != at);
+}
+
+fn has(trial: &TrialView, key: &AttemptKey, value: f64) -> bool {
+    let ends = trial.attempts.iter().filter(|a| a.attempt == key.attempt).flat_map(|a| a.end.iter().chain(a.told.as_deref()));
+    let mut ends = ends.peekable();
+    if ends.peek().is_none() {
+        return false;
+    }
+    ends.any(|end| {
+        // What was stopped before stays stopped; what it told is a point of its curve.
+        (end.outcome == Outcome::Complete && end.values.get("loss") == Some(&value))
+            || matches!(end.outcome, Outcome::Pruned | Outcome::Paused | Outcome::Cancelled)
+    })
+}
+
+/// What is looked at once a second.
+pub fn now_and_then(world: &mut World) {
+    let mut wrong = Vec::new();
+    for (study, all) in &world.ledger.proposed {
+        let known = world.boxes.iter().filter_map(|b| b.node.as_ref()).find_map(|n| n.world().study(study));
+        if let Some(study) = known {
+            let drawn = all.iter().filter_map(|id| {
+                world.boxes.iter().filter_map(|b| b.node.as_ref()).find_map(|n| n.world().trial(id).map(|(_, t)| t))
+            });
+            let drawn = drawn.filter(|t| matches!(t.spec.by, Proposer::Sampler { .. })).count() as u64;
+            if study.budget.max_trials.is_some_and(|max| drawn > max) && world.scenario.removes == false {
+                wrong.push(format!("8: the strict budget of {} is exceeded: {drawn} trials", study.name));
+            }
+        }
+    }
+    wrong.into_iter().for_each(|what| world.wrong(what));
+}
+
+// ---- in the end
+
+/// What a node believes, line by line; two nodes with the same documents say the same.
+pub fn export(node: &Node) -> Vec<String> {
+    let mut lines = Vec::new();
+    for view in node.world().cluster.nodes.values() {
+        let joined = view.record.is_some();
+        lines.push(format!(
+            "node {} joined {joined} removed {} draining {} lost {} hardware {:?}",
+            view.id, view.removed, view.draining, view.lost, view.hardware
+        ));
+    }
+    for study in node.studies() {
+        lines.push(format!(
+            "study {} `{}` wanted {:?} budget {:?} space {:?} counts {:?} best {:?}",
+            study.id,
+            study.name,
+            study.wanted,
+            study.budget,
+            study.space,
+            TrialState::ALL.map(|s| study.count(s)),
+            study.best().map(|t| t.place.id.clone())
+        ));
+        let shares: Vec<_> = study.shares().collect();
+        lines.push(format!("shares {shares:?} proposed {:?}", study.proposed().collect::<Vec<_>>()));
+        for trial in study.trials() {
+            lines.push(format!(
+                "trial {} seq {} {:?} params {:?} counted {:?} note {:?} attrs {:?} values {:?}",
+                trial.place.id,
+                trial.place.seq,
+                trial.state,
+                trial.spec.params.params(),
+                trial.counted,
+                trial.note(),
+                trial.user_attrs(),
+                trial.values()
+            ));
+            for a in &trial.attempts {
+                lines.push(format!(
+                    "  attempt {} of {} claim {:?} end {:?} told {:?} given up {:?} kept {}",
+                    a.attempt,
+                    a.node,
+                    a.claim,
+                    a.end,
+                    a.told,
+                    a.given_up(),
+                    a.kept()
+                ));
+            }
+            match node.curve(study, trial) {
+                Ok(curve) => lines.push(format!("  curve {curve:?}")),
+                Err(error) => lines.push(format!("  curve unreadable: {error}")),
+            }
+        }
+    }
+    lines
+}
+
+fn difference(a: &[String], b: &[String]) -> String {
+    match a.iter().zip(b).find(|(a, b)| a != b) {
+        Some((a, b)) => format!("\n    {a}\n    {b}"),
+        None => format!("{} and {} lines", a.len(), b.len()),
+    }
+}
+
+/// 1. An acknowledged result is never lost once one holder's disk comes back.
+pub fn acknowledged_results_are_kept(world: &World) -> Result<(), String> {
+    for (key, (value, from)) in &world.ledger.acknowledged {
+        if world.ledger.excused.contains(key) || world.boxes[*from].gone {
+            continue;
+        }
+        for at in world.members() {
+            let Some(node) = &world.boxes[at].node else { continue };
+            match node.world().trial(&key.trial) {
+                Some((_, trial)) if has(trial, key, *value) => {}
+                Some((_, trial)) => {
+                    let known = trial.attempts.iter().filter(|a| a.attempt == key.attempt).map(|a| (&a.end, &a.told));
+                    return Err(format!(
+                        "1: box{at} doesn't have the result of {} #{} that box{from} answered for; it has {:?}",
+                        key.trial,
+                        key.attempt,
+                        known.collect::<Vec<_>>()
+                    ));
+                }
+                None => return Err(format!("1: box{at} doesn't know trial {} of an acknowledged result", key.trial)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// 2. Same heads, same view, same counted attempts; also when read from disk.
+pub fn same_heads_same_view(world: &World) -> Result<(), String> {
+    let mut first: Option<(usize, Vec<String>)> = None;
+    for at in world.members() {
+        let machine = &world.boxes[at];
+        let Some(node) = &machine.node else { continue };
+        let lines = export(node);
+        match &first {
+            None => first = Some((at, lines.clone())),
+            Some((other, theirs)) if *theirs != lines => {
+                return Err(format!("2: box{other} and box{at} see other worlds: {}", difference(theirs, &lines)));
+            }
+            Some(_) => {}
+        }
+        let config = NodeConfig {
+            id: machine.id.clone(),
+            public_key: String::new(),
+            hardware: Default::default(),
+            boot: u64::MAX,
+            entropy: [0; 32],
+            grace_s: 1.0,
+            pause_grace_s: 1.0,
+            timing: TIMING,
+            curve_bytes: 1 << 20,
+        };
+        let actor = config.actor();
+        let docs: Vec<_> = machine.disk.docs().into_iter().map(|stored| read_doc(&actor, stored)).collect();
+        let now = Now { mono_ms: 1, wall_ms: world.wall(at) };
+        let shelf = std::sync::Arc::new(machine.disk.clone());
+        let again = Node::load(config, now, docs, shelf, None).map_err(|e| format!("2: box{at}'s disk: {e}"))?;
+        let read = export(&again);
+        if read != lines {
+            return Err(format!("2: box{at} believes other than its disk says: {}", difference(&lines, &read)));
+        }
+    }
+    Ok(())
+}
+
+/// 3. At most one counted attempt per trial: the complete one with the lowest number.
+pub fn one_counted_attempt(world: &World) -> Result<(), String> {
+    let mut counted: BTreeMap<TrialId, (AttemptNo, String)> = BTreeMap::new();
+    for at in world.members() {
+        let Some(node) = &world.boxes[at].node else { continue };
+        for trial in node.studies().flat_map(|s| s.trials().iter()) {
+            let complete = trial.attempts.iter().find(|a| a.effective_end().is_some_and(|e| e.outcome == Outcome::Complete));
+            let mine = trial.counted.map(|i| (trial.attempts[i].attempt, trial.attempts[i].node.to_string()));
+            if mine != complete.map(|a| (a.attempt, a.node.to_string())) {
+                return Err(format!("3: box{at} counts {mine:?} of {}", trial.place.id));
+            }
+            if let Some(mine) = mine {
+                let known = counted.entry(trial.place.id.clone()).or_insert_with(|| mine.clone());
+                if *known != mine {
+                    return Err(format!("3: of {} {known:?} counts, and on box{at} {mine:?}", trial.place.id));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// 4. After heal and quiet all heads are equal within a bound.
+pub fn heads_are_equal(world: &World) -> bool {
+    let roots: BTreeSet<u64> = world.members().iter().filter_map(|i| Some(world.boxes[*i].node.as_ref()?.root())).collect();
+    roots.len() <= 1
+}
+
+/// 5. Every orphan is re-run or ended: whatever is shown as running has somebody who runs it.
+pub fn orphans_are_rerun_or_ended(world: &World) -> Result<(), String> {
+    for at in world.members() {
+        let Some(node) = &world.boxes[at].node else { continue };
+        for trial in node.studies().flat_map(|s| s.trials().iter()) {
+            for attempt in trial.attempts.iter().filter(|a| a.is_running()) {
+                let key = AttemptKey { trial: trial.place.id.clone(), attempt: attempt.attempt };
+                let runs = world.index(&attempt.node).is_some_and(|h| {
+                    world.boxes[h].jobs.contains_key(&key) || world.clients.iter().any(|c| is_at(c.state.clone(), &key))
+                });
+                if !runs {
+                    let holder = world.index(&attempt.node);
+                    return Err(format!(
+                        "5: on box{at} {} #{} is running on box{holder:?}, where nothing runs: {:?}",
+                        key.trial, key.attempt, attempt
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_at(state: State, key: &AttemptKey) -> bool {
+    match state {
+        State::Working { key: at, .. } | State::Telling { key: at, .. } => at == *key,
+        _ => false,
+    }
+}
+
+/// What is still to be done of the studies, if anything.
+pub fn unfinished(world: &World) -> Option<String> {
+    for at in world.members() {
+        let Some(node) = &world.boxes[at].node else { return Some(format!("box{at} is down")) };
+        for (name, def) in &world.studies {
+            let Ok(study) = node.study(name) else { return Some(format!("box{at} doesn't know {name}")) };
+            if matches!(study.wanted, StudyState::Cancelled) {
+                continue;
+            }
+            let open: Vec<String> = study
+                .trials()
+                .iter()
+                .filter(|t| !t.state.is_terminal() && t.state != TrialState::Paused)
+                .map(|t| format!("{} {:?}", t.place.id, t.state))
+                .collect();
+            if !open.is_empty() {
+                return Some(format!("on box{at} {name} has open trials: {open:?}"));
+            }
+            let used = study.trials().len() as u64;
+            if def.budget.max_trials.is_some_and(|max| used < max) && study.wanted != StudyState::Complete {
+                return Some(format!("on box{at} {name} has used {used} of its budget; it is {:?}", study.wanted));
+            }
+        }
+    }
+    None
+}
+
+fn drawn(study: &StudyView) -> u64 {
+    study.trials().iter().filter(|t| matches!(t.spec.by, Proposer::Sampler { .. })).count() as u64
+}
+
+/// 8. A strict budget is never exceeded; a soft one within its bound: not at all among nodes that hear one another, else
+/// by what each side of a partition could believe to be left, and a slot's worth a node.
+pub fn budgets_hold(world: &World) -> Result<(), String> {
+    for at in world.members() {
+        let Some(node) = &world.boxes[at].node else { continue };
+        for (name, def) in &world.studies {
+            let (Ok(study), Some(max)) = (node.study(name), def.budget.max_trials) else { continue };
+            let drawn = drawn(study);
+            let calm = world.scenario.faults.is_empty();
+            let bound = match (def.budget.strict, calm) {
+                (true, _) | (_, true) => max,
+                _ => max * world.boxes.len() as u64 + world.boxes.iter().map(|b| b.slots.len() as u64).sum::<u64>(),
+            };
+            if drawn > bound && !(def.budget.strict && world.scenario.removes) {
+                return Err(format!("8: {name} has {drawn} trials of {max}, and may have {bound}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// 9. Clock jumps change no lease decision: where nothing else is wrong nobody is given up, and no client that lives
+/// loses its lease.
+pub fn clocks_decide_nothing(world: &World) -> Result<(), String> {
+    if world.ledger.give_ups > 0 {
+        return Err(format!("9: {} attempts were given up where only clocks jumped", world.ledger.give_ups));
+    }
+    let Some(node) = world.boxes.iter().find_map(|b| b.node.as_ref()) else { return Ok(()) };
+    let lost = |t: &&TrialView| {
+        t.attempts.iter().any(|a| a.end.as_ref().is_some_and(|e| matches!(e.reason, Reason::LostClient)))
+    };
+    let lost = node.studies().flat_map(|s| s.trials().iter()).filter(lost).count() as u64;
+    let died = world.fired.get("client died").copied().unwrap_or(0);
+    if lost > died {
+        return Err(format!("9: {lost} leases ran out, and {died} clients died"));
+    }
+    Ok(())
+}
+
+/// Uniqueness: no configuration of a finite space is drawn twice while all agree on the members.
+pub fn no_duplicates(world: &World) -> Result<(), String> {
+    let Some(node) = world.members().first().and_then(|i| world.boxes[*i].node.as_ref()) else { return Ok(()) };
+    for study in node.studies() {
+        let mut seen: BTreeMap<String, TrialId> = BTreeMap::new();
+        for trial in study.trials().iter().filter(|t| matches!(t.spec.by, Proposer::Sampler { .. })) {
+            let params = format!("{:?}", trial.spec.params.params());
+            if let Some(other) = seen.insert(params.clone(), trial.place.id.clone()) {
+                return Err(format!("unique: {params} was drawn for {other} and {}", trial.place.id));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! What another node has, answered from here: calls are passed on to it, and its answers back.
+//!
+//! Owns: to whom a call goes, what of it is passed on, and what is said when that node is away. Must not: pass a member's
+//! call on again: two nodes that disagree about a holder would send it round for ever.
+//!
+//! The caller's token was checked here; the other node knows the call as this member's ([`Scope::Member`]). Scripts call
+//! the node that runs them, which alone knows their tokens, so that a trial's own calls are never passed on.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    response::Response,
+};
+use futures_util::StreamExt;
+use metaopt_api::ProblemKind;
+use metaopt_core::commands::Action;
+use metaopt_schema::{AttemptNo, NodeId, TrialId};
+
+use super::{
+    App,
+    auth::Scope,
+    problem::{Answer, ApiError},
+    render,
+};
+use crate::blobs::{escaped, last_heard};
+
+/// Longest until the other node begins its answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// When it makes sense to come again (seconds).
+const AGAIN: u64 = 5;
+/// What is passed on of a request.
+const ASKED: [HeaderName; 7] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::RANGE,
+    header::IF_RANGE,
+    header::IF_MATCH,
+    HeaderName::from_static("last-event-id"),
+];
+/// What is passed back of an answer: what another node says of connections and pages is none of a browser's business here.
+const ANSWERED: [HeaderName; 11] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_RANGE,
+    header::CONTENT_SECURITY_POLICY,
+    header::X_CONTENT_TYPE_OPTIONS,
+    header::ACCEPT_RANGES,
+    header::ALLOW,
+    header::CACHE_CONTROL,
+    header::ETAG,
+    header::RETRY_AFTER,
+];
+
+/// A node that can't be called now.
+#[derive(Debug)]
+pub struct Away {
+    /// Which.
+    pub node: NodeId,
+    /// Why, for the log.
+    pub why: String,
+}
+
+/// A call about a trial, as another node gets it.
+pub struct Passed {
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl Passed {
+    /// `rest` is what follows the trial in the path.
+    pub fn new(method: Method, trial: &TrialId, rest: &str) -> Self {
+        let path = format!("/peer/v1/api/trials/{}/{rest}", escaped(trial.as_str()));
+        Self { method, path, headers: HeaderMap::new(), body: Body::empty() }
+    }
+
+    /// With those of a caller's headers that matter there.
+    #[must_use]
+    pub fn with_headers(mut self, headers: &HeaderMap) -> Self {
+        for name in &ASKED {
+            if let Some(value) = headers.get(name) {
+                self.headers.insert(name.clone(), value.clone());
+            }
+        }
+        self
+    }
+
+    /// With a caller's headers and body, which streams.
+    #[must_use]
+    pub fn with(self, request: Request) -> Self {
+        let (parts, body) = request.into_parts();
+        Self { body, ..self.with_headers(&parts.headers) }
+    }
+
+    /// With a JSON body.
+    #[must_use]
+    pub fn with_json(mut self, value: &serde_json::Value) -> Self {
+        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.body = Body::from(value.to_string());
+        self
+    }
+}
+
+impl App {
+    /// Passes a call on. What comes back may be any answer, refusals too.
+    ///
+    /// # Errors
+    /// The node can't be called, or says nothing.
+    pub(super) async fn pass_on(&self, node: &NodeId, call: Passed) -> Result<Response, Away> {
+        let away = |why: String| Away { node: node.clone(), why };
+        let fetcher = self.fetcher().ok_or_else(|| away("this daemon has no links to other nodes".into()))?;
+        let uploads = call.method == Method::PUT;
+        let request = Request::builder().method(call.method).uri(call.path).body(call.body);
+        let mut request = request.map_err(|error| away(error.to_string()))?;
+        *request.headers_mut() = call.headers;
+        let called = fetcher.elsewhere().call(node, request);
+        // An upload is answered when it is over; the node at its end watches its pace.
+        let answer = if uploads {
+            called.await
+        } else {
+            let silent = |_| away(format!("said nothing for {} s", PATIENCE.as_secs()));
+            tokio::time::timeout(PATIENCE, called).await.map_err(silent)?
+        };
+        let (parts, body) = answer.map_err(|error| away(error.to_string()))?.into_parts();
+        let stopping = self.stopping().cancelled_owned();
+        let mut response = Response::new(Body::from_stream(body.into_data_stream().take_until(stopping)));
+        *response.status_mut() = parts.status;
+        for name in &ANSWERED {
+            if let Some(value) = parts.headers.get(name) {
+                response.headers_mut().insert(name.clone(), value.clone());
+            }
+        }
+        Ok(response)
+    }
+
+    /// Whether a call may be passed on at all.
+    pub(super) fn passes_on(&self, scope: &Scope) -> bool {
+        *scope == Scope::Node && self.fetcher().is_some()
+    }
+
+    /// The attempt that a call is about, where another node holds it.
+    ///
+    /// # Errors
+    /// 503 when this is another node's call already, and this node takes a third one for the holder.
+    pub(super) fn held_elsewhere(&self, scope: &Scope, trial: &str, attempt: Option<AttemptNo>) -> Answer<Option<Held>> {
+        if scope.is_process() || self.fetcher().is_none() {
+            return Ok(None);
+        }
+        let held = self.shell().read(|node, _| {
+            let holder = node.holder(trial, attempt)?;
+            let (_, view) = node.trial(trial).ok()?;
+            let of = |n: &AttemptNo| view.attempt(*n, &holder);
+            let found = attempt.as_ref().and_then(of).or_else(|| view.attempts.iter().rev().find(|a| a.node == holder))?;
+            Some(Held {
+                trial: view.place.id.clone(),
+                label: view.label(),
+                asked: found.is_asked(),
+                given_up: found.given_up().is_some(),
+                overtaken: view.state.is_terminal() || view.next_attempt() > found.attempt + 1,
+                node: holder,
+            })
+        });
+        match (held, scope) {
+            (Some(held), Scope::Member(_)) => {
+                let name = self.shell().read(|node, _| render::node_name(node, &held.node));
+                let detail = format!("this node takes {name} for the holder of trial {}: ask again", held.label);
+                Err(ApiError::new(ProblemKind::Away, detail).with(header::RETRY_AFTER, HeaderValue::from(1)))
+            }
+            (held, _) => Ok(held),
+        }
+    }
+
+    /// 503 in words: `what` is on a node that is away; 404 when it won't come back.
+    pub(super) fn away(&self, node: &NodeId, what: &str) -> ApiError {
+        let (name, removed, silent) = self.shell().read(|all, now| {
+            let seen = all.nodes(now).into_iter().find(|n| n.id == *node).and_then(|n| n.last_seen);
+            let silent = seen.map(|seen| Duration::from_millis(now.wall_ms.saturating_sub(seen)));
+            (render::node_name(all, node), all.is_removed(node), silent)
+        });
+        if removed {
+            return ApiError::not_found(format!("{what} on {name}, which was removed from the cluster"));
+        }
+        let detail = format!(
+            "{what} on {name}, which can't be reached from here ({}): see that metaoptd runs there, or ask again later",
+            last_heard(silent)
+        );
+        ApiError::new(ProblemKind::Away, detail).with(header::RETRY_AFTER, HeaderValue::from(AGAIN))
+    }
+}
+
+/// An attempt that another node holds.
+#[derive(Debug)]
+pub struct Held {
+    /// Who.
+    pub node: NodeId,
+    /// Of which trial.
+    pub trial: TrialId,
+    /// What people call that.
+    pub label: String,
+    /// By a client, not a process.
+    pub asked: bool,
+    /// The holder was taken for dead.
+    pub given_up: bool,
+    /// The trial is over, or a later attempt goes on with it.
+    pub overtaken: bool,
+}
+
+impl Held {
+    /// Asks the holder.
+    ///
+    /// # Errors
+    /// It is away.
+    pub async fn ask(&self, app: &App, rest: &str, body: &serde_json::Value) -> Result<Response, Away> {
+        app.pass_on(&self.node, Passed::new(Method::POST, &self.trial, rest).with_json(body)).await
+    }
+
+    /// What a client does whose report or heartbeat can't be brought to its holder: it waits while the holder may come
+    /// back; of one that was given up it goes on, as long as nobody took its place, and its result is taken anywhere.
+    ///
+    /// # Errors
+    /// 503, to come again.
+    pub fn meanwhile(&self, app: &App, away: Away) -> Answer<Action> {
+        match (self.asked && self.given_up, self.overtaken) {
+            (true, true) => Ok(Action::Stop),
+            (true, false) => Ok(Action::Continue),
+            (false, _) => Err(away.in_words(app, &format!("trial {} is held", self.label))),
+        }
+    }
+}
+
+impl Away {
+    /// For the client; the cause goes to the log.
+    pub fn in_words(self, app: &App, what: &str) -> ApiError {
+        tracing::info!(node = %self.node, why = %self.why, "could not pass a call on");
+        app.away(&self.node, what)
+    }
+}
