@@ -46,7 +46,7 @@ class Daemon:
     def start(self) -> None:
         """Starts one and waits until it serves."""
         command = [self.programs / "metaoptd", "--data-dir", self.folder / "data", "--listen", "127.0.0.1:0"]
-        command += ["--no-mdns", "--allow-root", "--slots", "2", "--grace", "1s"]
+        command += ["--peer-listen", "127.0.0.1:0", "--no-mdns", "--allow-root", "--slots", "2", "--grace", "1s"]
         log = (self.folder / "metaoptd.log").open("a")
         self.process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout is not None

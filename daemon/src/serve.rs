@@ -179,6 +179,7 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
     tokio::task::spawn_blocking(move || thread.join()).await.ok();
     // The last changes were handed to links by now.
     farewell.cancel();
+    peers.stopped().await;
     Ok(left)
 }
 

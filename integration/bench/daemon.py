@@ -32,6 +32,8 @@ class Daemon:
             self.dir,
             "--listen",
             "127.0.0.1:0",
+            "--peer-listen",
+            "127.0.0.1:0",
             "--no-mdns",
             "--allow-root",
         ]

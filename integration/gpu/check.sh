@@ -6,7 +6,7 @@ set -eu
 bin=$(cd "$1" && pwd)
 work=$(mktemp -d)
 export METAOPT_DATA_DIR="$work/data" METAOPT_ALLOW_ROOT=1
-"$bin/metaoptd" --listen 127.0.0.1:0 --no-mdns --slots 1 > "$work/out" 2> "$work/err" &
+"$bin/metaoptd" --listen 127.0.0.1:0 --peer-listen 127.0.0.1:0 --no-mdns --slots 1 > "$work/out" 2> "$work/err" &
 daemon=$!
 trap 'kill $daemon 2>/dev/null; wait $daemon 2>/dev/null; cat "$work/err"' EXIT
 sleep 3

@@ -221,7 +221,7 @@ fn boot(dir: &Path, prefix: &[String], args: &[String], log: &tempfile::NamedTem
         .args(words)
         .arg("--data-dir")
         .arg(dir)
-        .args(["--listen", "127.0.0.1:0", "--no-mdns", "--allow-root", "--grace", "2s"])
+        .args(["--listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0", "--no-mdns", "--allow-root", "--grace", "2s"])
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

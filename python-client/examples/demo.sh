@@ -16,6 +16,8 @@ stop() {
     kill "$pid" 2>/dev/null || true
 }
 trap stop EXIT
+# It shows one machine: nobody else need know of it.
+export METAOPT_NO_MDNS=1 METAOPT_PEER_LISTEN=127.0.0.1:0
 VIRTUAL_ENV=$(dirname "$(dirname "$python")")
 export VIRTUAL_ENV
 PATH=$bin:$VIRTUAL_ENV/bin:$PATH

@@ -48,7 +48,7 @@ class RealDaemon:
             self._process = subprocess.Popen(
                 [
                     *(str(_BINARY), "--data-dir", str(self.data_dir), "--listen", "127.0.0.1:0"),
-                    *("--allow-root", "--no-mdns", "--gpus", "none", "--slots", "2"),
+                    *("--peer-listen", "127.0.0.1:0", "--allow-root", "--no-mdns", "--gpus", "none", "--slots", "2"),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

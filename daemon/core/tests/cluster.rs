@@ -91,9 +91,11 @@ impl Net {
         let now = self.now;
         for _ in 0..10_000 {
             let mut posts = Vec::new();
+            let mut quiet = true;
             for (i, one) in self.nodes.iter_mut().enumerate().filter(|(_, one)| !one.asleep) {
                 one.node.go_on(now);
                 let output = one.node.drain();
+                quiet &= output.is_empty();
                 assert!(output.refused.is_empty(), "{:?}", output.refused);
                 assert!(output.troubles.is_empty(), "{:?}", output.troubles);
                 for (doc, change) in output.changes {
@@ -109,7 +111,7 @@ impl Net {
                 }
                 posts.extend(output.parcels.into_iter().map(|parcel| (i, parcel)));
             }
-            if posts.is_empty() {
+            if quiet {
                 return;
             }
             posts.into_iter().for_each(|(from, parcel)| self.deliver(from, parcel));
@@ -327,20 +329,65 @@ fn a_strict_budget_is_never_exceeded_though_every_side_goes_on() {
 }
 
 #[test]
-fn nodes_that_agree_on_who_is_there_never_choose_the_same() {
-    let space =
-        json!([{"name": "a", "type": "int", "low": 1, "high": 12}, {"name": "b", "type": "int", "low": 1, "high": 10}]);
-    let mut net = Net::new(8, 2);
-    net.study(3, json!({"space": space, "run": run(), "budget": {"max_trials": 500}}));
-    for _ in 0..200 {
-        (0..8).for_each(|at| net.finish(at));
-        net.pass(0.3);
+fn sixteen_nodes_that_agree_on_who_is_there_never_choose_the_same() {
+    let finite =
+        json!([{"name": "a", "type": "int", "low": 1, "high": 20}, {"name": "b", "type": "int", "low": 1, "high": 15}]);
+    let continuous = json!([{"name": "x", "type": "float", "low": 0.0, "high": 1.0}, {"name": "y", "type": "float", "low": 0.0, "high": 1.0}]);
+    // The finite one to its end; the continuous one in start-up, while every node draws from the same sequence.
+    for (space, sampler, budget, most) in [
+        (finite.clone(), "random", 400, 300),
+        (finite, "tpe", 400, 300),
+        (continuous.clone(), "sobol", 64, 64),
+        (continuous, "tpe", 64, 64),
+    ] {
+        let mut net = Net::new(16, 2);
+        let sampler = json!({"name": sampler, "seed": 7});
+        net.study(3, json!({"space": space, "run": run(), "sampler": sampler, "budget": {"max_trials": budget}}));
+        for _ in 0..150 {
+            (0..16).for_each(|at| net.finish(at));
+            net.pass(0.3);
+        }
+        net.agree();
+        let study = net.nodes[0].node.study("s").unwrap();
+        let params: std::collections::BTreeSet<String> =
+            study.trials().iter().map(|t| format!("{:?}", t.spec.params.params())).collect();
+        assert_eq!((params.len(), study.trials().len()), (most, most), "each configuration once, and all of them");
     }
+}
+
+#[test]
+fn what_a_later_metaopt_wrote_is_kept_and_passed_on_by_one_that_does_not_know_it() {
+    use automerge::{ActorId, Automerge, ROOT, ReadDoc, transaction::Transactable};
+    use metaopt_schema::{DocId, docs::RawChange};
+
+    let mut net = Net::new(2, 1);
+    // A fact of a kind that doesn't exist yet, written by a node that isn't here: only its changes come.
+    let mut later = Automerge::new().with_actor(ActorId::from(&b"node000000000009\0\0\0\0\0\0\0\x01"[..]));
+    let mut transaction = later.transaction();
+    transaction.put(ROOT, "v", 1_u64).unwrap();
+    transaction.put(ROOT, "kind", "cluster").unwrap();
+    transaction.put(ROOT, "zz/of-a-later-kind", b"what it says".to_vec()).unwrap();
+    transaction.commit();
+    let change = later.get_last_local_change().unwrap();
+    let raw =
+        RawChange { actor: change.actor_id().to_bytes().into(), seq: change.seq(), bytes: change.raw_bytes().into() };
+    net.cut = vec![(0, 1)];
+    net.settle();
+    let bearer = net.nodes[1].id.clone();
+    let frame = metaopt_core::wire::Frame::Changes(vec![(DocId::Cluster, raw.clone())]);
+    net.nodes[0].node.frame(net.now, &bearer, frame);
+    net.settle();
+    assert_eq!(net.nodes[0].node.skipped_facts(), 1);
+    net.cut.clear();
+    net.pass(5.0);
+    assert_eq!(net.nodes[1].node.skipped_facts(), 1, "it came through one that doesn't know it");
+    for one in &net.nodes {
+        let stored = one.disk.docs()[&DocId::Cluster].changes.iter().any(|change| *change == raw);
+        assert!(stored, "and is on the disk of both, byte for byte");
+    }
+    net.study(1, json!({"run": run(), "budget": {"max_trials": 2}}));
     net.agree();
-    let study = net.nodes[0].node.study("s").unwrap();
-    let params: std::collections::BTreeSet<String> =
-        study.trials().iter().map(|t| format!("{:?}", t.spec.params.params())).collect();
-    assert_eq!((params.len(), study.trials().len()), (120, 120), "each configuration once, and all of them");
+    assert!(later.get(ROOT, "zz/of-a-later-kind").unwrap().is_some());
 }
 
 #[test]

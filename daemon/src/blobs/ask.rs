@@ -96,7 +96,8 @@ impl Fetcher {
         }
         let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
         let size = text(header::CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
-        let digest = text(header::ETAG).map(|text| text.trim_matches('"').to_owned()).filter(|digest| is_digest(digest));
+        let digest =
+            text(header::ETAG).map(|text| text.trim_matches('"').to_owned()).filter(|digest| is_digest(digest));
         match (digest, size) {
             (Some(digest), Some(size)) if size > 0 && size <= want.kind.limit() => Said::Has(Form { digest, size }),
             (_, Some(size)) if size > want.kind.limit() => {
@@ -186,5 +187,9 @@ pub(super) fn nobody(want: &Want, said: &[(Member, Said)], more: &BTreeMap<NodeI
     if rest > 0 {
         all.push(format!("{rest} more"));
     }
-    if all.is_empty() { format!("{what}: this node has no others to ask") } else { format!("{what}: {}", all.join("; ")) }
+    if all.is_empty() {
+        format!("{what}: this node has no others to ask")
+    } else {
+        format!("{what}: {}", all.join("; "))
+    }
 }

@@ -103,10 +103,8 @@ impl Part {
         }
         // The last line may be torn.
         let lines = text.split(|byte| *byte == b'\n').skip(1);
-        let said: BTreeMap<u32, Came> = lines
-            .filter_map(|line| serde_json::from_slice::<Came>(line).ok())
-            .map(|came| (came.chunk, came))
-            .collect();
+        let said: BTreeMap<u32, Came> =
+            lines.filter_map(|line| serde_json::from_slice::<Came>(line).ok()).map(|came| (came.chunk, came)).collect();
         for came in said.into_values().filter(|came| came.chunk < chunks(form.size)) {
             if blake3::hash(&part.read(came.chunk)?).to_hex().as_str() == came.hash {
                 part.came.insert(came.chunk, came.from);

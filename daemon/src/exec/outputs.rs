@@ -217,7 +217,12 @@ impl Walk {
             } else if meta.is_file() {
                 let modified = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
                 let modified_at = modified.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-                self.out.push(Artifact { name: format!("{prefix}{name}"), size: meta.len(), modified_at, blake3: None });
+                self.out.push(Artifact {
+                    name: format!("{prefix}{name}"),
+                    size: meta.len(),
+                    modified_at,
+                    blake3: None,
+                });
             }
         }
         Ok(())

@@ -34,12 +34,7 @@ pub(super) fn fetcher(app: &App) -> Answer<&std::sync::Arc<Fetcher>> {
 }
 
 /// GET: an archive, or a part of it; also for HEAD. With `trial=` it is that trial's checkpoint.
-pub async fn get(
-    State(app): State<App>,
-    In(hash): In<String>,
-    headers: HeaderMap,
-    query: Query,
-) -> Answer<Response> {
+pub async fn get(State(app): State<App>, In(hash): In<String>, headers: HeaderMap, query: Query) -> Answer<Response> {
     query.only(&["trial"])?;
     digits(&hash)?;
     let executor = app.0.executor.clone();
@@ -57,7 +52,9 @@ pub async fn get(
     match found.await.map_err(ApiError::internal)?? {
         Some((file, form)) => {
             let mut response = ranged::send(&headers, file, form.size, Some(&form.digest))?;
-            response.headers_mut().insert(header::CONTENT_TYPE, "application/zstd".parse().map_err(ApiError::internal)?);
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, "application/zstd".parse().map_err(ApiError::internal)?);
             Ok(response)
         }
         None => Err(ApiError::not_found(format!("{hash} is not on this node"))),
@@ -77,7 +74,8 @@ pub async fn want(State(app): State<App>, In(hash): In<String>, request: Request
         return Err(metaopt_core::Refusal::no_room(why).into());
     }
     let lacks = tokio::task::spawn_blocking(move || fetcher.lacks(&hash, &form));
-    let mut lacks = lacks.await.map_err(ApiError::internal)?.map_err(|error| super::problem::disk(app.data_dir(), &error))?;
+    let mut lacks =
+        lacks.await.map_err(ApiError::internal)?.map_err(|error| super::problem::disk(app.data_dir(), &error))?;
     lacks.missing.truncate(256);
     Ok(axum::Json(lacks))
 }

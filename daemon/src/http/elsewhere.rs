@@ -148,7 +148,12 @@ impl App {
     ///
     /// # Errors
     /// 503 when this is another node's call already, and this node takes a third one for the holder.
-    pub(super) fn held_elsewhere(&self, scope: &Scope, trial: &str, attempt: Option<AttemptNo>) -> Answer<Option<Held>> {
+    pub(super) fn held_elsewhere(
+        &self,
+        scope: &Scope,
+        trial: &str,
+        attempt: Option<AttemptNo>,
+    ) -> Answer<Option<Held>> {
         if scope.is_process() || self.fetcher().is_none() {
             return Ok(None);
         }
@@ -156,7 +161,8 @@ impl App {
             let holder = node.holder(trial, attempt)?;
             let (_, view) = node.trial(trial).ok()?;
             let of = |n: &AttemptNo| view.attempt(*n, &holder);
-            let found = attempt.as_ref().and_then(of).or_else(|| view.attempts.iter().rev().find(|a| a.node == holder))?;
+            let found =
+                attempt.as_ref().and_then(of).or_else(|| view.attempts.iter().rev().find(|a| a.node == holder))?;
             Some(Held {
                 trial: view.place.id.clone(),
                 label: view.label(),

@@ -88,7 +88,11 @@ pub async fn list(
     let hashes = query.flag("hashes")?;
     let places = Places::find(&app, &scope, &trial)?;
     let lists = places.nodes.iter().map(|node| async {
-        if *node == places.me { Ok(list_here(&app, &places.trial, hashes).await?) } else { list_at(&app, &places, node, hashes).await }
+        if *node == places.me {
+            Ok(list_here(&app, &places.trial, hashes).await?)
+        } else {
+            list_at(&app, &places, node, hashes).await
+        }
     });
     let mut all: BTreeMap<String, Artifact> = BTreeMap::new();
     for (nth, files) in join_all(lists).await.into_iter().enumerate() {

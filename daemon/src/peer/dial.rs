@@ -88,9 +88,11 @@ impl Dials {
         self.wake();
     }
 
-    /// All that were learned so.
-    pub(super) fn hints(&self) -> BTreeMap<NodeId, Vec<String>> {
-        self.book().hints.clone()
+    /// All that were learned so, of those who still are members.
+    pub(super) fn hints(&self, is_member: impl Fn(&NodeId) -> bool) -> BTreeMap<NodeId, Vec<String>> {
+        let mut book = self.book();
+        book.hints.retain(|node, _| is_member(node));
+        book.hints.clone()
     }
 
     /// A link is gone.
@@ -217,11 +219,9 @@ fn candidates(inner: &Inner) -> Vec<(String, Option<NodeId>)> {
         add(with_port(address), None);
     }
     let members: Vec<_> = inner.host.members().into_iter().filter(|member| !inner.links.has(&member.node)).collect();
-    let hints = inner.dials.hints();
     for member in &members {
         // Where it answered last, then where pairing found it, then where it says it is.
-        let mut known = inner.dials.known(&member.node);
-        known.extend(hints.get(&member.node).into_iter().flatten().cloned());
+        let known = inner.dials.known(&member.node);
         for address in known.iter().chain(&member.addresses).take(PER_MEMBER) {
             add(address.clone(), Some(&member.node));
         }

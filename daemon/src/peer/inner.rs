@@ -22,7 +22,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Host, Limits, PeerConfig, accept,
+    Host, Limits, PeerConfig, Standing, accept,
     addresses::{interfaces, told},
     config::{PORT, check_cluster_key},
     dial::{self, Dials},
@@ -164,7 +164,8 @@ impl Inner {
     /// A new member is reached there.
     pub(super) fn hint(&self, node: &NodeId, addresses: &[String]) {
         self.dials.hint(node, addresses);
-        let lines = self.dials.hints().into_iter().map(|(node, addresses)| format!("{node} {}\n", addresses.join(" ")));
+        let hints = self.dials.hints(|node| self.host.standing(node) == Standing::Member);
+        let lines = hints.into_iter().map(|(node, addresses)| format!("{node} {}\n", addresses.join(" ")));
         let written = files::write_private(&self.config.dir.join(HINTS), lines.collect::<String>().as_bytes());
         if let Err(error) = written {
             tracing::warn!(%error, "a new member's address can't be kept");

@@ -31,15 +31,33 @@ struct Announcement {
     txt: BTreeMap<&'static str, String>,
 }
 
-/// Runs until the node stops. That it can't is a warning.
+/// Runs until the node stops. That it can't is a warning, once; it is tried again.
 pub(super) async fn run(inner: Arc<Inner>) {
-    if let Err(error) = announce_and_browse(&inner).await {
-        tracing::warn!(%error, "mDNS doesn't work: nodes are not found by themselves; name one with --peer HOST:PORT");
+    let mut said = false;
+    while !inner.stopping.is_cancelled() {
+        let failed = match ServiceDaemon::new_with_port(inner.limits().mdns_port) {
+            Ok(daemon) => {
+                let ended = announce_and_browse(&inner, &daemon).await;
+                if let Ok(done) = daemon.shutdown() {
+                    let _ = timeout(LEAVE, done.recv_async()).await;
+                }
+                ended.err()
+            }
+            Err(error) => Some(error.into()),
+        };
+        let Some(error) = failed else { return };
+        if !said {
+            said = true;
+            tracing::warn!(%error, "mDNS doesn't work: nodes aren't found by themselves; name one with --peer HOST:PORT");
+        }
+        tokio::select! {
+            () = inner.stopping.cancelled() => return,
+            () = sleep(inner.limits().browse) => {}
+        }
     }
 }
 
-async fn announce_and_browse(inner: &Inner) -> anyhow::Result<()> {
-    let daemon = ServiceDaemon::new_with_port(inner.limits().mdns_port)?;
+async fn announce_and_browse(inner: &Inner, daemon: &ServiceDaemon) -> anyhow::Result<()> {
     let ip = inner.listening.ip();
     if ip.is_loopback() {
         daemon.disable_interface(IfKind::All)?;
@@ -67,7 +85,7 @@ async fn announce_and_browse(inner: &Inner) -> anyhow::Result<()> {
                     // Its channel overflowed.
                     Err(_) => {
                         sleep(Duration::from_secs(1)).await;
-                        browsing = again(&daemon)?;
+                        browsing = again(daemon)?;
                     }
                 }
                 continue;
@@ -75,18 +93,15 @@ async fn announce_and_browse(inner: &Inner) -> anyhow::Result<()> {
         }
         let now = announcement(inner);
         if said != now {
-            announce(&daemon, inner, &name, now.as_ref())?;
+            announce(daemon, inner, &name, now.as_ref())?;
             said = now;
         }
         if began.elapsed() >= inner.limits().browse {
             began = Instant::now();
-            browsing = again(&daemon)?;
+            browsing = again(daemon)?;
         }
     }
     let _ = daemon.unregister(&format!("{name}.{SERVICE}"));
-    if let Ok(done) = daemon.shutdown() {
-        let _ = timeout(LEAVE, done.recv_async()).await;
-    }
     Ok(())
 }
 

@@ -39,8 +39,13 @@ fn studies() -> Vec<Verb> {
             .answers(200, "Study", "With `load_if_exists`: the one that has its name")
             .fails(&[409]),
         verb(Get, study, "getStudy", "One study").answers(200, "Study", "The study"),
-        verb(Get, "/api/v1/studies/{study}/places", "listPlaces", "On which nodes a study is, and which could run it now")
-            .answers(200, "Page_Place", "Nodes, the one that answers first"),
+        verb(
+            Get,
+            "/api/v1/studies/{study}/places",
+            "listPlaces",
+            "On which nodes a study is, and which could run it now",
+        )
+        .answers(200, "Page_Place", "Nodes, the one that answers first"),
         verb(Patch, study, "patchStudy", "Edit a study: name, budget, note, attributes, a wider space")
             .takes("StudyPatch", true)
             .answers(200, "Study", "The study as it is now")

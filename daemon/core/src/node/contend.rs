@@ -180,6 +180,9 @@ impl Node {
             return;
         }
         self.turns.next_look = now.mono_ms + LOOK_MS;
+        if self.world.cluster.nodes.len() < 2 {
+            return; // alone, nothing comes from elsewhere
+        }
         let mine: Vec<TrialId> = self.running.keys().chain(self.leases.keys()).map(|key| key.trial.clone()).collect();
         mine.iter().for_each(|trial| self.reconcile(now, trial));
         self.give_up_orphans(now);
@@ -196,9 +199,6 @@ impl Node {
     }
 
     fn give_up_orphans(&mut self, now: Now) {
-        if self.members().nth(1).is_none() && self.world.cluster.nodes.len() < 2 {
-            return;
-        }
         let mut orphans: Vec<(StudyId, Place, AttemptKey, NodeId, u32)> = Vec::new();
         let mut verdicts: BTreeMap<NodeId, bool> = BTreeMap::new();
         for study in self.world.studies() {

@@ -421,7 +421,11 @@ impl Node {
         if peer.seen.is_none() {
             all.push("not heard since this node started".into());
         } else if !peer.linked && self.silence(now, &node.id).is_some_and(|ms| ms < self.config.timing.suspect_ms) {
-            all.push("heard through others only: no link between it and this node".into());
+            let others = self.members().nth(2).is_some();
+            all.push(match others {
+                true => "no link to it now: heard through others, if at all".into(),
+                false => "no link to it now".into(),
+            });
         }
         let twin = self.members().any(|n| n.id != node.id && n.hardware.name == node.hardware.name);
         if twin {

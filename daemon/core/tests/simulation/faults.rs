@@ -53,7 +53,8 @@ pub fn strike(world: &mut World) {
     let boxes = world.boxes.len();
     let at = world.random.below(boxes as u64) as usize;
     // Some are over before anybody acts on them, some long after.
-    let long = if world.random.chance(0.4) { world.random.range(10_000, 35_000) } else { world.random.range(300, 9_000) };
+    let long =
+        if world.random.chance(0.4) { world.random.range(10_000, 35_000) } else { world.random.range(300, 9_000) };
     let all = |from: &[usize], to: &[usize]| -> Vec<(usize, usize)> {
         from.iter().flat_map(|a| to.iter().map(|b| (*a, *b))).filter(|(a, b)| a != b).collect()
     };

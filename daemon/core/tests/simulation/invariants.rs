@@ -153,7 +153,12 @@ pub fn disk_lost(world: &mut World, at: usize) {
             continue;
         }
         let elsewhere = world.boxes.iter().enumerate().any(|(i, machine)| {
-            i != at && machine.node.as_ref().and_then(|n| n.world().trial(&key.trial)).is_some_and(|(_, t)| has(t, key, *value))
+            i != at
+                && machine
+                    .node
+                    .as_ref()
+                    .and_then(|n| n.world().trial(&key.trial))
+                    .is_some_and(|(_, t)| has(t, key, *value))
         });
         if !elsewhere {
             excused.push(key.clone());
@@ -164,7 +169,8 @@ pub fn disk_lost(world: &mut World, at: usize) {
 }
 
 fn has(trial: &TrialView, key: &AttemptKey, value: f64) -> bool {
-    let ends = trial.attempts.iter().filter(|a| a.attempt == key.attempt).flat_map(|a| a.end.iter().chain(a.told.as_deref()));
+    let ends =
+        trial.attempts.iter().filter(|a| a.attempt == key.attempt).flat_map(|a| a.end.iter().chain(a.told.as_deref()));
     let mut ends = ends.peekable();
     if ends.peek().is_none() {
         return false;
@@ -329,7 +335,8 @@ pub fn one_counted_attempt(world: &World) -> Result<(), String> {
     for at in world.members() {
         let Some(node) = &world.boxes[at].node else { continue };
         for trial in node.studies().flat_map(|s| s.trials().iter()) {
-            let complete = trial.attempts.iter().find(|a| a.effective_end().is_some_and(|e| e.outcome == Outcome::Complete));
+            let complete =
+                trial.attempts.iter().find(|a| a.effective_end().is_some_and(|e| e.outcome == Outcome::Complete));
             let mine = trial.counted.map(|i| (trial.attempts[i].attempt, trial.attempts[i].node.to_string()));
             if mine != complete.map(|a| (a.attempt, a.node.to_string())) {
                 return Err(format!("3: box{at} counts {mine:?} of {}", trial.place.id));
@@ -347,7 +354,8 @@ pub fn one_counted_attempt(world: &World) -> Result<(), String> {
 
 /// 4. After heal and quiet all heads are equal within a bound.
 pub fn heads_are_equal(world: &World) -> bool {
-    let roots: BTreeSet<u64> = world.members().iter().filter_map(|i| Some(world.boxes[*i].node.as_ref()?.root())).collect();
+    let roots: BTreeSet<u64> =
+        world.members().iter().filter_map(|i| Some(world.boxes[*i].node.as_ref()?.root())).collect();
     roots.len() <= 1
 }
 

@@ -16,10 +16,8 @@ pub fn act(world: &mut World) {
     let at = world.random.below(boxes as u64) as usize;
     let Some(study) = world.random.pick(&world.studies.clone()).map(|(name, _)| name.clone()) else { return };
     let Some(node) = world.boxes[at].node.as_ref() else { return };
-    let trials: Vec<TrialId> = node
-        .study(&study)
-        .map(|s| s.trials().iter().map(|t| t.place.id.clone()).collect())
-        .unwrap_or_default();
+    let trials: Vec<TrialId> =
+        node.study(&study).map(|s| s.trials().iter().map(|t| t.place.id.clone()).collect()).unwrap_or_default();
     let trial = world.random.pick(&trials).cloned();
     let other = world.random.below(boxes as u64) as usize;
     let id = world.boxes[other].id.clone();
@@ -61,7 +59,10 @@ pub fn undo(world: &mut World) {
         let mut calls = Vec::new();
         for study in node.studies() {
             calls.push(Call::Study(study.name.clone(), StudyAction::Resume));
-            let paused = study.trials().iter().filter(|t| t.state == metaopt_schema::trial::TrialState::Paused || t.pause_wanted());
+            let paused = study
+                .trials()
+                .iter()
+                .filter(|t| t.state == metaopt_schema::trial::TrialState::Paused || t.pause_wanted());
             calls.extend(paused.map(|t| Call::Trial(t.place.id.clone(), TrialAction::Resume)));
         }
         for node in node.world().cluster.nodes.values().filter(|n| n.draining) {

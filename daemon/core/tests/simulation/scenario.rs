@@ -71,11 +71,31 @@ pub fn all() -> Vec<Scenario> {
         Scenario { name: "clocks", faults: vec![ClockJump], ..base() },
         Scenario { name: "pauses", faults: vec![Stopped, Asleep], ..base() },
         Scenario { name: "operators", faults: vec![Partition, Crash], operators: true, ..base() },
-        Scenario { name: "given-up", faults: vec![Partition], operators: true, gives_up_nodes: true, sizes: (3, 5), ..base() },
+        Scenario {
+            name: "given-up",
+            faults: vec![Partition],
+            operators: true,
+            gives_up_nodes: true,
+            sizes: (3, 5),
+            ..base()
+        },
         Scenario { name: "removals", faults: vec![Partition], operators: true, removes: true, sizes: (4, 5), ..base() },
         Scenario {
             name: "everything",
-            faults: vec![Partition, OneWay, PartialMesh, Reset, Slow, Chaos, Crash, PowerCut, DiskFull, ClockJump, Stopped, Asleep],
+            faults: vec![
+                Partition,
+                OneWay,
+                PartialMesh,
+                Reset,
+                Slow,
+                Chaos,
+                Crash,
+                PowerCut,
+                DiskFull,
+                ClockJump,
+                Stopped,
+                Asleep,
+            ],
             operators: true,
             gpus: true,
             ..base()
@@ -193,7 +213,10 @@ impl Scenario {
         }
         if let Some(left) = left {
             invariants::orphans_are_rerun_or_ended(world)?;
-            return Err(format!("5: the work isn't done {} s after all was healed: {left}", (world.now - healed) / 1000));
+            return Err(format!(
+                "5: the work isn't done {} s after all was healed: {left}",
+                (world.now - healed) / 1000
+            ));
         }
         world.quiet = true;
         // What runs superseded ends; then nothing changes any more.

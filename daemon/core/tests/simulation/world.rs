@@ -3,10 +3,7 @@
 //! What the daemon's shell does (`daemon/src/driver.rs` and `committer.rs`) is done here in the same order: what comes is
 //! handled, drained, committed with all that waits, and only then are answers given, frames sent and processes started.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use metaopt_core::{
     Effect, Node, NodeConfig, Now, Output, Parcel, Refusal, RefusalKind, Saved, Timing,
@@ -442,7 +439,11 @@ impl World {
                 continue;
             }
             // A reset is heard of at once; a power cut is silence.
-            if reach { self.end_link(key, 5) } else { self.net.links.get_mut(&key).unwrap().mute_since.get_or_insert(now); }
+            if reach {
+                self.end_link(key, 5)
+            } else {
+                self.net.links.get_mut(&key).unwrap().mute_since.get_or_insert(now);
+            }
         }
     }
 

@@ -211,3 +211,32 @@ async fn places_are_few_for_each_source_and_given_back() {
     b.knows(&a, true);
     until("there is room again", || a.is_linked(&b)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_that_never_ends_keeps_no_member_out() {
+    let (a, b) = linked().await;
+    let there = a.peers.address();
+    let flood: Vec<_> = (0..4)
+        .map(|_| {
+            tokio::spawn(async move {
+                let mut held = std::collections::VecDeque::new();
+                loop {
+                    held.extend(TcpStream::connect(there).await.ok());
+                    if held.len() > 100 {
+                        held.pop_front();
+                    }
+                    sleep(Duration::from_millis(2)).await;
+                }
+            })
+        })
+        .collect();
+    sleep(Duration::from_millis(500)).await;
+    // Where it may not get through itself, it is dialled.
+    let c = Node::new().await;
+    c.knows(&a, true);
+    a.knows(&c, true);
+    within(6.0, "a new link comes up", || a.is_linked(&c)).await;
+    sleep(Duration::from_secs(7)).await;
+    assert!(a.is_linked(&b) && a.is_linked(&c) && a.ups() == 2);
+    flood.iter().for_each(tokio::task::JoinHandle::abort);
+}
