@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use common::{Disk, def, good};
 use metaopt_core::{
-    Effect, Node, NodeConfig, Now,
+    Effect, Node, NodeConfig, Now, Parcel,
     commands::{Completion, NodeAction, Report, SuggestRequest, Told, TrialAction},
     launch::{AttemptEvent, Launch},
     wire::Decoder,
@@ -114,21 +114,23 @@ impl Net {
             if quiet {
                 return;
             }
-            for (from, parcel) in posts {
-                for to in parcel.to {
-                    let to = self.nodes.iter().position(|one| one.id == to).unwrap();
-                    if self.joined(from, to) {
-                        self.bytes += parcel.frame.len();
-                        let mut decoder = Decoder::new();
-                        decoder.push(&parcel.frame);
-                        let frame = decoder.next_frame().unwrap().unwrap();
-                        let sender = self.nodes[from].id.clone();
-                        self.nodes[to].node.frame(now, &sender, frame);
-                    }
-                }
-            }
+            posts.into_iter().for_each(|(from, parcel)| self.deliver(from, parcel));
         }
         panic!("it never comes to rest");
+    }
+
+    fn deliver(&mut self, from: usize, parcel: Parcel) {
+        for to in parcel.to {
+            let to = self.nodes.iter().position(|one| one.id == to).unwrap();
+            if self.joined(from, to) {
+                self.bytes += parcel.frame.len();
+                let mut decoder = Decoder::new();
+                decoder.push(&parcel.frame);
+                let frame = decoder.next_frame().unwrap().unwrap();
+                let sender = self.nodes[from].id.clone();
+                self.nodes[to].node.frame(self.now, &sender, frame);
+            }
+        }
     }
 
     fn pass(&mut self, seconds: f64) {
@@ -287,6 +289,12 @@ fn a_fresh_node_learns_everything_and_a_removed_one_nothing_more() {
     assert!(net.trials(2).len() > 100);
 
     net.nodes[0].node.node_action(net.now, id(2).as_str(), NodeAction::Remove).unwrap();
+    // By who removes it at once, not only by those who hear of it.
+    let output = net.nodes[0].node.drain();
+    assert!(output.effects.iter().any(|effect| matches!(effect, Effect::Cut(node) if *node == id(2))));
+    assert!(output.parcels.iter().any(|parcel| parcel.to.contains(&id(2))), "it is told");
+    output.parcels.into_iter().for_each(|parcel| net.deliver(0, parcel));
+    assert!(net.nodes[2].node.is_removed(&id(2)));
     net.pass(10.0);
     let known = net.trials(0).len();
     let first = net.trials(0)[0].0.clone();
