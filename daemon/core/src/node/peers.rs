@@ -37,6 +37,8 @@ const CATCH_UP_LOST_MS: [u64; 2] = [60_000, 600_000];
 const EPOCH_MS: u64 = 1_577_836_800_000;
 /// A want that isn't said again ends after this long (milliseconds).
 const WANT_MS: u64 = 3_000;
+/// Runs of one node that are told apart.
+const RUNS: usize = 16;
 /// A member not heard for longer than this is no longer one of those that a majority is reckoned of (milliseconds).
 const RECENT_MS: u64 = 24 * 3_600_000;
 
@@ -75,10 +77,10 @@ impl Default for Timing {
 pub(super) struct Peer {
     /// A link is up.
     pub(super) linked: bool,
-    /// Its run and latest heartbeat.
+    /// The run and number of the heartbeat that was news last.
     latest: Option<(u64, u64)>,
-    /// Earlier runs, so that old news of them is no sign of life.
-    past: Vec<u64>,
+    /// The highest number heard of each of its runs, so that old news is no sign of life; the last heard of at the end.
+    runs: Vec<(u64, u64)>,
     /// When it was last heard of (monotonic); at first, when this node began to listen.
     heard: u64,
     /// The same for people; none: not since this node started.
@@ -218,20 +220,14 @@ impl Node {
     /// A heartbeat of `node` was heard of, here or elsewhere; only a new one counts.
     fn sign_of_life(&mut self, now: Now, node: &NodeId, boot: u64, seq: u64) {
         let entry = self.peer(now, node);
-        let new = match entry.latest {
-            None => true,
-            Some((known, last)) if known == boot => seq > last,
-            Some((known, _)) => {
-                let fresh = !entry.past.contains(&boot);
-                if fresh {
-                    entry.past.push(known);
-                    let drop = entry.past.len().saturating_sub(16);
-                    entry.past.drain(..drop);
-                }
-                fresh
-            }
-        };
+        let known = entry.runs.iter().position(|(run, _)| *run == boot);
+        // Of each run the highest counts: what others still tell of an earlier one must not hide the present one.
+        let new = known.is_none_or(|i| entry.runs[i].1 < seq);
         if new {
+            known.map(|i| entry.runs.remove(i));
+            entry.runs.push((boot, seq));
+            let drop = entry.runs.len().saturating_sub(RUNS);
+            entry.runs.drain(..drop);
             entry.latest = Some((boot, seq));
             entry.heard = now.mono_ms;
             entry.seen = Some(now.wall_ms);
