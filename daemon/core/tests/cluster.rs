@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use common::{Disk, def, good};
 use metaopt_core::{
-    Effect, Node, NodeConfig, Now,
+    Effect, Node, NodeConfig, Now, Parcel,
     commands::{Completion, NodeAction, Report, SuggestRequest, Told, TrialAction},
     launch::{AttemptEvent, Launch},
     wire::Decoder,
@@ -114,21 +114,23 @@ impl Net {
             if quiet {
                 return;
             }
-            for (from, parcel) in posts {
-                for to in parcel.to {
-                    let to = self.nodes.iter().position(|one| one.id == to).unwrap();
-                    if self.joined(from, to) {
-                        self.bytes += parcel.frame.len();
-                        let mut decoder = Decoder::new();
-                        decoder.push(&parcel.frame);
-                        let frame = decoder.next_frame().unwrap().unwrap();
-                        let sender = self.nodes[from].id.clone();
-                        self.nodes[to].node.frame(now, &sender, frame);
-                    }
-                }
-            }
+            posts.into_iter().for_each(|(from, parcel)| self.deliver(from, parcel));
         }
         panic!("it never comes to rest");
+    }
+
+    fn deliver(&mut self, from: usize, parcel: Parcel) {
+        for to in parcel.to {
+            let to = self.nodes.iter().position(|one| one.id == to).unwrap();
+            if self.joined(from, to) {
+                self.bytes += parcel.frame.len();
+                let mut decoder = Decoder::new();
+                decoder.push(&parcel.frame);
+                let frame = decoder.next_frame().unwrap().unwrap();
+                let sender = self.nodes[from].id.clone();
+                self.nodes[to].node.frame(self.now, &sender, frame);
+            }
+        }
     }
 
     fn pass(&mut self, seconds: f64) {
@@ -287,6 +289,12 @@ fn a_fresh_node_learns_everything_and_a_removed_one_nothing_more() {
     assert!(net.trials(2).len() > 100);
 
     net.nodes[0].node.node_action(net.now, id(2).as_str(), NodeAction::Remove).unwrap();
+    // By who removes it at once, not only by those who hear of it.
+    let output = net.nodes[0].node.drain();
+    assert!(output.effects.iter().any(|effect| matches!(effect, Effect::Cut(node) if *node == id(2))));
+    assert!(output.parcels.iter().any(|parcel| parcel.to.contains(&id(2))), "it is told");
+    output.parcels.into_iter().for_each(|parcel| net.deliver(0, parcel));
+    assert!(net.nodes[2].node.is_removed(&id(2)));
     net.pass(10.0);
     let known = net.trials(0).len();
     let first = net.trials(0)[0].0.clone();
@@ -412,4 +420,53 @@ fn a_node_that_fails_what_succeeds_elsewhere_puts_itself_under_quarantine() {
     net.nodes[0].node.node_action(net.now, "gpu2", NodeAction::Resume).unwrap();
     net.pass(2.0);
     assert_eq!(state(&net, 1), ("alive", None));
+}
+
+#[test]
+fn a_node_whose_database_is_lost_learns_from_its_peers_what_it_did_itself() {
+    let mut net = Net::new(3, 2);
+    net.study(2, json!({"run": run(), "budget": {"max_trials": 60}}));
+    for _ in 0..6 {
+        (0..3).for_each(|at| net.finish(at));
+        net.pass(1.0);
+    }
+    let roll = net.nodes[2].node.roll();
+    assert_eq!(roll.len(), 3);
+    let running: Vec<_> = net.nodes[2].node.running().cloned().collect();
+    assert_eq!(running.len(), 2);
+
+    // The disk is gone, the key and the processes are not.
+    net.pass(1.0);
+    let before = net.trials(2);
+    let disk = Disk::default();
+    let hardware = Hardware { name: "gpu2".into(), version: "test".into(), ..Hardware::default() };
+    let config = NodeConfig { id: id(2), hardware, entropy: [99; 32], ..common::config(99) };
+    let mut node = Node::load(config, net.now, Vec::new(), Arc::new(disk.clone()), None).unwrap();
+    node.restore(net.now, roll);
+    node.adopted(net.now, &running);
+    node.attempt(net.now, &running[0], AttemptEvent::Exited(good(0.25)));
+    let inventory = (0..2).map(|i| (SlotSpec { id: format!("cpu-{i}"), kind: SlotKind::Cpu }, None)).collect();
+    node.slots(net.now, inventory);
+    for other in 0..2 {
+        net.nodes[other].node.peer_down(net.now, &id(2));
+        net.nodes[other].linked.insert(2, false);
+    }
+    let launched = Vec::new();
+    net.nodes[2] = Box1 { id: id(2), node, disk, launched, stopped: vec![], linked: BTreeMap::new(), asleep: false };
+    net.settle();
+    net.pass(3.0);
+    net.agree();
+    let after = net.trials(2);
+    assert!(after.len() >= before.len() && after[..before.len()].iter().zip(&before).all(|(a, b)| a.0 == b.0));
+    assert!(net.nodes[2].stopped.is_empty(), "its processes go on: {:?}", net.nodes[2].stopped);
+    let first = net.nodes[0].node.trial(running[0].trial.as_str()).unwrap().1;
+    assert_eq!(first.state, TrialState::Complete, "and the result that came early counts");
+    for _ in 0..40 {
+        (0..3).for_each(|at| net.finish(at));
+        net.nodes[2].node.attempt(net.now, &running[1], AttemptEvent::Exited(good(0.25)));
+        net.pass(1.0);
+    }
+    net.agree();
+    let trials = net.trials(1);
+    assert!(trials.len() == 60 && trials.iter().all(|(_, state)| *state == TrialState::Complete), "{trials:?}");
 }

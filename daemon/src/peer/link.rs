@@ -30,6 +30,8 @@ use super::{
     tls::Peer,
 };
 
+/// How long a link that is being closed may take to send what waits.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Bytes that are read at once.
 const READ: usize = 64 << 10;
 
@@ -39,6 +41,8 @@ struct Outgoing {
     /// Outside the queue, so that neither a full one nor a peer that pings without end is in their way.
     ping: Option<u64>,
     pong: Option<u64>,
+    /// Nothing more is taken: what waits are its last words.
+    closing: bool,
 }
 
 /// A link.
@@ -55,6 +59,8 @@ pub(super) struct Link {
     out: Mutex<Outgoing>,
     more: Notify,
     pub end: CancellationToken,
+    /// Cancelled by [`Self::close`].
+    closing: CancellationToken,
     /// The number of the last ping, and when it was asked for.
     pings: Mutex<(u64, Instant)>,
     pong: watch::Sender<u64>,
@@ -81,9 +87,15 @@ impl Link {
             address: address.to_owned(),
             since: SystemTime::now(),
             outbound,
-            out: Mutex::new(Outgoing { queue: Queue::new(inner.limits().queue), ping: None, pong: None }),
+            out: Mutex::new(Outgoing {
+                queue: Queue::new(inner.limits().queue),
+                ping: None,
+                pong: None,
+                closing: false,
+            }),
             more: Notify::new(),
             end: inner.stopping.child_token(),
+            closing: CancellationToken::new(),
             pings: Mutex::new((0, Instant::now())),
             pong: watch::Sender::new(0),
             round_trip: AtomicU64::new(0),
@@ -92,9 +104,17 @@ impl Link {
 
     /// False: its queue is full.
     pub(super) fn send(&self, frame: &Arc<[u8]>) -> bool {
-        let taken = self.outgoing(|out| out.queue.push(Arc::clone(frame)));
+        let taken = self.outgoing(|out| !out.closing && out.queue.push(Arc::clone(frame)));
         self.more.notify_one();
         taken
+    }
+
+    /// Takes nothing more, neither from the node nor from the peer; ends when what waits is sent, or after a moment: a peer
+    /// that is removed should learn of it.
+    pub(super) fn close(&self) {
+        self.outgoing(|out| out.closing = true);
+        self.closing.cancel();
+        self.more.notify_one();
     }
 
     pub(super) fn up(&self) -> Up {
@@ -182,7 +202,7 @@ pub(super) async fn run(inner: Arc<Inner>, stream: TlsStream<TcpStream>, seat: S
     tracing::info!(node = %link.node, name = link.name, address = link.address, "linked");
     let (reading, writing) = tokio::io::split(stream);
     let ended = tokio::select! {
-        ended = read(&inner, &link, reading) => Some(ended),
+        ended = read_until_closed(&inner, &link, reading) => Some(ended),
         ended = write(&link, writing) => Some(ended),
         () = beat(&link, inner.limits().ping) => None,
         () = link.end.cancelled() => None,
@@ -190,15 +210,18 @@ pub(super) async fn run(inner: Arc<Inner>, stream: TlsStream<TcpStream>, seat: S
     link.end.cancel();
     inner.links.end(&link, &inner.host);
     drop(seat);
+    inner.dials.lost(&link.node, inner.limits());
     if let Some(why) = ended {
         tracing::info!(node = %link.node, name = link.name, why, "the link is gone");
+        if why == CLOSED {
+            return;
+        }
         inner.troubles.set(
             Some(&link.node),
             None,
             format!("the link to {} ended: {why}; it is dialled again", link.name),
         );
     }
-    inner.dials.lost(&link.node, inner.limits());
 }
 
 async fn beat(link: &Link, every: Duration) {
@@ -210,8 +233,21 @@ async fn beat(link: &Link, every: Duration) {
     }
 }
 
+const CLOSED: &str = "it was removed from the cluster";
+
+/// Why it ended. What comes on a link that is being closed is thrown away, until the other side has closed it too: an
+/// unread byte would make the system drop what that side has not read yet.
+async fn read_until_closed(inner: &Inner, link: &Link, mut stream: impl AsyncReadExt + Unpin) -> String {
+    tokio::select! {
+        ended = read(inner, link, &mut stream) => return ended,
+        () = link.closing.cancelled() => {}
+    }
+    let _ = timeout(LAST_WORDS, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
+    CLOSED.into()
+}
+
 /// Why it ended.
-async fn read(inner: &Inner, link: &Link, mut stream: impl AsyncReadExt + Unpin) -> String {
+async fn read(inner: &Inner, link: &Link, stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     let mut decoder = Decoder::new();
     let mut buffer = vec![0; READ];
     loop {
@@ -249,6 +285,8 @@ async fn read(inner: &Inner, link: &Link, mut stream: impl AsyncReadExt + Unpin)
 
 async fn write(link: &Link, mut stream: impl AsyncWriteExt + Unpin) -> String {
     loop {
+        // Nothing is queued from then on.
+        let closing = link.outgoing(|out| out.closing);
         while let Some(frame) = link.pop() {
             if let Err(error) = stream.write_all(&frame).await {
                 return error.to_string();
@@ -256,6 +294,10 @@ async fn write(link: &Link, mut stream: impl AsyncWriteExt + Unpin) -> String {
         }
         if let Err(error) = stream.flush().await {
             return error.to_string();
+        }
+        if closing {
+            let _ = stream.shutdown().await;
+            return std::future::pending().await;
         }
         link.more.notified().await;
     }

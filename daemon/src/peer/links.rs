@@ -101,7 +101,7 @@ impl Links {
 
     pub(super) fn cut(&self, node: &NodeId) {
         if let Some(link) = self.get(node) {
-            link.end.cancel();
+            link.close();
         }
     }
 

@@ -43,7 +43,7 @@ fn after_a_silent_cut_boxes_find_each_other_again_by_multicast_or_by_what_they_k
     let mut nodes: Vec<Node> = (0..3).map(|at| Node::start(&lan, at, &args)).collect();
     agree(&remotes(&nodes), &names(&nodes), Duration::from_secs(20));
     study(&nodes[0].at, "asked", None, 1000);
-    lan.cut(&[0, 1], &[2]);
+    lan.cut(&[0, 1, 3], &[2]);
     agree(&remotes(&nodes[..2]), &names(&nodes[..2]), Duration::from_secs(15));
     std::thread::sleep(cut);
     // Somebody new comes up meanwhile, on the other side; nobody there has heard of it.

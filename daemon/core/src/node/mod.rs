@@ -33,7 +33,7 @@ use metaopt_schema::{
     trial::Point,
     view::{StudyView, Touched, TrialView, World},
 };
-pub use peers::Timing;
+pub use peers::{Enrolled, Timing};
 pub use report::{MAX_METRICS, MAX_STEP};
 pub use residence::{NoShelf, REST_AFTER_MS, ReadDoc, Saved, Shelf, StoredDoc, read_doc};
 pub use status::NodeStatus;
@@ -43,7 +43,7 @@ use crate::{
     Now, Refusal,
     commands::Event,
     effects::{Effect, Output, Parcel},
-    launch::StopWhy,
+    launch::{AttemptEvent, StopWhy},
     slots::Slots,
 };
 
@@ -131,6 +131,10 @@ pub struct Node {
     doubtful: BTreeSet<StudyId>,
     /// Why it put itself under quarantine.
     blame: Option<String>,
+    /// Processes found at the start of a node whose database was lost, until it knows whose they are.
+    adoption: Option<Vec<AttemptKey>>,
+    /// What they said meanwhile.
+    early: Vec<(AttemptKey, AttemptEvent)>,
     /// Something may have freed a slot or brought a trial.
     wants_dispatch: bool,
 }
@@ -233,6 +237,8 @@ impl Node {
             troubles: Vec::new(),
             doubtful: BTreeSet::new(),
             blame: None,
+            adoption: None,
+            early: Vec::new(),
             wants_dispatch: false,
             config,
         };
@@ -309,6 +315,11 @@ impl Node {
             };
             self.write(Fact::Cluster(ClusterFact::Joined(record)));
         }
+        self.resume_mine(now);
+    }
+
+    /// Takes up what this node holds, as the documents say.
+    fn resume_mine(&mut self, now: Now) {
         // Leases of asked trials start anew: a client that lives renews them, one that died loses them a lease later.
         let mut mine = Vec::new();
         for study in self.world.studies() {
@@ -415,6 +426,9 @@ impl Node {
         let found = self.world.labelled(text);
         match found.as_slice() {
             [one] => Ok(*one),
+            [] if self.peers.has_lost_its_past() => {
+                Err(Refusal::unreadable("the database was lost; what was in it is being fetched from the other nodes"))
+            }
             [] => Err(Refusal::not_found(format!("there is no trial `{text}`"))),
             many => {
                 let ids: Vec<&str> = many.iter().map(|(_, t)| t.place.id.as_str()).collect();

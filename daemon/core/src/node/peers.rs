@@ -13,6 +13,8 @@ use metaopt_schema::{
     view::NodeView,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::Node;
 use crate::{
     Now,
@@ -30,6 +32,10 @@ const AWAY_MS: u64 = 5_000;
 const ACTIVE_MS: u64 = 60_000;
 /// How long a node that starts or wakes waits to hear what it missed: without any link, and with one (milliseconds).
 const CATCH_UP_MS: [u64; 2] = [3_000, 30_000];
+/// The same for a node whose database was lost: what it would do now, it may have done itself.
+const CATCH_UP_LOST_MS: [u64; 2] = [60_000, 600_000];
+/// Numbers of trials begin at the seconds since this time where nobody can tell which were used (milliseconds since 1970).
+const EPOCH_MS: u64 = 1_577_836_800_000;
 /// A want that isn't said again ends after this long (milliseconds).
 const WANT_MS: u64 = 3_000;
 /// Runs of one node that are told apart.
@@ -96,10 +102,19 @@ pub(super) struct Peers {
     seq: u64,
     /// Since when this node may have missed what others did; none: it has caught up.
     behind: Option<u64>,
+    /// The database was lost, and nobody has told yet what was in it.
+    lost: bool,
     /// When this node last proposed for a study.
     pub(super) proposed: BTreeMap<StudyId, u64>,
     /// When it last wanted a part of a strict budget.
     pub(super) wants: BTreeMap<StudyId, u64>,
+}
+
+impl Peers {
+    /// The database was lost, and nobody has told yet what was in it.
+    pub(super) fn has_lost_its_past(&self) -> bool {
+        self.lost
+    }
 }
 
 impl Node {
@@ -251,7 +266,65 @@ impl Node {
     /// Whether this node first waits for what it missed: what it would do now, others may have done.
     pub(super) fn is_catching_up(&self, now: Now) -> bool {
         let linked = self.peers.all.values().any(|peer| peer.linked);
-        self.peers.behind.is_some_and(|since| since + CATCH_UP_MS[usize::from(linked)] > now.mono_ms)
+        let patience = if self.peers.lost { CATCH_UP_LOST_MS } else { CATCH_UP_MS };
+        self.peers.behind.is_some_and(|since| since + patience[usize::from(linked)] > now.mono_ms)
+    }
+
+    /// Where the database was lost: once peers have told what was in it, or nobody does, this node's own attempts are
+    /// looked at again. Where nobody told, trials get numbers that can't have been used.
+    pub(super) fn recollect(&mut self, now: Now) {
+        if !self.peers.lost || self.is_catching_up(now) {
+            return;
+        }
+        self.peers.lost = false;
+        if self.peers.behind.take().is_some() {
+            self.counter = self.counter.max(now.wall_ms.saturating_sub(EPOCH_MS) / 1000);
+            self.counter_dirty = true;
+        }
+        self.resume_mine(now);
+        if let Some(found) = self.adoption.take() {
+            self.adopted(now, &found);
+        }
+        for (key, event) in std::mem::take(&mut self.early) {
+            self.attempt(now, &key, event);
+        }
+    }
+
+    /// What a node must know to find its cluster again when its database is lost; to be kept beside it.
+    pub fn roll(&self) -> Vec<Enrolled> {
+        let enrolled = |n: &NodeView| {
+            let record = n.record.as_ref()?;
+            Some(Enrolled {
+                node: n.id.clone(),
+                public_key: record.public_key.clone(),
+                name: n.hardware.name.clone(),
+                addresses: n.hardware.addresses.clone(),
+                removed: n.removed,
+            })
+        };
+        self.world.cluster.nodes.values().filter_map(enrolled).collect()
+    }
+
+    /// The database was lost: the cluster is known from its roll, and this node does nothing before it has heard what it
+    /// did itself.
+    pub fn restore(&mut self, now: Now, roll: Vec<Enrolled>) {
+        let me = self.config.id.clone();
+        for one in roll.into_iter().filter(|one| one.node != me) {
+            let Enrolled { node, public_key, name, addresses, removed } = one;
+            let record = NodeRecord { node: node.clone(), public_key, at: self.clock.tick(now.wall_ms) };
+            self.write(Fact::Cluster(ClusterFact::Joined(record)));
+            if removed {
+                let (lamport, by) = (self.next_lamport(), self.config.id.clone());
+                let edit = NodeEdit::Removed;
+                self.write(Fact::Cluster(ClusterFact::NodeEdit { node, lamport, by, edit }));
+            } else {
+                // Older than anything that the node itself says.
+                let hardware = Hardware { name, addresses, ..Hardware::default() };
+                self.world.fold(&Fact::Cluster(ClusterFact::Hardware { node, lamport: 0, hardware }));
+            }
+        }
+        self.begin_to_listen(now);
+        self.peers.lost = self.peers.behind.is_some();
     }
 
     /// Begins to listen for every member that is known.
@@ -396,7 +469,11 @@ impl Node {
                             .is_some_and(|beat| beat.unable.iter().any(|(id, _)| id == study)),
                     };
                     let slots = node.hardware.slots.len();
-                    if slots > 0 && !unable && could_hold(run, &node.hardware) && excluded(run, &node.id, &node.hardware).is_none() {
+                    if slots > 0
+                        && !unable
+                        && could_hold(run, &node.hardware)
+                        && excluded(run, &node.id, &node.hardware).is_none()
+                    {
                         able.push((node.id.clone(), slots as f64));
                     }
                 }
@@ -453,7 +530,8 @@ impl Node {
         }
         let me = self.world.cluster.nodes.get(&self.config.id);
         // Given up, and yet here: saying so undoes it.
-        if me.is_some_and(|n| n.lost && !n.removed) {
+        let other = |n: &NodeView| n.hardware != self.config.hardware; // said before its database was lost
+        if me.is_some_and(|n| !n.removed && (n.lost || other(n))) {
             self.say_hardware();
         }
         if self.is_removed(&self.config.id) {
@@ -473,6 +551,21 @@ fn could_hold(run: &RunSpec, hardware: &Hardware) -> bool {
     let empty = |spec: &SlotSpec| Slot { spec: spec.clone(), foreign: None, used: Vec::new() };
     let slots = Slots(hardware.slots.iter().map(empty).collect());
     slots.lacks(slots.need(run)).is_none()
+}
+
+/// One line of a node's roll of members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// Its identity.
+    pub node: NodeId,
+    /// Its public key, hexadecimal.
+    pub public_key: String,
+    /// What it calls itself.
+    pub name: String,
+    /// Where it is reached.
+    pub addresses: Vec<String>,
+    /// It was removed for ever.
+    pub removed: bool,
 }
 
 /// Why a study's `nodes` or `requires` leave a node out, if they do.

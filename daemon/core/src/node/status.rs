@@ -246,6 +246,7 @@ impl Node {
             by: self.config.id.clone(),
             edit,
         }));
+        self.nodes_changed();
         self.dispatch(now);
         Ok(id)
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use metaopt_core::{Node, NodeConfig, Now, commands::Event as Shown, read_doc};
 use metaopt_schema::{
     AttemptKey, AttemptNo, StudyId, TrialId,
+    docs::Doc,
     study::StudyState,
     trial::{Outcome, Proposer, Reason, TrialState},
     view::{StudyView, TrialView},
@@ -364,6 +365,28 @@ pub fn heads_are_equal(world: &World) -> bool {
     let roots: BTreeSet<u64> =
         world.members().iter().filter_map(|i| Some(world.boxes[*i].node.as_ref()?.root())).collect();
     roots.len() <= 1
+}
+
+/// Where the boxes' disks differ, for whoever looks for the reason.
+pub fn what_differs(world: &World) -> String {
+    let mut first: Option<BTreeMap<String, String>> = None;
+    let mut all = String::new();
+    for at in world.members() {
+        let actor = metaopt_schema::docs::Actor::new(&world.boxes[at].id, 0);
+        let read = world.boxes[at].disk.docs().into_iter().map(|stored| {
+            let doc = Doc::load(stored.id.clone(), &actor, stored.snapshot.as_deref(), &stored.changes);
+            let vector = |doc: Doc| doc.vector().iter().map(|(a, n)| format!("{}:{n} ", a.escape_ascii())).collect();
+            (stored.id.to_string(), doc.map_or_else(|e| e.to_string(), vector))
+        });
+        let read: BTreeMap<String, String> = read.collect();
+        let known = first.get_or_insert_with(|| read.clone());
+        for id in known.keys().chain(read.keys()).collect::<BTreeSet<_>>() {
+            if known.get(id) != read.get(id) {
+                all += &format!("\n  {id}\n    {:?}\n    box{at} {:?}", known.get(id), read.get(id));
+            }
+        }
+    }
+    all
 }
 
 /// 5. Every orphan is re-run or ended: whatever is shown as running has somebody who runs it.

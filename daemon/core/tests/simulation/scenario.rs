@@ -230,7 +230,8 @@ impl Scenario {
             calm(world)?;
         }
         if !invariants::heads_are_equal(world) {
-            return Err("4: heads aren't equal 10 s after the last change".into());
+            let what = invariants::what_differs(world);
+            return Err(format!("4: heads aren't equal 10 s after the last change: {what}"));
         }
         // What arrived last is on its way to disk.
         let stored = world.now + 2_000;

@@ -26,6 +26,20 @@ async fn frames_pass_both_ways() {
     assert_eq!(a.host.state().addresses, [a.address()]);
 }
 
+#[tokio::test]
+async fn a_node_that_is_removed_is_told_what_waited_and_heard_no_more() {
+    let (a, b) = linked().await;
+    for number in 0..100 {
+        send(&a, &b, &beat(number));
+    }
+    a.host.state().removed.insert(b.id.clone());
+    a.peers.cut(&b.id);
+    send(&a, &b, &beat(100));
+    send(&b, &a, &beat(1));
+    until("both are down", || !a.is_linked(&b) && !b.is_linked(&a)).await;
+    assert_eq!((a.frames(), b.frames()), (0, 100));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bulk_both_ways_loses_nothing_and_pings_are_answered_beside_it() {
     let (a, b) = linked().await;
