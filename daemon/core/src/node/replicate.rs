@@ -59,11 +59,11 @@ impl Node {
     pub(super) fn replicate(&mut self, now: Now, peer: &NodeId, frame: Frame) {
         match frame {
             Frame::Changes(changes) => {
-                self.pull_moves(now, peer);
+                self.pull_moves(now, peer, changes.iter().map(|(doc, _)| doc));
                 self.take_changes(now, Some(peer), changes);
             }
             Frame::Whole(doc, snapshot, digest) => {
-                self.pull_moves(now, peer);
+                self.pull_moves(now, peer, std::iter::once(&doc));
                 self.take_whole(now, doc, &snapshot, &digest);
             }
             Frame::Compare(sums) => self.answer_compare(peer, &sums),
@@ -102,8 +102,11 @@ impl Node {
         }
     }
 
-    fn pull_moves(&mut self, now: Now, peer: &NodeId) {
-        if let Some(pull) = self.pulls.now.as_mut().filter(|pull| pull.peer == *peer) {
+    /// What was asked for comes. What is merely pushed says nothing: the question may be lost.
+    fn pull_moves<'a>(&mut self, now: Now, peer: &NodeId, mut docs: impl Iterator<Item = &'a DocId>) {
+        if let Some(pull) = self.pulls.now.as_mut().filter(|pull| pull.peer == *peer)
+            && docs.any(|doc| pull.missing.contains_key(doc))
+        {
             pull.since = now.mono_ms;
         }
     }

@@ -113,7 +113,7 @@ pub fn strike(world: &mut World) {
                 world.say(|| format!("box{at} loses its disk"));
                 crate::invariants::disk_lost(world, at);
                 world.boxes[at].disk.wipe();
-                world.at(long + 500, Event::Join(at));
+                world.boxes[at].lost = true;
             }
             world.at(long, Event::Boot(at));
         }

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use metaopt_core::{
-    Effect, Node, NodeConfig, Now, Output, Parcel, Refusal, RefusalKind, Saved, Timing,
+    Effect, Enrolled, Node, NodeConfig, Now, Output, Parcel, Refusal, RefusalKind, Saved, Timing,
     commands::{Action, Completion, IdleReason, NodeAction, Report, StudyAction, SuggestRequest, Told, TrialAction},
     launch::{AttemptEvent, Launch},
     read_doc,
@@ -124,6 +124,10 @@ pub struct Machine {
     pub gone: bool,
     /// Commits fail.
     pub full: bool,
+    /// Who is a member, kept beside the identity.
+    roll: Vec<Enrolled>,
+    /// The database is gone, and the daemon doesn't know yet.
+    pub lost: bool,
     wall_off: i64,
     mono_zero: u64,
     heard: u64,
@@ -389,6 +393,10 @@ impl World {
             Err(error) => return self.wrong(format!("box{at} can't read what it stored: {error}")),
         }
         self.ledger.restarted(at);
+        if std::mem::take(&mut self.boxes[at].lost) {
+            let roll = self.boxes[at].roll.clone();
+            self.with(at, |node, now| node.restore(now, roll));
+        }
         let inventory = self.boxes[at].slots.iter().map(|spec| (spec.clone(), None)).collect();
         self.with(at, |node, now| node.slots(now, inventory));
         let adopts = self.random.range(5, 400);
@@ -422,7 +430,9 @@ impl World {
         {
             store(&machine.disk, &inflight.outputs, fate > 2);
         }
-        machine.node = None;
+        if let Some(node) = machine.node.take() {
+            machine.roll = node.roll();
+        }
         machine.pause = None;
         machine.inbox.clear();
         if power {
@@ -847,6 +857,9 @@ impl World {
         if self.boxes[to].trouble && !matches!(frame, Frame::Heartbeat(_)) {
             return;
         }
+        if !matches!(frame, Frame::Heartbeat(_)) {
+            self.say(|| format!("box{to} gets of box{from} {}", shown(&frame)));
+        }
         let peer = self.boxes[from].id.clone();
         self.with(to, |node, now| node.frame(now, &peer, frame));
     }
@@ -974,6 +987,18 @@ impl World {
 
 fn done_id(_: NodeId) {}
 
+/// A frame in a few words.
+fn shown(frame: &Frame) -> String {
+    match frame {
+        Frame::Changes(changes) => format!("changes of {:?}", changes.iter().map(|(d, c)| format!("{d} {}", c.seq)).collect::<Vec<_>>()),
+        Frame::Whole(doc, ..) => format!("the whole of {doc}"),
+        Frame::Have { vectors, .. } => format!("the vectors of {} documents", vectors.len()),
+        Frame::Want(wanted) => format!("its want of {:?}", wanted.keys().map(ToString::to_string).collect::<Vec<_>>()),
+        Frame::Compare(_) => "sums".into(),
+        other => format!("{other:?}"),
+    }
+}
+
 /// As the committer does it: in two transactions, between which the power may fail.
 fn store(disk: &Disk, outputs: &[Output], wholly: bool) {
     outputs.iter().for_each(|o| disk.take_whole(&o.wholes));
@@ -997,6 +1022,8 @@ fn machine(seed: u64, i: usize, slots: Vec<SlotSpec>) -> Machine {
         slots,
         gone: false,
         full: false,
+        roll: Vec::new(),
+        lost: false,
         wall_off: 0,
         mono_zero: 0,
         heard: 0,
