@@ -36,7 +36,12 @@ fn what_a_laptop_without_slots_submits_while_offline_runs_elsewhere_once_it_is_b
     assert_eq!(count(&remotes[2], "away", "running"), Some(0));
 
     lan.plug(2, true);
-    let complete = || (count(&remotes[2], "away", "complete")? >= 6).then_some(());
+    let complete = || {
+        let seen: Vec<_> =
+            remotes.iter().map(|at| at.call("GET", "/studies/away", None).map(|answer| answer.body)).collect();
+        println!("{:?}", seen.iter().flatten().map(|study| (&study["counts"], &study["why_idle"])).collect::<Vec<_>>());
+        (count(&remotes[2], "away", "complete")? >= 6).then_some(())
+    };
     wait_for(Duration::from_secs(40), "the others' work, seen from the laptop", complete);
     exports(&remotes, "away", Duration::from_secs(5));
     let trials = remotes[2].trials("away").unwrap();
