@@ -47,6 +47,7 @@ fn trial(study: &StudyId, node: &NodeId, seq: u64) -> [Fact; 3] {
         at: stamp(seq, node),
         last_step: 12,
         checkpoint_step: 0,
+        checkpoint: None,
     };
     [
         TrialFact::Proposed(spec),

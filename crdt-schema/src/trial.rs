@@ -225,6 +225,10 @@ pub struct End {
     /// The step a committed checkpoint allows to resume from; 0: from scratch.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub checkpoint_step: u64,
+    /// The name of that checkpoint's archive, by which other nodes get it from this attempt's; none where it was not
+    /// packed, so that the node itself alone can go on from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 /// One point of a training curve.

@@ -74,6 +74,7 @@ fn about(trial: u8, kind: u8, attempt: u32, holder: u8) -> Fact {
         at: at.clone(),
         last_step: 0,
         checkpoint_step: 0,
+        checkpoint: None,
     };
     let lamport = u64::from(attempt);
     let body = match kind {

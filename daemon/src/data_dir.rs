@@ -164,7 +164,7 @@ pub fn depart(dir: &Path) -> Result<PathBuf> {
     let aside = dir.join(format!("left-{now}"));
     fs::create_dir_all(&aside).with_context(|| format!("cannot make {}", aside.display()))?;
     // The key last: with it gone the node is another, and nothing of the old one may be left to mix with.
-    for name in [crate::store::DATABASE, "cluster", "node.key"] {
+    for name in [crate::store::DATABASE, crate::roll::ROLL, "peer-hints", "cluster", "node.key"] {
         let from = dir.join(name);
         if from.exists() {
             fs::rename(&from, aside.join(name)).with_context(|| format!("cannot put {} aside", from.display()))?;

@@ -19,6 +19,7 @@ pub mod inventory;
 mod pareto;
 pub mod peer;
 pub mod platform;
+mod roll;
 mod room;
 pub mod secrets;
 mod serve;

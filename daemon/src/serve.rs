@@ -18,6 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    blobs::Fetcher,
     boot,
     config::{Config, HideData, LogFormat, Options},
     data_dir::{self, Identity},
@@ -29,7 +30,7 @@ use crate::{
     http, inventory,
     peer::{Limits, PeerConfig, Peers},
     platform::{self, files},
-    room,
+    roll, room,
     secrets::Secrets,
     store::{DATABASE, Store},
 };
@@ -98,6 +99,14 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
             aside.display()
         ));
     }
+    let fresh = missing || opened.moved_aside.is_some();
+    if fresh && let Some(roll) = roll::read(dir)? {
+        tracing::warn!(
+            members = roll.len(),
+            "the cluster is known from its roll; what was lost comes from its members"
+        );
+        node.restore(clock.now(), roll);
+    }
     if missing {
         let why = format!("{} was missing and a fresh database was begun: what this node knew alone is lost", DATABASE);
         tracing::error!("{why}");
@@ -142,7 +151,12 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
     let farewell = CancellationToken::new();
     let peers = Peers::start(links(dir, &config, &identity), Arc::new(shell.clone()), farewell.clone()).await?;
     shell.send_by(Arc::new(peers.clone()));
+    let (snapshots, checkpoints) = (executor.snapshots().clone(), executor.checkpoints().clone());
+    let elsewhere = Arc::new(peers.clone());
+    let fetcher = Fetcher::new(shell.clone(), elsewhere, snapshots, checkpoints, dir, config.min_free);
+    executor.fetch_by(fetcher.clone());
     let found = executor.adopt().into_iter().map(|launch| launch.key).collect();
+    tokio::spawn(roll::keep(dir.to_owned(), shell.clone()));
     tokio::spawn(room::watch(dir.to_owned(), config.min_free, shell.clone()));
     tokio::spawn(watch_slots(config.clone(), dir.to_owned(), shell.clone(), executor.clone()));
     shell.adopted(found);
@@ -151,10 +165,12 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
     let app = http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity)
         .with_gc(gc.clone())
         .with_peers(peers.clone(), config.mdns)
-        .at(address);
+        .with_fetcher(fetcher.clone()).at(address);
     let stopping = app.stopping();
     shell.ends_by(stopping.clone());
     tokio::spawn(gc.keep(stopping.clone()));
+    tokio::spawn(fetcher.keep_spreading(stopping.clone()));
+    peers.serve(http::peer_router(app.clone()));
     let router = http::router(app);
     write_api_json(dir, &url, &identity)?;
     files::write_private(&dir.join("address"), address.to_string().as_bytes())

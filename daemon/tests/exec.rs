@@ -11,14 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metaopt_core::launch::{AttemptEvent, ExitReport, Launch, StopWhy};
+use metaopt_core::launch::{AttemptEvent, Checkpoint, ExitReport, Launch, StopWhy};
 use metaopt_daemon::{
     exec::{ExecConfig, Executor, enclose, logs, outputs::Outputs},
     platform::{Process, Signal},
     secrets::Secrets,
     snapshot::{PackOptions, pack},
 };
-use metaopt_schema::{
+use metaopt_schema::{NodeId, 
     AttemptKey, StudyId, TrialId,
     study::{RunSpec, Workdir},
     trial::Values,
@@ -105,6 +105,7 @@ fn launch(run: RunSpec) -> Launch {
         metrics: vec!["loss".into()],
         run,
         resume_step: 3,
+        checkpoint: None,
         gpus: Vec::new(),
         grace_s: 10.0,
         at: 0,
@@ -196,6 +197,39 @@ async fn a_trial_whose_checkpoint_is_gone_begins_anew() {
     assert_eq!(logs::read(&executor, &key()).unwrap().unwrap(), "from 0\n");
     let owner = fs::read_to_string(bench.data().join("trials/node.7/owner.json")).unwrap();
     assert_eq!(owner, r#"{"version":1,"study":"s"}"#, "its files say whose they are");
+}
+
+#[tokio::test]
+async fn a_trial_whose_checkpoint_another_node_keeps_begins_anew_and_says_so() {
+    let bench = Bench::new();
+    bench.checkpoint(); // of an attempt before that one
+    let (executor, mut events) = bench.executor();
+    let checkpoint = Some(Checkpoint { node: NodeId::new("other"), hash: None });
+    let script = "ls \"$METAOPT_CHECKPOINT_DIR\"; echo resume $METAOPT_RESUME_STEP";
+    executor.launch(Launch { checkpoint, ..launch(shell(script)) });
+    let report = report(&mut events).await;
+    let note = report.note.unwrap();
+    assert!(note.starts_with("began anew: its checkpoint of step 3 could not be had ("), "{note}");
+    let log = metaopt_daemon::exec::logs::read(&executor, &key()).unwrap().unwrap();
+    assert_eq!(log, format!("[metaopt: {note}]\nresume 0\n"), "nothing of the earlier attempt is left");
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_named_where_another_node_may_go_on_from_it() {
+    for (code, named) in [(0, false), (1, true)] {
+        let script = format!("echo weights > \"$METAOPT_CHECKPOINT_DIR/model\"; exit {code}");
+        let (bench, executor, report) = run(&script).await;
+        assert!(report.has_checkpoint);
+        assert_eq!(report.checkpoint.is_some(), named, "{report:?}");
+        let Some(hash) = report.checkpoint else { continue };
+        // Packed when it is asked for, and only what was named.
+        assert!(!executor.checkpoints().has(&hash));
+        let other = format!("b3:{}", "0".repeat(64));
+        assert!(!executor.checkpoint(&key().trial, &other).unwrap().has(&other));
+        let to = bench.data().join("unpacked");
+        executor.checkpoint(&key().trial, &hash).unwrap().unpack(&hash, &to).unwrap();
+        assert_eq!(fs::read_to_string(to.join("model")).unwrap(), "weights\n");
+    }
 }
 
 #[tokio::test]

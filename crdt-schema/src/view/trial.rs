@@ -280,11 +280,14 @@ impl TrialView {
 
     /// The step from which the next attempt may resume: that of the latest committed checkpoint.
     pub fn checkpoint_step(&self) -> u64 {
-        self.attempts
-            .iter()
-            .rev()
-            .find_map(|a| a.end.as_ref().filter(|e| e.checkpoint_step > 0))
-            .map_or(0, |e| e.checkpoint_step)
+        self.checkpoint().map_or(0, |(_, end)| end.checkpoint_step)
+    }
+
+    /// The node that has the latest committed checkpoint, and the end of the attempt that left it.
+    pub fn checkpoint(&self) -> Option<(&NodeId, &End)> {
+        let left = |a: &AttemptView| a.end.as_ref().is_some_and(|end| end.checkpoint_step > 0);
+        let attempt = self.attempts.iter().rev().find(|a| left(a))?;
+        Some((&attempt.node, attempt.end.as_ref()?))
     }
 
     /// When the first attempt was claimed.

@@ -183,6 +183,7 @@ fn end() -> BoxedStrategy<End> {
             at,
             last_step,
             checkpoint_step,
+            checkpoint: (checkpoint_step % 2 == 1).then(|| format!("b3:{checkpoint_step:064x}")),
         })
         .boxed()
 }

@@ -84,6 +84,7 @@ pub fn end(loss: f64) -> End {
         at: stamp(9),
         last_step: 12,
         checkpoint_step: 10,
+        checkpoint: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What crosses the border between the node's decisions and the processes that carry them out.
 
-use metaopt_schema::{AttemptKey, StudyId, space::Params, stamp::WallMs, study::RunSpec, trial::Values};
+use metaopt_schema::{AttemptKey, NodeId, StudyId, space::Params, stamp::WallMs, study::RunSpec, trial::Values};
 use serde::{Deserialize, Serialize};
 
 /// Everything the shell needs to run one attempt. Also written (as JSON) into the attempt's directory, for adoption.
@@ -24,12 +24,24 @@ pub struct Launch {
     pub run: RunSpec,
     /// Steps already done.
     pub resume_step: u64,
+    /// Where the checkpoint of that step is, if on another node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
     /// GPU UUIDs to show to the process; empty: none.
     pub gpus: Vec<String>,
     /// Seconds between SIGTERM and SIGKILL.
     pub grace_s: f64,
     /// When the node decided.
     pub at: WallMs,
+}
+
+/// A checkpoint that another node has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Which node.
+    pub node: NodeId,
+    /// Its archive's name; none: that node did not pack it.
+    pub hash: Option<String>,
 }
 
 /// Why a running attempt is asked to end.
@@ -83,6 +95,10 @@ pub struct ExitReport {
     pub seen: Vec<String>,
     /// A committed checkpoint exists.
     pub has_checkpoint: bool,
+    /// Its archive's name, where others may want it.
+    pub checkpoint: Option<String>,
+    /// What people should know of how it began, beside how it ended.
+    pub note: Option<String>,
     /// API calls that the script could not deliver while the daemon was away, oldest first.
     pub spooled: Vec<Spooled>,
     /// Milliseconds since 1970.

@@ -421,3 +421,52 @@ fn a_node_that_fails_what_succeeds_elsewhere_puts_itself_under_quarantine() {
     net.pass(2.0);
     assert_eq!(state(&net, 1), ("alive", None));
 }
+
+#[test]
+fn a_node_whose_database_is_lost_learns_from_its_peers_what_it_did_itself() {
+    let mut net = Net::new(3, 2);
+    net.study(2, json!({"run": run(), "budget": {"max_trials": 60}}));
+    for _ in 0..6 {
+        (0..3).for_each(|at| net.finish(at));
+        net.pass(1.0);
+    }
+    let roll = net.nodes[2].node.roll();
+    assert_eq!(roll.len(), 3);
+    let running: Vec<_> = net.nodes[2].node.running().cloned().collect();
+    assert_eq!(running.len(), 2);
+
+    // The disk is gone, the key and the processes are not.
+    net.pass(1.0);
+    let before = net.trials(2);
+    let disk = Disk::default();
+    let hardware = Hardware { name: "gpu2".into(), version: "test".into(), ..Hardware::default() };
+    let config = NodeConfig { id: id(2), hardware, entropy: [99; 32], ..common::config(99) };
+    let mut node = Node::load(config, net.now, Vec::new(), Arc::new(disk.clone()), None).unwrap();
+    node.restore(net.now, roll);
+    node.adopted(net.now, &running);
+    node.attempt(net.now, &running[0], AttemptEvent::Exited(good(0.25)));
+    let inventory = (0..2).map(|i| (SlotSpec { id: format!("cpu-{i}"), kind: SlotKind::Cpu }, None)).collect();
+    node.slots(net.now, inventory);
+    for other in 0..2 {
+        net.nodes[other].node.peer_down(net.now, &id(2));
+        net.nodes[other].linked.insert(2, false);
+    }
+    let launched = Vec::new();
+    net.nodes[2] = Box1 { id: id(2), node, disk, launched, stopped: vec![], linked: BTreeMap::new(), asleep: false };
+    net.settle();
+    net.pass(3.0);
+    net.agree();
+    let after = net.trials(2);
+    assert!(after.len() >= before.len() && after[..before.len()].iter().zip(&before).all(|(a, b)| a.0 == b.0));
+    assert!(net.nodes[2].stopped.is_empty(), "its processes go on: {:?}", net.nodes[2].stopped);
+    let first = net.nodes[0].node.trial(running[0].trial.as_str()).unwrap().1;
+    assert_eq!(first.state, TrialState::Complete, "and the result that came early counts");
+    for _ in 0..40 {
+        (0..3).for_each(|at| net.finish(at));
+        net.nodes[2].node.attempt(net.now, &running[1], AttemptEvent::Exited(good(0.25)));
+        net.pass(1.0);
+    }
+    net.agree();
+    let trials = net.trials(1);
+    assert!(trials.len() == 60 && trials.iter().all(|(_, state)| *state == TrialState::Complete), "{trials:?}");
+}

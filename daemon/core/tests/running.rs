@@ -195,6 +195,31 @@ fn a_restart_waits_for_adoption_and_gives_up_only_what_is_gone() {
 }
 
 #[test]
+fn a_checkpoint_s_name_stays_with_the_end_that_left_it_and_so_does_what_is_to_be_known_of_the_start() {
+    let mut bench = Bench::new(1);
+    bench.node.adopted(bench.now, &[]);
+    bench.study(json!({"run": run(json!({})), "budget": {"max_trials": 1}}));
+    let key = bench.launched[0].key.clone();
+    bench.report(key.trial.as_str(), 4, 0.9);
+    let hash = format!("b3:{}", "1".repeat(64));
+    let report = ExitReport {
+        stopped: Some(StopWhy::Preempted),
+        has_checkpoint: true,
+        checkpoint: Some(hash.clone()),
+        note: Some("began anew".into()),
+        ..ExitReport::default()
+    };
+    bench.exit(&key, report);
+    let trial = bench.trial(key.trial.as_str());
+    let (node, end) = trial.checkpoint().unwrap();
+    assert_eq!((node, end.checkpoint_step, end.checkpoint.as_ref()), (bench.node.id(), 4, Some(&hash)));
+    assert_eq!(end.detail.as_deref(), Some("began anew"));
+    bench.pass(1.0);
+    let again = bench.launched.last().unwrap();
+    assert_eq!((again.key.attempt, again.resume_step, &again.checkpoint), (2, 4, &None), "it is here");
+}
+
+#[test]
 fn calls_spooled_while_the_daemon_was_away_are_delivered() {
     let mut bench = Bench::new(1);
     bench.node.adopted(bench.now, &[]);

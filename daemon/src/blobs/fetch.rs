@@ -12,7 +12,7 @@ use axum::http::{Method, StatusCode, header};
 use bytes::BytesMut;
 use futures_util::{StreamExt, future::join_all};
 use metaopt_schema::NodeId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{
     FetchError, Fetcher, Unsettled, Want,
@@ -45,6 +45,8 @@ pub(super) struct Job {
     have: AtomicU64,
     size: AtomicU64,
     said: Mutex<String>,
+    /// Somebody new waits: it is tried at once.
+    again: Notify,
     done: watch::Sender<Option<Result<(), FetchError>>>,
 }
 
@@ -57,6 +59,7 @@ impl Job {
             have: AtomicU64::new(0),
             size: AtomicU64::new(0),
             said: Mutex::new(format!("{} {} is looked for", want.kind.word(), want.hash)),
+            again: Notify::new(),
             done: watch::Sender::new(None),
         }
     }
@@ -97,7 +100,10 @@ pub(super) async fn wait(fetcher: &Arc<Fetcher>, want: Want, patience: Duration)
     let (job, mut done) = {
         let mut jobs = lock(&fetcher.jobs);
         match jobs.get(&want.hash) {
-            Some(job) => (Arc::clone(job), job.done.subscribe()),
+            Some(job) => {
+                job.again.notify_one();
+                (Arc::clone(job), job.done.subscribe())
+            }
             None => {
                 let job = Arc::new(Job::new(&want));
                 let done = job.done.subscribe();
@@ -145,7 +151,10 @@ async fn run(fetcher: Arc<Fetcher>, want: Want, job: Arc<Job>) {
             Err(words) => job.say(words),
         }
         pause = if job.whole.load(Ordering::Relaxed) > before { SOONEST } else { (pause * 2).min(LATEST) };
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = job.again.notified() => {}
+        }
     };
     lock(&fetcher.jobs).remove(&want.hash);
     job.done.send_replace(Some(outcome));

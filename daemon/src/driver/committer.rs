@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metaopt_core::{Effect, Saved, commands::Event};
+use metaopt_core::{Effect, Parcel, Saved, commands::Event};
 use metaopt_schema::{DocId, docs::RawChange};
 
 use super::{Batch, CallError, Deliver, Message, Shell};
@@ -61,6 +61,8 @@ pub(super) struct Committer {
     held: Vec<Effect>,
     /// Not to be told before.
     held_events: Vec<Event>,
+    /// Not to be sent before.
+    held_parcels: Vec<Parcel>,
     trouble: Option<(String, Instant)>,
     /// What the node's thread sees of it.
     health: Health,
@@ -85,6 +87,7 @@ impl Committer {
             unsaved_meta: Vec::new(),
             held: Vec::new(),
             held_events: Vec::new(),
+            held_parcels: Vec::new(),
             trouble: None,
             health,
             lost: false,
@@ -106,14 +109,13 @@ impl Committer {
     fn round(&mut self, batches: Vec<Batch>) {
         let (mut tick, mut last) = (false, false);
         let mut touched: Vec<DocId> = Vec::new();
-        let mut parcels = Vec::new();
         let mut answers: Vec<(Vec<Deliver>, Result<(), CallError>)> = Vec::new();
         for batch in batches {
             let output = batch.output;
             touched.extend(output.changes.iter().map(|(id, _)| id.clone()));
             self.unsaved.extend(output.changes);
             self.unsaved_wholes.extend(output.wholes);
-            parcels.extend(output.parcels);
+            self.held_parcels.extend(output.parcels);
             for trouble in output.troubles {
                 tracing::warn!("{trouble}");
             }
@@ -136,8 +138,10 @@ impl Committer {
         self.health.lock().1 = Some(Instant::now());
         let saved = self.save(last);
         self.health.lock().1 = None;
-        // Also where it could not be stored: no later run reuses what names these changes, and others keep them safe.
-        self.shell.post(parcels);
+        // Only what is stored is known to others: after a crash, the names of what was lost are given to other things.
+        if saved.is_ok() {
+            self.shell.post(std::mem::take(&mut self.held_parcels));
+        }
         for (answers, written) in answers {
             let outcome = saved.clone().and(written);
             for answer in answers {

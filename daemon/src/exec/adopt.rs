@@ -105,7 +105,10 @@ async fn wait(process: &Process) {
 /// The supervisor is gone: tells what it left, and makes sure that nothing of the attempt runs on.
 pub(super) async fn conclude(inner: &Arc<Inner>, key: &AttemptKey, dir: &AttemptDir) {
     let told = match record::read::<ExitRecord>(&dir.exit()) {
-        Ok(Some(record)) => event(record),
+        Ok(Some(mut record)) => {
+            super::checkpoint::name(inner, key, &mut record.report).await;
+            event(record)
+        }
         Ok(None) => vanished(dir).await,
         Err(error) => {
             tracing::error!(%error, "an exit record can't be read");

@@ -93,9 +93,21 @@ async fn start(
     let record = LaunchRecord { version: VERSION, launch: launch.clone() };
     record::write(&dir.launch(), &record, false).map_err(NotStarted::io(&dir.launch()))?;
 
+    let brought = tokio::select! {
+        brought = super::checkpoint::bring(inner, launch) => brought,
+        Ok(asked) = stop.wait_for(Option::is_some) => {
+            return Err(NotStarted::Stopped((*asked).unwrap_or(StopWhy::Cancelled)));
+        }
+    };
+    let note = brought.err();
+    if let Some(note) = &note {
+        tracing::warn!(trial = %launch.key.trial, "{note}");
+    }
     // A checkpoint may have been collected between an end and a retry: a step without one can't be gone on from.
     let mut launch = launch.clone();
-    if launch.resume_step > 0 && !super::results::has_checkpoint(&checkpoints) {
+    if note.is_some() {
+        launch.resume_step = 0;
+    } else if launch.resume_step > 0 && !super::results::has_checkpoint(&checkpoints) {
         tracing::warn!(trial = %launch.key.trial, step = launch.resume_step, "its checkpoint is gone; it begins anew");
         launch.resume_step = 0;
     }
@@ -132,7 +144,7 @@ async fn start(
     let kept = [cwd.clone(), shared, dir.results(), checkpoints.clone(), output];
     let linked = linked(inner, launch);
     let enclosure = inner.enclosure.clone().keeping(kept.iter().chain(&linked).map(PathBuf::as_path));
-    write_plan(inner, launch, dir, Plan { argv, cwd, checkpoint_dir: checkpoints, enclosure, ..Plan::default() })?;
+    write_plan(inner, launch, dir, Plan { argv, cwd, checkpoint_dir: checkpoints, enclosure, note, ..Plan::default() })?;
     if let Some(why) = *stop.borrow() {
         return Err(NotStarted::Stopped(why));
     }

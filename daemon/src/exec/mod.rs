@@ -5,6 +5,7 @@
 //! Must not: decide what runs where or what an end means; it reports [`AttemptEvent`]s and the node decides.
 
 mod adopt;
+mod checkpoint;
 pub mod enclose;
 mod environment;
 mod launch;
@@ -91,6 +92,7 @@ struct Inner {
     events: mpsc::Sender<(AttemptKey, AttemptEvent)>,
     attempts: Mutex<BTreeMap<AttemptKey, Entry>>,
     preparing: prepare::Preparing,
+    packing: checkpoint::Packing,
     gpu_ledger: PathBuf,
     log_limit: u64,
     enclosure: Enclosure,
@@ -128,6 +130,7 @@ impl Executor {
             events,
             attempts: Mutex::default(),
             preparing: prepare::Preparing::default(),
+            packing: checkpoint::Packing::default(),
             gpu_ledger: Ledger::default_dir(),
             log_limit: log_file::DEFAULT_LIMIT,
             enclosure: Enclosure::default(),
@@ -177,8 +180,7 @@ impl Executor {
 
     /// The store that has a trial's checkpoint of this name, if this node has it. Blocking.
     pub fn checkpoint(&self, trial: &TrialId, hash: &str) -> Result<&Arc<SnapshotStore>, SnapshotError> {
-        let _ = (trial, hash);
-        Ok(&self.inner.checkpoints)
+        checkpoint::packed(&self.inner, trial, hash)
     }
 
     /// What brings snapshots and checkpoints from other nodes; said once.

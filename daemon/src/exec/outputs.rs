@@ -9,13 +9,14 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io,
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use metaopt_schema::{StudyId, TrialId};
 
 use super::record::{self, Layout};
+use crate::platform::files;
 
 /// More files than this are not listed.
 pub const MOST: usize = 10_000;
@@ -102,7 +103,7 @@ impl Outputs {
     /// Opens a file for reading and tells its size; not found also where a link would have to be followed. Blocking.
     pub fn open(&self, trial: &TrialId, name: &str) -> io::Result<(File, u64)> {
         let parts = plain(name)?;
-        let file = open_beneath(&self.layout.output(trial), &parts)?;
+        let file = files::open_beneath(&self.layout.output(trial), &parts.iter().collect::<PathBuf>())?;
         let meta = file.metadata()?;
         if meta.is_file() { Ok((file, meta.len())) } else { Err(io::ErrorKind::NotFound.into()) }
     }
@@ -153,41 +154,6 @@ fn plain(name: &str) -> io::Result<Vec<&str>> {
             && part.len() <= 255
     });
     if good { Ok(parts) } else { Err(bad_name(name)) }
-}
-
-#[cfg(unix)]
-fn open_beneath(root: &Path, parts: &[&str]) -> io::Result<File> {
-    use rustix::fs::{Mode, OFlags, openat};
-    // Each step from the directory before it, so that nobody can slip a link in between a look and an open.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut at = rustix::fs::open(root, flags, Mode::empty()).map_err(not_there)?;
-    for (index, part) in parts.iter().enumerate() {
-        let kind = if index + 1 < parts.len() { OFlags::DIRECTORY } else { OFlags::NONBLOCK };
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | kind;
-        at = openat(&at, *part, flags, Mode::empty()).map_err(not_there)?;
-    }
-    Ok(at.into())
-}
-
-/// Where a link would have to be followed there is nothing.
-#[cfg(unix)]
-fn not_there(error: rustix::io::Errno) -> io::Error {
-    match error {
-        rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR | rustix::io::Errno::NXIO => io::ErrorKind::NotFound.into(),
-        other => other.into(),
-    }
-}
-
-#[cfg(not(unix))]
-fn open_beneath(root: &Path, parts: &[&str]) -> io::Result<File> {
-    let mut at = root.to_owned();
-    for part in parts {
-        at.push(part);
-        if fs::symlink_metadata(&at)?.file_type().is_symlink() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-    }
-    File::open(at)
 }
 
 /// Looks for files, but not for ever: a script can make more directories, and deeper ones, than anybody wants to see.

@@ -170,6 +170,11 @@ async fn make(inner: &Arc<Inner>, run: &RunSpec, place: &Path) -> Result<Prepare
         Ok(_) => (),
         Err(error) => tracing::warn!(%error, "a prepared snapshot's record can't be read; preparing it again"),
     }
+    if let (Some(want), Some(fetcher)) = (super::probe::lacking(inner, run, None), inner.fetcher.get()) {
+        // Collected since it was looked for.
+        let fetched = fetcher.fetch(want, super::probe::PATIENCE).await;
+        fetched.map_err(|error| PrepareError::Other(error.to_string()))?;
+    }
     end_earlier_setup(place);
     match fs::remove_dir_all(place) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(PrepareError::io(place)(error)),

@@ -249,6 +249,9 @@ pub struct Plan {
     pub gpu_owner: String,
     /// Bytes kept of the log's beginning and, again, of its end.
     pub log_limit: u64,
+    /// What people should know of how it begins: the log's first line, and part of its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// What the program finds when it starts.
     #[serde(default)]
     pub enclosure: Enclosure,

@@ -79,7 +79,11 @@ async fn supervise(dir: &AttemptDir) -> Result<(), String> {
         Ok(shares) => shares,
         Err(message) => return finish(dir, failed(message)).await,
     };
-    let log = LogFile::create(&dir.log(), &dir.log_tail(), plan.log_limit).map_err(at(dir.log()))?;
+    let mut log = LogFile::create(&dir.log(), &dir.log_tail(), plan.log_limit).map_err(at(dir.log()))?;
+    if let Some(note) = &plan.note {
+        // no reason not to start where it can't be written
+        let _ = log.write(format!("[metaopt: {note}]\n").as_bytes());
+    }
     let redactor = Redactor::new(secrets.iter().map(|(_, value)| value));
     let output = Output::new(log, redactor.clone());
     // asked to stop before it was started
@@ -301,6 +305,8 @@ impl Run<'_> {
             result: found.result,
             seen: found.seen,
             has_checkpoint: results::has_checkpoint(&self.plan.checkpoint_dir),
+            checkpoint: None,
+            note: self.plan.note.clone(),
             spooled: results::spooled(&self.dir.spool()),
             ended_at: now_ms(),
             tail: self.output.tail(),

@@ -13,7 +13,10 @@ use std::{
 use metaopt_schema::{StudyId, TrialId};
 
 use super::policy::Kind;
-use crate::exec::record::{self, Layout, OwnerRecord};
+use crate::{
+    blobs,
+    exec::record::{self, Layout, OwnerRecord},
+};
 
 /// Starts the names of things that are being removed by us.
 pub const GONE: &str = ".gone-";
@@ -26,6 +29,8 @@ pub enum Of {
     Trial(TrialId),
     /// Whatever names this snapshot (64 digits).
     Snapshot(String),
+    /// A trial that goes on from the checkpoint of this archive (64 digits).
+    Checkpoint(String),
     /// Whatever runs in this environment.
     Environment(String),
     /// Nothing.
@@ -69,7 +74,8 @@ impl Inventory {
         out.attempts(data);
         out.logs(data);
         out.trials(data);
-        out.snapshots(data);
+        out.archives(data, "snapshots", Kind::Snapshots, Of::Snapshot);
+        out.archives(data, "checkpoints", Kind::Checkpoints, Of::Checkpoint);
         out.environments(data);
         out.databases(data);
         out.found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -107,9 +113,10 @@ impl Inventory {
         self.found.push(Found { path, kind, bytes, modified_ms, of });
     }
 
-    /// Ours, half removed when the daemon ended.
+    /// Ours, half removed when the daemon ended, or half fetched by one that went on with others.
     fn leftover(&mut self, dir: &str, name: &str, entry: &DirEntry, meta: &Metadata) -> bool {
-        let left = name.starts_with(GONE) || name.starts_with(INCOMING) || name.starts_with(record::DONE);
+        let part = name.ends_with(blobs::PART) || name.ends_with(blobs::JOURNAL);
+        let left = part || name.starts_with(GONE) || name.starts_with(INCOMING) || name.starts_with(record::DONE);
         if left {
             let size = weigh(&entry.path(), meta);
             // Nobody but the collection makes these, and it is the collection that asks.
@@ -174,16 +181,15 @@ impl Inventory {
         }
     }
 
-    fn snapshots(&mut self, data: &Path) {
-        for (name, entry, meta) in self.entries(data, "snapshots") {
-            if self.leftover("snapshots", &name, &entry, &meta) {
+    fn archives(&mut self, data: &Path, dir: &str, kind: Kind, of: fn(String) -> Of) {
+        for (name, entry, meta) in self.entries(data, dir) {
+            if self.leftover(dir, &name, &entry, &meta) {
                 continue;
             }
             if let Some(digits) = name.strip_suffix(".tar.zst")
                 && meta.is_file()
             {
-                let of = Of::Snapshot(digits.to_owned());
-                self.add(format!("snapshots/{name}"), Kind::Snapshots, weigh(&entry.path(), &meta), of);
+                self.add(format!("{dir}/{name}"), kind, weigh(&entry.path(), &meta), of(digits.to_owned()));
             }
         }
     }

@@ -22,6 +22,8 @@ use crate::{exec, pareto, snapshot};
 #[derive(Debug, Default)]
 pub struct Known {
     best: BTreeSet<TrialId>,
+    /// Digits of the checkpoints that trials would go on from.
+    checkpoints: BTreeSet<String>,
     environments: BTreeSet<String>,
 }
 
@@ -42,7 +44,12 @@ impl Known {
                 environments.extend(exec::environment_key(run));
             }
         }
-        Self { best: studies.into_values().flat_map(best).collect(), environments }
+        let archives = inventory.found.iter().any(|found| matches!(found.of, Of::Checkpoint(_)));
+        let trials = node.studies().filter(|_| archives).flat_map(|study| study.trials().iter());
+        let open = trials.filter(|trial| !trial.state.is_terminal());
+        let left = open.filter_map(|trial| trial.checkpoint()?.1.checkpoint.as_deref());
+        let checkpoints = left.filter_map(|hash| Some(snapshot::digits(hash).ok()?.to_owned())).collect();
+        Self { best: studies.into_values().flat_map(best).collect(), environments, checkpoints }
     }
 
     /// What a thing belongs to now.
@@ -50,7 +57,8 @@ impl Known {
         match &found.of {
             Of::Trial(trial) => self.of_trial(node, inventory, trial),
             Of::Snapshot(digits) if node.studies().any(|study| names(study, digits)) => Standing::Needed,
-            Of::Snapshot(_) => Standing::Unknown,
+            Of::Checkpoint(digits) if self.checkpoints.contains(digits) => Standing::Needed,
+            Of::Snapshot(_) | Of::Checkpoint(_) => Standing::Unknown,
             Of::Environment(key) if self.environments.contains(key) => Standing::Needed,
             Of::Environment(_) | Of::Nothing => Standing::Ended,
         }

@@ -115,7 +115,7 @@ fn remove(
             gone = Some(tools.data.join(&found.path));
             Ok(true)
         }
-        Of::Trial(_) | Of::Snapshot(_) => tools.shell.read(|node, _| {
+        Of::Trial(_) | Of::Snapshot(_) | Of::Checkpoint(_) => tools.shell.read(|node, _| {
             if matches!(known.standing(node, inventory, found), Standing::Needed | Standing::Best) {
                 return Ok(false);
             }

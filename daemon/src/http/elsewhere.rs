@@ -15,7 +15,7 @@ use axum::{
     response::Response,
 };
 use futures_util::StreamExt;
-use metaopt_api::ProblemKind;
+use metaopt_api::{ProblemKind, problem::CONTENT_TYPE};
 use metaopt_core::commands::Action;
 use metaopt_schema::{AttemptNo, NodeId, TrialId};
 
@@ -128,6 +128,11 @@ impl App {
             tokio::time::timeout(PATIENCE, called).await.map_err(silent)?
         };
         let (parts, body) = answer.map_err(|error| away(error.to_string()))?.into_parts();
+        // The links refuse without a word: it doesn't know this node yet, or has no place for another call.
+        let is = |wanted: &str| parts.headers.get(header::CONTENT_TYPE).is_some_and(|value| value == wanted);
+        if !parts.status.is_success() && !is(CONTENT_TYPE) {
+            return Err(away(format!("it answered {}", parts.status)));
+        }
         let stopping = self.stopping().cancelled_owned();
         let mut response = Response::new(Body::from_stream(body.into_data_stream().take_until(stopping)));
         *response.status_mut() = parts.status;
@@ -193,7 +198,7 @@ impl App {
             return ApiError::not_found(format!("{what} on {name}, which was removed from the cluster"));
         }
         let detail = format!(
-            "{what} on {name}, which can't be reached from here ({}): see that metaoptd runs there, or ask again later",
+            "{what} on {name}, which can't be reached from here (it {}): see that metaoptd runs there, or ask again later",
             last_heard(silent)
         );
         ApiError::new(ProblemKind::Away, detail).with(header::RETRY_AFTER, HeaderValue::from(AGAIN))

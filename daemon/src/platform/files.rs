@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -89,6 +89,49 @@ pub fn read_plain(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Opens a file beneath `root` for reading; not found also where a link would have to be followed, `root` included. The
+/// path has plain components only.
+pub fn open_beneath(root: &Path, path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{Mode, OFlags, openat};
+        // Where a link would have to be followed there is nothing.
+        let not_there = |error| match error {
+            rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR | rustix::io::Errno::NXIO => {
+                io::Error::from(io::ErrorKind::NotFound)
+            }
+            other => other.into(),
+        };
+        // Each step from the directory before it, so that nobody can slip a link in between a look and an open.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut at = rustix::fs::open(root, flags, Mode::empty()).map_err(not_there)?;
+        let mut parts = path.components().peekable();
+        while let Some(part) = parts.next() {
+            if !matches!(part, Component::Normal(_)) {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            let kind = if parts.peek().is_some() { OFlags::DIRECTORY } else { OFlags::NONBLOCK };
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | kind;
+            at = openat(&at, part.as_os_str(), flags, Mode::empty()).map_err(not_there)?;
+        }
+        Ok(at.into())
+    }
+    #[cfg(not(unix))]
+    {
+        let mut at = root.to_owned();
+        for part in path.components() {
+            if !matches!(part, Component::Normal(_)) {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            at.push(part);
+            if fs::symlink_metadata(&at)?.file_type().is_symlink() {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+        }
+        File::open(at)
+    }
 }
 
 /// Takes away everyone else's rights to an existing file.

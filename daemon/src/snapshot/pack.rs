@@ -13,6 +13,7 @@ use std::{
 use ignore::WalkBuilder;
 
 use super::{DEFAULT_MAX_BYTES, SnapshotError, exclude, human};
+use crate::platform::files;
 
 /// How a directory is packed.
 #[derive(Clone, Debug)]
@@ -194,7 +195,7 @@ fn walk_error(root: &Path, error: &ignore::Error) -> SnapshotError {
 }
 
 /// What an entry is, or (inner `Err`) why it can't go in.
-fn classify(full: &Path, path: &Path) -> Result<Result<Kind, String>, SnapshotError> {
+pub(super) fn classify(full: &Path, path: &Path) -> Result<Result<Kind, String>, SnapshotError> {
     let meta = fs::symlink_metadata(full).map_err(SnapshotError::io(full))?;
     let kind = meta.file_type();
     if kind.is_dir() {
@@ -273,15 +274,13 @@ pub fn pack(dir: &Path, options: &PackOptions) -> Result<Packed, SnapshotError> 
     let body =
         tempfile::Builder::new().prefix("metaopt-snapshot-").tempfile_in(&temp).map_err(SnapshotError::io(&temp))?;
     let out = SnapshotError::io(body.path());
-    let hash = write(dir, &listing, options, BufWriter::new(body.as_file())).map_err(|error| match error {
-        Failure::Input(error) => error,
-        Failure::Output(error) => out(error),
-    })?;
+    let root = fs::canonicalize(dir).map_err(SnapshotError::io(dir))?;
+    let hash = write(&root, &listing, options, BufWriter::new(body.as_file())).map_err(|error| error.told(out))?;
     let compressed = fs::metadata(body.path()).map_err(SnapshotError::io(body.path()))?.len();
     Ok(Packed { hash, body, compressed, listing })
 }
 
-fn largest(listing: &Listing) -> String {
+pub(super) fn largest(listing: &Listing) -> String {
     let mut files: Vec<_> = listing.files().collect();
     files.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
     files
@@ -292,9 +291,18 @@ fn largest(listing: &Listing) -> String {
         .join(", ")
 }
 
-enum Failure {
+pub(super) enum Failure {
     Input(SnapshotError),
     Output(io::Error),
+}
+
+impl Failure {
+    pub(super) fn told(self, out: impl FnOnce(io::Error) -> SnapshotError) -> SnapshotError {
+        match self {
+            Self::Input(error) => error,
+            Self::Output(error) => out(error),
+        }
+    }
 }
 
 impl From<SnapshotError> for Failure {
@@ -303,7 +311,8 @@ impl From<SnapshotError> for Failure {
     }
 }
 
-fn write<W: Write>(dir: &Path, listing: &Listing, options: &PackOptions, out: W) -> Result<String, Failure> {
+/// Writes the canonical archive, compressed, and answers its name. No link is followed beneath `dir`.
+pub(super) fn write<W: Write>(dir: &Path, listing: &Listing, options: &PackOptions, out: W) -> Result<String, Failure> {
     let encoder = zstd::Encoder::new(out, options.level).map_err(Failure::Output)?;
     let mut tar = tar::Builder::new(Hashing { inner: encoder, hasher: blake3::Hasher::new() });
     for entry in &listing.entries {
@@ -329,7 +338,7 @@ fn write<W: Write>(dir: &Path, listing: &Listing, options: &PackOptions, out: W)
                         tar.append_data(&mut header, &name, content.as_slice()).map_err(Failure::Output)?
                     }
                     None => {
-                        let file = File::open(&full).map_err(SnapshotError::io(&full))?;
+                        let file = files::open_beneath(dir, &entry.path).map_err(SnapshotError::io(&full))?;
                         let mut exact = Exact { file, left: *size, fault: None };
                         let written = tar.append_data(&mut header, &name, &mut exact);
                         match exact.fault {

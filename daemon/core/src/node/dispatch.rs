@@ -12,7 +12,7 @@ use crate::{
     Now,
     commands::{Completion, IdleReason, Report, Told},
     effects::Effect,
-    launch::{AttemptEvent, ExitReport, Launch, Spooled, StopWhy},
+    launch::{AttemptEvent, Checkpoint, ExitReport, Launch, Spooled, StopWhy},
     slots::Need,
 };
 
@@ -50,6 +50,7 @@ impl Node {
     /// Time passed: leases run out, stops become signals, free slots are filled. Call it a few times a second.
     pub fn tick(&mut self, now: Now) {
         self.forgive_silence(now);
+        self.recollect(now);
         self.ticked = now.mono_ms;
         self.rest_curves();
         self.expire_leases(now);
@@ -102,6 +103,10 @@ impl Node {
     /// The shell has looked for processes of an earlier daemon: those in `found` live on (their events follow, or came),
     /// all others that the documents believe to run here are lost.
     pub fn adopted(&mut self, now: Now, found: &[AttemptKey]) {
+        if self.peers.has_lost_its_past() {
+            self.adoption = Some(found.to_vec());
+            return;
+        }
         self.adopted = true;
         let lost: Vec<AttemptKey> = self.running.keys().filter(|k| !found.contains(k)).cloned().collect();
         for key in lost {
@@ -184,6 +189,8 @@ impl Node {
         let Some((study, trial)) = self.world.trial(&place.id) else { return };
         let Some(run) = study.record.def.run.clone() else { return };
         let (attempt, resume_step) = (trial.next_attempt(), trial.checkpoint_step());
+        let far = trial.checkpoint().filter(|(node, _)| **node != self.config.id);
+        let checkpoint = far.map(|(node, end)| Checkpoint { node: node.clone(), hash: end.checkpoint.clone() });
         let key = AttemptKey { trial: place.id.clone(), attempt };
         let launch = Launch {
             key: key.clone(),
@@ -196,6 +203,7 @@ impl Node {
             gpus: slots.iter().map(|(id, _)| id.clone()).filter(|id| !id.starts_with("cpu-")).collect(),
             run,
             resume_step,
+            checkpoint,
             grace_s: self.config.grace_s,
             at: now.wall_ms,
         };
@@ -256,6 +264,10 @@ impl Node {
 
     /// The shell tells of an attempt.
     pub fn attempt(&mut self, now: Now, key: &AttemptKey, event: AttemptEvent) {
+        if self.peers.has_lost_its_past() {
+            self.early.push((key.clone(), event));
+            return;
+        }
         match event {
             AttemptEvent::Started => {}
             AttemptEvent::SetupFailed(detail) => self.give_up(now, key, Reason::SetupFailed, detail),
@@ -345,6 +357,7 @@ impl Node {
             (end.at.ms, end.at.n) = (report.ended_at, 0);
         }
         end.checkpoint_step = if report.has_checkpoint { last_step } else { 0 };
+        end.checkpoint = report.checkpoint.clone().filter(|_| end.checkpoint_step > 0);
         let found = told.clone().filter(|t| t.outcome == Outcome::Complete).map(|t| t.values).or_else(|| match &report
             .result
         {
@@ -363,11 +376,11 @@ impl Node {
                 StopWhy::Superseded => (Outcome::Fail, Reason::Superseded),
                 StopWhy::Preempted => (Outcome::Fail, Reason::Preempted),
             };
-            return self.settle(now, key, end);
+            return self.settle(now, key, noted(end, &report));
         }
         if let Some(told) = told.filter(|t| t.outcome != Outcome::Complete) {
             (end.outcome, end.reason, end.detail) = (told.outcome, told.reason, told.detail);
-            return self.settle(now, key, end);
+            return self.settle(now, key, noted(end, &report));
         }
         let clean = report.exit_code == Some(0);
         let fallback = || (clean && metrics.iter().all(|m| last_values.contains_key(m))).then(|| last_values.clone());
@@ -398,7 +411,7 @@ impl Node {
             }
             None => end.detail = Some(how_it_died(&report)),
         }
-        self.settle(now, key, end);
+        self.settle(now, key, noted(end, &report));
     }
 
     /// A call that the script could not make while the daemon was away; one that doesn't fit any more is dropped.
@@ -435,6 +448,15 @@ impl Node {
             _ => {}
         }
     }
+}
+
+/// With what is to be known of how the attempt began.
+fn noted(mut end: End, report: &ExitReport) -> End {
+    end.detail = match (end.detail, &report.note) {
+        (Some(detail), Some(note)) => Some(format!("{detail}; {note}")),
+        (detail, note) => detail.or_else(|| note.clone()),
+    };
+    end
 }
 
 fn missing(metrics: &[String], seen: impl Iterator<Item = String>) -> String {

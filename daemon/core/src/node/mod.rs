@@ -33,7 +33,7 @@ use metaopt_schema::{
     trial::Point,
     view::{StudyView, Touched, TrialView, World},
 };
-pub use peers::Timing;
+pub use peers::{Enrolled, Timing};
 pub use report::{MAX_METRICS, MAX_STEP};
 pub use residence::{NoShelf, REST_AFTER_MS, ReadDoc, Saved, Shelf, StoredDoc, read_doc};
 pub use status::NodeStatus;
@@ -43,7 +43,7 @@ use crate::{
     Now, Refusal,
     commands::Event,
     effects::{Effect, Output, Parcel},
-    launch::StopWhy,
+    launch::{AttemptEvent, StopWhy},
     slots::Slots,
 };
 
@@ -104,6 +104,8 @@ pub struct Node {
     /// The daemon is ending its jobs and itself: nothing starts any more.
     closing: bool,
     pending: Vec<Fact>,
+    /// What was written since the last drain.
+    written: Written,
     points: BTreeMap<(StudyId, AttemptKey, NodeId), Vec<Point>>,
     thinned: BTreeMap<AttemptKey, Thinned>,
     effects: Vec<Effect>,
@@ -129,6 +131,10 @@ pub struct Node {
     doubtful: BTreeSet<StudyId>,
     /// Why it put itself under quarantine.
     blame: Option<String>,
+    /// Processes found at the start of a node whose database was lost, until it knows whose they are.
+    adoption: Option<Vec<AttemptKey>>,
+    /// What they said meanwhile.
+    early: Vec<(AttemptKey, AttemptEvent)>,
     /// Something may have freed a slot or brought a trial.
     wants_dispatch: bool,
 }
@@ -152,6 +158,14 @@ struct Runtime {
     probed: bool,
     /// Slot-milliseconds given so far, for a fair share.
     used_ms: u64,
+}
+
+/// What stands in documents and was not drained yet.
+#[derive(Default)]
+struct Written {
+    changes: Vec<(DocId, RawChange)>,
+    owed: Option<DocError>,
+    refused: Vec<DocError>,
 }
 
 /// An asked trial's lease, by this node's monotonic clock.
@@ -202,6 +216,7 @@ impl Node {
             booted_ms: now.wall_ms,
             closing: false,
             pending: Vec::new(),
+            written: Written::default(),
             points: BTreeMap::new(),
             thinned: BTreeMap::new(),
             effects: Vec::new(),
@@ -222,6 +237,8 @@ impl Node {
             troubles: Vec::new(),
             doubtful: BTreeSet::new(),
             blame: None,
+            adoption: None,
+            early: Vec::new(),
             wants_dispatch: false,
             config,
         };
@@ -298,6 +315,11 @@ impl Node {
             };
             self.write(Fact::Cluster(ClusterFact::Joined(record)));
         }
+        self.resume_mine(now);
+    }
+
+    /// Takes up what this node holds, as the documents say.
+    fn resume_mine(&mut self, now: Now) {
         // Leases of asked trials start anew: a client that lives renews them, one that died loses them a lease later.
         let mut mine = Vec::new();
         for study in self.world.studies() {
@@ -404,6 +426,9 @@ impl Node {
         let found = self.world.labelled(text);
         match found.as_slice() {
             [one] => Ok(*one),
+            [] if self.peers.has_lost_its_past() => {
+                Err(Refusal::unreadable("the database was lost; what was in it is being fetched from the other nodes"))
+            }
             [] => Err(Refusal::not_found(format!("there is no trial `{text}`"))),
             many => {
                 let ids: Vec<&str> = many.iter().map(|(_, t)| t.place.id.as_str()).collect();
@@ -469,10 +494,8 @@ impl Node {
         self.effects.push(effect);
     }
 
-    /// Everything since the last drain: one change a document, effects and events. A fact that its document refuses, which
-    /// means a bug, is told in `refused` and takes no other along: what a document has taken must be stored, or its
-    /// next change could never be read.
-    pub fn drain(&mut self) -> Output {
+    /// Puts what is pending into the documents, to be drained later.
+    fn write_pending(&mut self) {
         let mut by_doc: BTreeMap<DocId, Vec<Fact>> = BTreeMap::new();
         for fact in std::mem::take(&mut self.pending) {
             by_doc.entry(fact.doc()).or_default().push(fact);
@@ -485,19 +508,15 @@ impl Node {
             let fact = Fact::Metric(study, chunk);
             by_doc.entry(fact.doc()).or_default().push(fact);
         }
-        let mut taken = std::mem::take(&mut self.taken);
-        let mut output = Output {
-            effects: std::mem::take(&mut self.effects),
-            events: std::mem::take(&mut self.events),
-            ..Output::default()
-        };
+        let mut done = std::mem::take(&mut self.written);
+        done.owed = None;
         for (id, facts) in by_doc {
             let doc = match self.wake(&id) {
                 Ok(doc) => doc,
                 Err(error) => {
                     // It rests on a disk that can't be read now: to be written later.
                     self.pending.extend(facts);
-                    output.owed = Some(error);
+                    done.owed = Some(error);
                     continue;
                 }
             };
@@ -507,14 +526,33 @@ impl Node {
             };
             for one in written {
                 match one {
-                    Ok(change) => output.changes.extend(change.map(|change| (id.clone(), change))),
-                    Err(error) => output.refused.push(error),
+                    Ok(Some(change)) => {
+                        self.index.add(&id, &change.actor, change.seq);
+                        done.changes.push((id.clone(), change));
+                    }
+                    Ok(None) => {}
+                    Err(error) => done.refused.push(error),
                 }
             }
         }
-        for (id, change) in &output.changes {
-            self.index.add(id, &change.actor, change.seq);
-        }
+        self.written = done;
+    }
+
+    /// Everything since the last drain: one change a document, effects and events. A fact that its document refuses, which
+    /// means a bug, is told in `refused` and takes no other along: what a document has taken must be stored, or its
+    /// next change could never be read.
+    pub fn drain(&mut self) -> Output {
+        self.write_pending();
+        let mut taken = std::mem::take(&mut self.taken);
+        let written = std::mem::take(&mut self.written);
+        let mut output = Output {
+            changes: written.changes,
+            owed: written.owed,
+            refused: written.refused,
+            effects: std::mem::take(&mut self.effects),
+            events: std::mem::take(&mut self.events),
+            ..Output::default()
+        };
         self.push(&output.changes, &taken);
         output.changes.extend(taken.drain(..).map(|(id, change, _)| (id, change)));
         output.wholes = std::mem::take(&mut self.wholes);

@@ -13,6 +13,8 @@ use metaopt_schema::{
     view::NodeView,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::Node;
 use crate::{
     Now,
@@ -29,8 +31,14 @@ const AWAY_MS: u64 = 5_000;
 const ACTIVE_MS: u64 = 60_000;
 /// How long a node that starts or wakes waits to hear what it missed: without any link, and with one (milliseconds).
 const CATCH_UP_MS: [u64; 2] = [3_000, 30_000];
+/// The same for a node whose database was lost: what it would do now, it may have done itself.
+const CATCH_UP_LOST_MS: [u64; 2] = [60_000, 600_000];
+/// Numbers of trials begin at the seconds since this time where nobody can tell which were used (milliseconds since 1970).
+const EPOCH_MS: u64 = 1_577_836_800_000;
 /// A want that isn't said again ends after this long (milliseconds).
 const WANT_MS: u64 = 3_000;
+/// Runs of one node that are told apart.
+const RUNS: usize = 16;
 /// A member not heard for longer than this is no longer one of those that a majority is reckoned of (milliseconds).
 const RECENT_MS: u64 = 24 * 3_600_000;
 
@@ -69,10 +77,10 @@ impl Default for Timing {
 pub(super) struct Peer {
     /// A link is up.
     pub(super) linked: bool,
-    /// Its run and latest heartbeat.
+    /// The run and number of the heartbeat that was news last.
     latest: Option<(u64, u64)>,
-    /// Earlier runs, so that old news of them is no sign of life.
-    past: Vec<u64>,
+    /// The highest number heard of each of its runs, so that old news is no sign of life; the last heard of at the end.
+    runs: Vec<(u64, u64)>,
     /// When it was last heard of (monotonic); at first, when this node began to listen.
     heard: u64,
     /// The same for people; none: not since this node started.
@@ -93,10 +101,19 @@ pub(super) struct Peers {
     seq: u64,
     /// Since when this node may have missed what others did; none: it has caught up.
     behind: Option<u64>,
+    /// The database was lost, and nobody has told yet what was in it.
+    lost: bool,
     /// When this node last proposed for a study.
     pub(super) proposed: BTreeMap<StudyId, u64>,
     /// When it last wanted a part of a strict budget.
     pub(super) wants: BTreeMap<StudyId, u64>,
+}
+
+impl Peers {
+    /// The database was lost, and nobody has told yet what was in it.
+    pub(super) fn has_lost_its_past(&self) -> bool {
+        self.lost
+    }
 }
 
 impl Node {
@@ -203,20 +220,14 @@ impl Node {
     /// A heartbeat of `node` was heard of, here or elsewhere; only a new one counts.
     fn sign_of_life(&mut self, now: Now, node: &NodeId, boot: u64, seq: u64) {
         let entry = self.peer(now, node);
-        let new = match entry.latest {
-            None => true,
-            Some((known, last)) if known == boot => seq > last,
-            Some((known, _)) => {
-                let fresh = !entry.past.contains(&boot);
-                if fresh {
-                    entry.past.push(known);
-                    let drop = entry.past.len().saturating_sub(16);
-                    entry.past.drain(..drop);
-                }
-                fresh
-            }
-        };
+        let known = entry.runs.iter().position(|(run, _)| *run == boot);
+        // Of each run the highest counts: what others still tell of an earlier one must not hide the present one.
+        let new = known.is_none_or(|i| entry.runs[i].1 < seq);
         if new {
+            known.map(|i| entry.runs.remove(i));
+            entry.runs.push((boot, seq));
+            let drop = entry.runs.len().saturating_sub(RUNS);
+            entry.runs.drain(..drop);
             entry.latest = Some((boot, seq));
             entry.heard = now.mono_ms;
             entry.seen = Some(now.wall_ms);
@@ -254,7 +265,65 @@ impl Node {
     /// Whether this node first waits for what it missed: what it would do now, others may have done.
     pub(super) fn is_catching_up(&self, now: Now) -> bool {
         let linked = self.peers.all.values().any(|peer| peer.linked);
-        self.peers.behind.is_some_and(|since| since + CATCH_UP_MS[usize::from(linked)] > now.mono_ms)
+        let patience = if self.peers.lost { CATCH_UP_LOST_MS } else { CATCH_UP_MS };
+        self.peers.behind.is_some_and(|since| since + patience[usize::from(linked)] > now.mono_ms)
+    }
+
+    /// Where the database was lost: once peers have told what was in it, or nobody does, this node's own attempts are
+    /// looked at again. Where nobody told, trials get numbers that can't have been used.
+    pub(super) fn recollect(&mut self, now: Now) {
+        if !self.peers.lost || self.is_catching_up(now) {
+            return;
+        }
+        self.peers.lost = false;
+        if self.peers.behind.take().is_some() {
+            self.counter = self.counter.max(now.wall_ms.saturating_sub(EPOCH_MS) / 1000);
+            self.counter_dirty = true;
+        }
+        self.resume_mine(now);
+        if let Some(found) = self.adoption.take() {
+            self.adopted(now, &found);
+        }
+        for (key, event) in std::mem::take(&mut self.early) {
+            self.attempt(now, &key, event);
+        }
+    }
+
+    /// What a node must know to find its cluster again when its database is lost; to be kept beside it.
+    pub fn roll(&self) -> Vec<Enrolled> {
+        let enrolled = |n: &NodeView| {
+            let record = n.record.as_ref()?;
+            Some(Enrolled {
+                node: n.id.clone(),
+                public_key: record.public_key.clone(),
+                name: n.hardware.name.clone(),
+                addresses: n.hardware.addresses.clone(),
+                removed: n.removed,
+            })
+        };
+        self.world.cluster.nodes.values().filter_map(enrolled).collect()
+    }
+
+    /// The database was lost: the cluster is known from its roll, and this node does nothing before it has heard what it
+    /// did itself.
+    pub fn restore(&mut self, now: Now, roll: Vec<Enrolled>) {
+        let me = self.config.id.clone();
+        for one in roll.into_iter().filter(|one| one.node != me) {
+            let Enrolled { node, public_key, name, addresses, removed } = one;
+            let record = NodeRecord { node: node.clone(), public_key, at: self.clock.tick(now.wall_ms) };
+            self.write(Fact::Cluster(ClusterFact::Joined(record)));
+            if removed {
+                let (lamport, by) = (self.next_lamport(), self.config.id.clone());
+                let edit = NodeEdit::Removed;
+                self.write(Fact::Cluster(ClusterFact::NodeEdit { node, lamport, by, edit }));
+            } else {
+                // Older than anything that the node itself says.
+                let hardware = Hardware { name, addresses, ..Hardware::default() };
+                self.world.fold(&Fact::Cluster(ClusterFact::Hardware { node, lamport: 0, hardware }));
+            }
+        }
+        self.begin_to_listen(now);
+        self.peers.lost = self.peers.behind.is_some();
     }
 
     /// Begins to listen for every member that is known.
@@ -456,7 +525,8 @@ impl Node {
         }
         let me = self.world.cluster.nodes.get(&self.config.id);
         // Given up, and yet here: saying so undoes it.
-        if me.is_some_and(|n| n.lost && !n.removed) {
+        let other = |n: &NodeView| n.hardware != self.config.hardware; // said before its database was lost
+        if me.is_some_and(|n| !n.removed && (n.lost || other(n))) {
             self.say_hardware();
         }
         if self.is_removed(&self.config.id) {
@@ -469,6 +539,21 @@ impl Node {
             }
         }
     }
+}
+
+/// One line of a node's roll of members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// Its identity.
+    pub node: NodeId,
+    /// Its public key, hexadecimal.
+    pub public_key: String,
+    /// What it calls itself.
+    pub name: String,
+    /// Where it is reached.
+    pub addresses: Vec<String>,
+    /// It was removed for ever.
+    pub removed: bool,
 }
 
 /// Why a study's `nodes` or `requires` leave a node out, if they do.

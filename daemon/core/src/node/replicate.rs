@@ -197,10 +197,11 @@ impl Node {
             };
             for frame in frames {
                 sent += frame.len();
-                self.parcels.push(Parcel { to: vec![peer.clone()], frame, at_once: true });
+                // After a crash, what nobody stored must not be known to others: its names are given again.
+                self.parcels.push(Parcel { to: vec![peer.clone()], frame, at_once: false });
             }
         }
-        self.post(vec![peer.clone()], &Frame::Sent, true);
+        self.post(vec![peer.clone()], &Frame::Sent, false);
     }
 
     /// A document as it is stored, where that says all of it; none where it is better sent change by change.
@@ -231,6 +232,10 @@ impl Node {
             if !self.index.has(&doc, &change) && !self.is_dead(&doc) {
                 by_doc.entry(doc).or_default().push(change);
             }
+        }
+        if !by_doc.is_empty() {
+            // What this node has said must stand in the documents first: two may say one thing under one key.
+            self.write_pending();
         }
         for (id, changes) in by_doc {
             let applied = match self.wake(&id) {

@@ -280,8 +280,10 @@ impl Node {
             }
             // Stopped: that stands, but what it found is one more point of its curve.
             Some(end) if matches!(end.outcome, Outcome::Pruned | Outcome::Paused | Outcome::Cancelled) => {
-                if outcome == Outcome::Complete {
+                if outcome == Outcome::Complete && holder == self.config.id {
                     self.note_final_point(now, &study_id, &key, &holder, values);
+                } else if outcome == Outcome::Complete {
+                    write_told(self, new); // only its holder writes its curve
                 }
             }
             Some(_) => return Err(another_result(&key)),

@@ -198,6 +198,7 @@ impl Node {
             at: self.clock.tick(now.wall_ms),
             last_step: 0,
             checkpoint_step: 0,
+            checkpoint: None,
         }
     }
 

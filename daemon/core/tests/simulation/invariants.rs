@@ -36,6 +36,8 @@ pub struct Ledger {
     attempts: BTreeMap<(usize, TrialId), AttemptNo>,
     launched: BTreeSet<(usize, AttemptKey)>,
     pub launches: u64,
+    /// When something was started or acknowledged last.
+    pub moved: u64,
     proposed: BTreeMap<StudyId, BTreeSet<TrialId>>,
 }
 
@@ -117,6 +119,7 @@ fn connected_holders_are_kept(world: &World, observer: usize, holder: usize, key
 /// 6. Never more running attempts than slots, and no GPU's shares above 1; nor is an attempt ever started twice.
 pub fn launched(world: &mut World, at: usize, job: &Job) {
     world.ledger.launches += 1;
+    world.ledger.moved = world.now;
     let key = job.launch.key.clone();
     let machine = &world.boxes[at];
     let mut wrong = Vec::new();
@@ -141,6 +144,7 @@ pub fn launched(world: &mut World, at: usize, job: &Job) {
 
 /// A result was answered for as stored.
 pub fn acknowledged(world: &mut World, from: usize, key: AttemptKey, value: f64) {
+    world.ledger.moved = world.now;
     // Forwarded or not: whoever answers has it on its disk.
     world.ledger.acknowledged.entry(key).or_insert((value, from));
 }
@@ -259,10 +263,12 @@ pub fn export(node: &Node) -> Vec<String> {
 }
 
 fn difference(a: &[String], b: &[String]) -> String {
-    match a.iter().zip(b).find(|(a, b)| a != b) {
-        Some((a, b)) => format!("\n    {a}\n    {b}"),
-        None => format!("{} and {} lines", a.len(), b.len()),
-    }
+    let (there, here): (BTreeSet<&String>, BTreeSet<&String>) = (a.iter().collect(), b.iter().collect());
+    let only = |lines: &[String], others: &BTreeSet<&String>, mark: &str| -> String {
+        let lines = lines.iter().filter(|l| !others.contains(l) && !l.starts_with("study"));
+        lines.take(3).map(|l| format!("\n    {mark} {l}")).collect()
+    };
+    format!("{}{}", only(a, &here, "-"), only(b, &there, "+"))
 }
 
 /// 1. An acknowledged result is never lost once one holder's disk comes back.

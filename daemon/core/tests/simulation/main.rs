@@ -42,7 +42,16 @@ fn one(scenario: &Scenario, seed: u64) -> Result<Run, String> {
     let run = catch_unwind(AssertUnwindSafe(|| scenario.run(seed)));
     match run {
         Ok(Ok(world)) => Ok(Run { fired: world.fired, steps: world.steps, launches: world.ledger.launches }),
-        Ok(Err((world, what))) => Err(format!("{what}\n  fired: {:?}", world.fired)),
+        Ok(Err((world, what))) => {
+            if std::env::var_os("METAOPT_SIM_TRACE").is_some() {
+                for (at, machine) in world.boxes.iter().enumerate() {
+                    let lines = machine.node.as_ref().map(invariants::export).unwrap_or_default();
+                    println!("box{at} {} slots {} ends with", machine.id, machine.slots.len());
+                    lines.iter().for_each(|line| println!("    {line}"));
+                }
+            }
+            Err(format!("{what}\n  fired: {:?}", world.fired))
+        }
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));

@@ -566,11 +566,11 @@ impl World {
         let Some((mut pending, _)) = machine.inflight.take() else { return };
         let stored = !machine.full
             || pending.outputs.iter().all(|o| o.changes.is_empty() && o.wholes.is_empty() && o.meta.is_empty());
-        let parcels: Vec<Parcel> = pending.outputs.iter_mut().flat_map(|o| o.parcels.drain(..)).collect();
-        let answers = std::mem::take(&mut pending.answers);
+let answers = std::mem::take(&mut pending.answers);
         if stored {
             store(&machine.disk, &pending.outputs, true);
             let was = std::mem::replace(&mut machine.trouble, false);
+            let parcels: Vec<Parcel> = pending.outputs.iter_mut().flat_map(|o| o.parcels.drain(..)).collect();
             let effects: Vec<Effect> = pending.outputs.into_iter().flat_map(|o| o.effects).collect();
             self.post(at, parcels);
             self.answer(at, answers, true);
@@ -584,7 +584,6 @@ impl World {
             let was = std::mem::replace(&mut machine.trouble, true);
             // It stays to be stored, with what comes.
             machine.pending.outputs.splice(0..0, pending.outputs);
-            self.post(at, parcels);
             self.answer(at, answers, false);
             if !was {
                 self.say(|| format!("box{at} can't store"));
@@ -858,6 +857,9 @@ impl World {
         }
         link.up[side(at, key)] = up;
         link.since = self.now;
+        if link.up == [true; 2] && !self.net.cuts.contains(&key) && !self.net.cuts.contains(&(key.1, key.0)) {
+            link.mute_since = None;
+        }
         let id = self.boxes[peer].id.clone();
         self.say(|| format!("box{at}: the link to box{peer} is {}", if up { "up" } else { "down" }));
         self.with(at, |node, now| if up { node.peer_up(now, &id) } else { node.peer_down(now, &id) });
@@ -880,8 +882,12 @@ impl World {
         let pairs: Vec<(usize, usize)> = self.net.links.keys().copied().collect();
         for key in pairs {
             let (a, b) = key;
-            let link = &self.net.links[&key];
+            let Some(link) = self.net.links.get_mut(&key) else { continue };
             if !link.over {
+                // One side's end is gone: the other finds out when nothing comes back.
+                if link.up[0] != link.up[1] {
+                    link.mute_since.get_or_insert(self.now);
+                }
                 if link.mute_since.is_some_and(|since| since + SILENCE_MS <= self.now) {
                     self.end_link(key, 1_000);
                 }

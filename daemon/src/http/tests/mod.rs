@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
+mod blobs;
 mod cluster;
+mod elsewhere;
 mod events;
 mod files;
 mod gc;
+mod net;
 mod studies;
 mod table;
 mod trials;
@@ -93,15 +96,20 @@ impl Bench {
 
     /// With more than every daemon has.
     pub(super) fn with(more: impl FnOnce(App) -> App) -> Self {
+        Self::called("box", 1, more)
+    }
+
+    /// Called so, with so many slots.
+    pub(super) fn called(name: &str, slots: usize, more: impl FnOnce(App) -> App) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let identity = Identity::open(dir.path()).unwrap();
         let clock = Clock::default();
         let config = NodeConfig {
             id: identity.node.clone(),
             public_key: identity.public_key.clone(),
-            hardware: Hardware { name: "box".into(), version: "1".into(), ..Hardware::default() },
+            hardware: Hardware { name: name.into(), version: "1".into(), ..Hardware::default() },
             boot: 7,
-            entropy: [3; 32],
+            entropy: *blake3::hash(name.as_bytes()).as_bytes(),
             grace_s: 1.0,
             pause_grace_s: 1.0,
             timing: metaopt_core::Timing::default(),
@@ -109,7 +117,8 @@ impl Bench {
         };
         let store = Store::open(dir.path()).unwrap().store;
         let mut node = Node::load(config, clock.now(), [], Arc::new(store.reader().clone()), None).unwrap();
-        node.slots(clock.now(), vec![(SlotSpec { id: "cpu-0".into(), kind: SlotKind::Cpu }, None)]);
+        let slot = |i| (SlotSpec { id: format!("cpu-{i}"), kind: SlotKind::Cpu }, None);
+        node.slots(clock.now(), (0..slots).map(slot).collect());
         let (shell, _thread) = Shell::start(node, store, None, clock, EventHub::new("boot")).unwrap();
         let exec = ExecConfig {
             data_dir: dir.path().to_owned(),
