@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List
 
-from bench import events, feel, opening, rate, suggest
+from bench import cluster, events, feel, opening, rate, suggest
 from bench.table import HEAD, Row, line, verdict
 
 FIGURES: Dict[str, Callable[[Path, bool], Iterator[Row]]] = {
@@ -17,10 +17,11 @@ FIGURES: Dict[str, Callable[[Path, bool], Iterator[Row]]] = {
     "events": events.measure,
     "open": opening.measure,
     "suggest": suggest.measure,
+    "cluster": cluster.measure,
     "singly": opening.measure_singly,
 }
 #: `singly` takes minutes and is run when it is named.
-USUAL = ["feel", "rate", "events", "open", "suggest"]
+USUAL = ["feel", "rate", "events", "open", "suggest", "cluster"]
 
 
 def main() -> None:
