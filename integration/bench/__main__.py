@@ -30,7 +30,8 @@ def main() -> None:
     parser.add_argument("programs", type=Path, help="the folder of the built programs, such as target/release")
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(FIGURES)}; none: all but singly")
     parser.add_argument("--short", action="store_true", help="small sizes, one or two repetitions: checks the harness")
-    given = parser.parse_args()
+    # Intermixed: figures may stand behind `--short`.
+    given = parser.parse_intermixed_args()
     unknown = [name for name in given.figures if name not in FIGURES]
     if unknown:
         parser.error(f"no figure is named {unknown[0]!r}; there are {', '.join(FIGURES)}")
