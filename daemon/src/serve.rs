@@ -151,10 +151,7 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
     let farewell = CancellationToken::new();
     let peers = Peers::start(links(dir, &config, &identity), Arc::new(shell.clone()), farewell.clone()).await?;
     shell.send_by(Arc::new(peers.clone()));
-    let (snapshots, checkpoints) = (executor.snapshots().clone(), executor.checkpoints().clone());
-    let elsewhere = Arc::new(peers.clone());
-    let fetcher = Fetcher::new(shell.clone(), elsewhere, snapshots, checkpoints, dir, config.min_free);
-    executor.fetch_by(fetcher.clone());
+    let fetcher = Fetcher::new(shell.clone(), peers.clone(), &executor, dir, config.min_free);
     let found = executor.adopt().into_iter().map(|launch| launch.key).collect();
     tokio::spawn(roll::keep(dir.to_owned(), shell.clone()));
     tokio::spawn(room::watch(dir.to_owned(), config.min_free, shell.clone()));
@@ -165,7 +162,8 @@ async fn serve(dir: &Path, config: Config, umask: Option<u32>) -> Result<bool> {
     let app = http::App::new(shell.clone(), executor.clone(), dir.to_owned(), &identity)
         .with_gc(gc.clone())
         .with_peers(peers.clone(), config.mdns)
-        .with_fetcher(fetcher.clone()).at(address);
+        .with_fetcher(fetcher.clone())
+        .at(address);
     let stopping = app.stopping();
     shell.ends_by(stopping.clone());
     tokio::spawn(gc.keep(stopping.clone()));

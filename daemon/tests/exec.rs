@@ -18,8 +18,8 @@ use metaopt_daemon::{
     secrets::Secrets,
     snapshot::{PackOptions, pack},
 };
-use metaopt_schema::{NodeId, 
-    AttemptKey, StudyId, TrialId,
+use metaopt_schema::{
+    AttemptKey, NodeId, StudyId, TrialId,
     study::{RunSpec, Workdir},
     trial::Values,
 };

@@ -1,7 +1,7 @@
 //! `metaopt pull TRIAL|STUDY [-o DIR]`
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +11,7 @@ use crate::{
     client::{Client, segment},
     context::{Context, study_path, trial_path},
     failure::{Doing, Failure, NOT_FOUND},
-    json::{list, text},
+    json::{list, some, text},
     render::value,
 };
 
@@ -57,25 +57,48 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
 
 fn fetch(client: &Client, trial: &Value, output: &Path, context: &Context) -> Result<(usize, u64), Failure> {
     let base = trial_path(text(trial, "id"), "/artifacts");
-    let artifacts = client.get(&base)?;
     let top = output.join(relative(text(trial, "label"))?);
+    let hashed = || client.get(&format!("{base}?hashes=true"));
+    let artifacts = hashed()?;
     let items = list(&artifacts, "items");
     let mut bytes = 0;
     for item in items {
         let name = text(item, "name");
         let path = top.join(relative(name)?);
-        let folder = path.parent().unwrap_or(&top).to_owned();
-        let mut reader = client.stream(&format!("{base}/{}", segment(name)))?;
-        std::fs::create_dir_all(&folder).doing(|| format!("cannot create {}", folder.display()))?;
-        let mut draft =
-            tempfile::NamedTempFile::new_in(&folder).doing(|| format!("cannot write in {}", folder.display()))?;
-        let size = std::io::copy(&mut reader, &mut draft).doing(|| format!("`{name}` broke off"))?;
-        draft.flush().doing(|| format!("cannot write {}", path.display()))?;
+        let from = format!("{base}/{}", segment(name));
+        let (draft, size, hash) = download(client, &from, &path)?;
+        // A script that still runs may have written it anew since it was listed; the list of now then knows.
+        let is = |item: &Value| some(item, "blake3").and_then(Value::as_str).is_none_or(|listed| listed == hash);
+        if !is(item) && !list(&hashed()?, "items").iter().any(|item| text(item, "name") == name && is(item)) {
+            let failure = Failure::failed(format!("`{name}` did not come as it is kept; it was not written"));
+            return Err(failure.hint("fetch it again; while its trial runs, it may change all the time"));
+        }
         draft.persist(&path).map_err(|error| error.error).doing(|| format!("cannot write {}", path.display()))?;
         context.out.line(path.display().to_string())?;
         bytes += size;
     }
     Ok((items.len(), bytes))
+}
+
+/// Fetches a file beside where it is to lie; answers its size and BLAKE3 hash too.
+fn download(client: &Client, from: &str, path: &Path) -> Result<(tempfile::NamedTempFile, u64, String), Failure> {
+    let folder = path.parent().unwrap_or(path).to_owned();
+    let mut reader = client.stream(from)?;
+    std::fs::create_dir_all(&folder).doing(|| format!("cannot create {}", folder.display()))?;
+    let mut draft =
+        tempfile::NamedTempFile::new_in(&folder).doing(|| format!("cannot write in {}", folder.display()))?;
+    let (mut hasher, mut size, mut buffer) = (blake3::Hasher::new(), 0, vec![0; 64 * 1024]);
+    loop {
+        let read = reader.read(&mut buffer).doing(|| format!("{} broke off", path.display()))?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        draft.write_all(&buffer[..read]).doing(|| format!("cannot write {}", path.display()))?;
+        size += read as u64;
+    }
+    draft.flush().doing(|| format!("cannot write {}", path.display()))?;
+    Ok((draft, size, hasher.finalize().to_hex().to_string()))
 }
 
 /// A name from elsewhere that is to become a file here: plain components only, so that it stays beneath its folder.

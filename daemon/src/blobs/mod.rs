@@ -29,6 +29,7 @@ pub use spread::{Lacks, Offer};
 
 use crate::{
     driver::Shell,
+    exec::Executor,
     http::body::SNAPSHOT_LIMIT,
     peer::{CallError, Later, Peers},
     platform::files::free_space,
@@ -128,20 +129,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Fetcher {
-    /// Into these stores, of the daemon whose files lie in `data`. `min_free`: bytes of the disk that are left alone.
+    /// Into the stores of this executor, which fetches by it from now on; of the daemon whose files lie in `data`.
+    /// `min_free`: bytes of the disk that are left alone.
     pub fn new(
         shell: Shell,
-        elsewhere: Arc<dyn Elsewhere>,
-        snapshots: Arc<SnapshotStore>,
-        checkpoints: Arc<SnapshotStore>,
+        elsewhere: impl Elsewhere,
+        executor: &Executor,
         data: &Path,
         min_free: Option<u64>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let fetcher = Arc::new(Self {
             shell,
-            elsewhere,
-            snapshots,
-            checkpoints,
+            elsewhere: Arc::new(elsewhere),
+            snapshots: Arc::clone(executor.snapshots()),
+            checkpoints: Arc::clone(executor.checkpoints()),
             data: data.to_owned(),
             min_free,
             jobs: Mutex::default(),
@@ -150,7 +151,9 @@ impl Fetcher {
             at_once: Semaphore::new(AT_ONCE),
             spread: Mutex::default(),
             news: Notify::new(),
-        })
+        });
+        executor.fetch_by(Arc::clone(&fetcher));
+        fetcher
     }
 
     /// Calls to other members.

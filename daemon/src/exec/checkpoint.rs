@@ -45,7 +45,11 @@ pub(super) async fn name(inner: &Inner, key: &AttemptKey, report: &mut ExitRepor
 }
 
 /// The store that has a trial's checkpoint of this name, if this node has it. Blocking.
-pub(super) fn packed<'a>(inner: &'a Inner, trial: &TrialId, hash: &str) -> Result<&'a Arc<SnapshotStore>, SnapshotError> {
+pub(super) fn packed<'a>(
+    inner: &'a Inner,
+    trial: &TrialId,
+    hash: &str,
+) -> Result<&'a Arc<SnapshotStore>, SnapshotError> {
     let store = &inner.checkpoints;
     crate::snapshot::digits(hash)?;
     let mut vain = inner.packing.0.lock().unwrap_or_else(PoisonError::into_inner);

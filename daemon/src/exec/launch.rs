@@ -144,7 +144,12 @@ async fn start(
     let kept = [cwd.clone(), shared, dir.results(), checkpoints.clone(), output];
     let linked = linked(inner, launch);
     let enclosure = inner.enclosure.clone().keeping(kept.iter().chain(&linked).map(PathBuf::as_path));
-    write_plan(inner, launch, dir, Plan { argv, cwd, checkpoint_dir: checkpoints, enclosure, note, ..Plan::default() })?;
+    write_plan(
+        inner,
+        launch,
+        dir,
+        Plan { argv, cwd, checkpoint_dir: checkpoints, enclosure, note, ..Plan::default() },
+    )?;
     if let Some(why) = *stop.borrow() {
         return Err(NotStarted::Stopped(why));
     }

@@ -566,7 +566,7 @@ impl World {
         let Some((mut pending, _)) = machine.inflight.take() else { return };
         let stored = !machine.full
             || pending.outputs.iter().all(|o| o.changes.is_empty() && o.wholes.is_empty() && o.meta.is_empty());
-let answers = std::mem::take(&mut pending.answers);
+        let answers = std::mem::take(&mut pending.answers);
         if stored {
             store(&machine.disk, &pending.outputs, true);
             let was = std::mem::replace(&mut machine.trouble, false);

@@ -94,15 +94,7 @@ async fn a_fetch_goes_on_where_it_was_when_the_peer_was_lost() {
     let asked = net.calls("GET", &a, "blobs");
     // The daemon begins anew: what has come is on disk.
     net.falsify(&a, |_, answer| answer);
-    let executor = &b.app.0.executor;
-    let again = crate::blobs::Fetcher::new(
-        b.shell.clone(),
-        b.fetcher().elsewhere().clone(),
-        executor.snapshots().clone(),
-        executor.checkpoints().clone(),
-        b.dir.path(),
-        Some(0),
-    );
+    let again = b.another_fetcher(&net);
     again.fetch(want(&made.0, None), SOON).await.unwrap();
     assert_eq!(net.calls("GET", &a, "blobs") - asked, 2, "two of four chunks were here");
 }

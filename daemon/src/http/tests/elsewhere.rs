@@ -49,7 +49,10 @@ async fn a_result_is_taken_where_it_comes_when_the_holder_is_away() {
         let answer = b.post(&format!("{at}/{call}"), body).await;
         let (detail, _) = answer.problem(503);
         assert!(detail.contains("on gpu1, which can't be reached from here (it was last heard"), "{detail}");
-        assert_eq!((answer.headers["retry-after"].to_str().unwrap(), &answer.json()["type"]), ("5", &json!("urn:metaopt:problem:away")));
+        assert_eq!(
+            (answer.headers["retry-after"].to_str().unwrap(), &answer.json()["type"]),
+            ("5", &json!("urn:metaopt:problem:away"))
+        );
     }
     let done = b.post(&format!("{at}/complete"), json!({"values": {"loss": 0.25}})).await.ok(200);
     assert_eq!(done["state"], "complete");
@@ -81,7 +84,10 @@ async fn artifacts_are_put_listed_and_fetched_through_any_node() {
     let at = format!("/api/v1/trials/{trial}/artifacts");
     let put = b.call("PUT", &format!("{at}/a b.txt").replace(' ', "%20"), "hello there").await.ok(201);
     assert_eq!((&put["name"], &put["size"]), (&json!("a b.txt"), &json!(11)));
-    assert!(a.dir.path().join("trials").read_dir().unwrap().count() == 1 && !b.dir.path().join("trials").join(&trial).exists());
+    assert!(
+        a.dir.path().join("trials").read_dir().unwrap().count() == 1
+            && !b.dir.path().join("trials").join(&trial).exists()
+    );
     for bench in [&a, &b] {
         let listed = bench.call("GET", &format!("{at}?hashes=true"), "").await.ok(200);
         assert_eq!(listed["items"][0]["blake3"], blake3::hash(b"hello there").to_hex().as_str());
@@ -110,13 +116,14 @@ async fn artifacts_are_put_listed_and_fetched_through_any_node() {
 async fn ran(a: &Bench) -> AttemptKey {
     a.study("r", json!({"run": {"command": ["true"]}})).await;
     let probed = a.shell.read(|node, _| node.study("r").unwrap().id.clone());
-    a.shell.call(move |node, now| {
-        node.adopted(now, &[]);
-        node.probed(now, &probed, Ok(()));
-        Ok(())
-    })
-    .await
-    .unwrap();
+    a.shell
+        .call(move |node, now| {
+            node.adopted(now, &[]);
+            node.probed(now, &probed, Ok(()));
+            Ok(())
+        })
+        .await
+        .unwrap();
     let mut found = None;
     until("it runs", || {
         found = a.shell.read(|node, _| node.running().next().cloned());
@@ -139,7 +146,11 @@ async fn logs_are_read_and_followed_through_any_node() {
     assert_eq!((text.status.as_u16(), text.text().as_str()), (200, "one\ntwo\n"));
     let followed = b.get(&format!("/trials/{trial}/logs?follow=true")).await;
     assert_eq!(followed.headers["content-type"], "text/event-stream");
-    assert!(followed.text().contains("id: 4\ndata: one") || followed.text().contains("data: one\nid: 4"), "{}", followed.text());
+    assert!(
+        followed.text().contains("id: 4\ndata: one") || followed.text().contains("data: one\nid: 4"),
+        "{}",
+        followed.text()
+    );
     assert!(followed.text().contains("event: end"), "{}", followed.text());
     let request = Request::get(format!("/api/v1/trials/{trial}/logs?follow=true")).header("last-event-id", "4");
     let rest = b.send(request.body(Body::empty()).unwrap()).await.text();

@@ -35,7 +35,8 @@ pub(super) struct Net {
 }
 
 /// The links of one node.
-struct Links {
+#[derive(Clone)]
+pub(super) struct Links {
     net: Weak<Net>,
     me: NodeId,
 }
@@ -123,11 +124,8 @@ pub(super) async fn cluster<const N: usize>(names: [&str; N]) -> (Arc<Net>, [Ben
         let links = Arc::downgrade(&net);
         Bench::called(name, slots, |app| {
             let me = app.0.node.clone();
-            let elsewhere = Arc::new(Links { net: links, me });
-            let executor = &app.0.executor;
-            let stores = (executor.snapshots().clone(), executor.checkpoints().clone());
-            let fetcher = Fetcher::new(app.0.shell.clone(), elsewhere, stores.0, stores.1, &app.0.dir, Some(0));
-            executor.fetch_by(fetcher.clone());
+            let links = Links { net: links, me };
+            let fetcher = Fetcher::new(app.0.shell.clone(), links, &app.0.executor, &app.0.dir, Some(0));
             app.with_fetcher(fetcher)
         })
     });
@@ -152,7 +150,11 @@ pub(super) async fn cluster<const N: usize>(names: [&str; N]) -> (Arc<Net>, [Ben
         }
     }
     until("all know all", || {
-        let all = |bench: &Bench| bench.shell.read(|node, now| node.nodes(now).iter().filter(|n| !n.name.is_empty() && n.state == "alive").count());
+        let all = |bench: &Bench| {
+            bench
+                .shell
+                .read(|node, now| node.nodes(now).iter().filter(|n| !n.name.is_empty() && n.state == "alive").count())
+        };
         benches.iter().all(|bench| all(bench) == N)
     })
     .await;
@@ -172,9 +174,16 @@ pub(super) fn until(what: &'static str, mut so: impl FnMut() -> bool) -> impl Fu
 }
 
 impl Bench {
+    /// Its fetcher, begun anew as with the daemon.
+    pub(super) fn another_fetcher(&self, net: &Arc<Net>) -> Arc<Fetcher> {
+        let links = Links { net: Arc::downgrade(net), me: self.identity.node.clone() };
+        Fetcher::new(self.shell.clone(), links, &self.app.0.executor, self.dir.path(), Some(0))
+    }
+
     /// Waits until this node has heard of a study or trial.
     pub(super) async fn hears_of(&self, what: &str) {
-        until("it is heard of", || self.shell.read(|node, _| node.study(what).is_ok() || node.trial(what).is_ok())).await;
+        until("it is heard of", || self.shell.read(|node, _| node.study(what).is_ok() || node.trial(what).is_ok()))
+            .await;
     }
 
     pub(super) fn fetcher(&self) -> Arc<Fetcher> {
