@@ -990,7 +990,9 @@ fn done_id(_: NodeId) {}
 /// A frame in a few words.
 fn shown(frame: &Frame) -> String {
     match frame {
-        Frame::Changes(changes) => format!("changes of {:?}", changes.iter().map(|(d, c)| format!("{d} {}", c.seq)).collect::<Vec<_>>()),
+        Frame::Changes(changes) => {
+            format!("changes of {:?}", changes.iter().map(|(d, c)| format!("{d} {}", c.seq)).collect::<Vec<_>>())
+        }
         Frame::Whole(doc, ..) => format!("the whole of {doc}"),
         Frame::Have { vectors, .. } => format!("the vectors of {} documents", vectors.len()),
         Frame::Want(wanted) => format!("its want of {:?}", wanted.keys().map(ToString::to_string).collect::<Vec<_>>()),
