@@ -186,6 +186,7 @@ impl Node {
         let mine: Vec<TrialId> = self.running.keys().chain(self.leases.keys()).map(|key| key.trial.clone()).collect();
         mine.iter().for_each(|trial| self.reconcile(now, trial));
         self.give_up_orphans(now);
+        self.take_up_forgotten(now);
         self.judge_myself();
         self.forget_turns();
     }
@@ -196,6 +197,36 @@ impl Node {
         turns.waiting.retain(|id, _| self.world.trial(id).is_some_and(|(_, t)| t.state == TrialState::Waiting));
         turns.tickets.retain(|id, _| self.studies.contains_key(id));
         self.turns = turns;
+    }
+
+    /// Attempts that others know as this node's and it doesn't: its disk was lost, or lost what was written last. Nobody
+    /// else would end them as long as this node is heard.
+    fn take_up_forgotten(&mut self, now: Now) {
+        if !self.adopted {
+            return;
+        }
+        let mut forgotten = Vec::new();
+        for study in self.world.studies() {
+            for trial in study.held() {
+                for attempt in trial.attempts.iter().filter(|a| a.node == self.config.id && a.is_running()) {
+                    let key = AttemptKey { trial: trial.place.id.clone(), attempt: attempt.attempt };
+                    if !self.running.contains_key(&key) && !self.leases.contains_key(&key) {
+                        forgotten.push((study.id.clone(), trial.place.clone(), key, attempt.claim.clone()));
+                    }
+                }
+            }
+        }
+        for (study, place, key, claim) in forgotten {
+            match claim {
+                Some(claim) if claim.asked => self.lease_anew(now, study, key, claim),
+                _ => {
+                    let mut end = self.end(now, Outcome::Fail, Reason::LostNode);
+                    end.detail = Some("its node lost what it knew of it".into());
+                    self.end_attempt(&study, &place, &key, end);
+                    self.wants_dispatch = true;
+                }
+            }
+        }
     }
 
     fn give_up_orphans(&mut self, now: Now) {

@@ -112,9 +112,11 @@ impl Node {
         for key in lost {
             self.give_up(now, &key, Reason::LostNode, "its process was gone when the daemon returned".into());
         }
-        // A process whose attempt is over (its study deleted, say) has no business here.
+        // A process whose attempt is over (its study deleted, say) has no business here. Nobody knows which slots it is
+        // on: until it is gone nothing else starts.
         for key in found {
             if !self.running.contains_key(key) {
+                self.strays.insert(key.clone());
                 self.effect(Effect::Stop(key.clone(), StopWhy::Superseded));
             }
         }
@@ -131,6 +133,7 @@ impl Node {
         let me = self.world.cluster.nodes.get(&self.config.id);
         if !self.adopted
             || self.closing
+            || !self.strays.is_empty()
             || self.is_catching_up(now)
             || self.held.is_some()
             || me.is_some_and(|n| n.draining || n.quarantined || n.removed)
@@ -273,6 +276,9 @@ impl Node {
         if self.peers.has_lost_its_past() {
             self.early.push((key.clone(), event));
             return;
+        }
+        if event != AttemptEvent::Started {
+            self.strays.remove(key);
         }
         match event {
             AttemptEvent::Started => {}

@@ -30,7 +30,7 @@ use metaopt_schema::{
     facts::{ClusterFact, Fact, Hardware, METRIC_SEGMENT, MetricChunk, NodeRecord},
     shape::nearest,
     stamp::{Clock, WallMs},
-    trial::Point,
+    trial::{Claim, Point},
     view::{StudyView, Touched, TrialView, World},
 };
 pub use peers::{Enrolled, Timing};
@@ -99,6 +99,8 @@ pub struct Node {
     leases: BTreeMap<AttemptKey, Lease>,
     running: BTreeMap<AttemptKey, Running>,
     slots: Slots,
+    /// Processes of attempts that are over or unknown, being ended: they are on slots that nobody knows.
+    strays: BTreeSet<AttemptKey>,
     adopted: bool,
     booted_ms: WallMs,
     /// The daemon is ending its jobs and itself: nothing starts any more.
@@ -212,6 +214,7 @@ impl Node {
             leases: BTreeMap::new(),
             running: BTreeMap::new(),
             slots: Slots::default(),
+            strays: BTreeSet::new(),
             adopted: false,
             booted_ms: now.wall_ms,
             closing: false,
@@ -333,9 +336,7 @@ impl Node {
         }
         for (study, key, claim) in mine {
             if claim.asked {
-                let lease_ms = (claim.lease_s.unwrap_or(3600.0) * 1000.0) as u64;
-                self.leases
-                    .insert(key, Lease { study, client: claim.client_id, lease_ms, expires: now.mono_ms + lease_ms });
+                self.lease_anew(now, study, key, claim);
             } else {
                 let share = self
                     .world
@@ -349,6 +350,12 @@ impl Node {
                 self.running.insert(key, Running { study, since: now.mono_ms, slots: slots.len() as u64, stop: None });
             }
         }
+    }
+
+    fn lease_anew(&mut self, now: Now, study: StudyId, key: AttemptKey, claim: Claim) {
+        let lease_ms = (claim.lease_s.unwrap_or(3600.0) * 1000.0) as u64;
+        let lease = Lease { study, client: claim.client_id, lease_ms, expires: now.mono_ms + lease_ms };
+        self.leases.insert(key, lease);
     }
 
     fn open_studies(&mut self) {

@@ -152,25 +152,35 @@ pub fn acknowledged(world: &mut World, from: usize, key: AttemptKey, value: f64)
 
 /// What only this disk had is excused: nobody can keep it.
 pub fn disk_lost(world: &mut World, at: usize) {
-    let mut excused = Vec::new();
-    for (key, (value, from)) in &world.ledger.acknowledged {
-        if *from != at {
-            continue;
-        }
-        let elsewhere = world.boxes.iter().enumerate().any(|(i, machine)| {
-            i != at
-                && machine
-                    .node
-                    .as_ref()
-                    .and_then(|n| n.world().trial(&key.trial))
-                    .is_some_and(|(_, t)| has(t, key, *value))
-        });
-        if !elsewhere {
-            excused.push(key.clone());
-        }
-    }
-    world.ledger.excused.extend(excused);
+    let others: Vec<Node> = (0..world.boxes.len()).filter(|i| *i != at).filter_map(|i| read_again(world, i).ok()).collect();
+    let elsewhere = |key: &AttemptKey, value: f64| {
+        others.iter().filter_map(|n| n.world().trial(&key.trial)).any(|(_, trial)| has(trial, key, value))
+    };
+    let lost = world.ledger.acknowledged.iter().filter(|(key, (value, _))| !elsewhere(key, *value));
+    let lost: Vec<AttemptKey> = lost.map(|(key, _)| key.clone()).collect();
+    world.ledger.excused.extend(lost);
     world.ledger.launched.retain(|(of, _)| *of != at);
+}
+
+/// A node made of what a box's disk says now.
+fn read_again(world: &World, at: usize) -> Result<Node, String> {
+    let machine = &world.boxes[at];
+    let config = NodeConfig {
+        id: machine.id.clone(),
+        public_key: String::new(),
+        hardware: Default::default(),
+        boot: u64::MAX,
+        entropy: [0; 32],
+        grace_s: 1.0,
+        pause_grace_s: 1.0,
+        timing: TIMING,
+        curve_bytes: 1 << 20,
+    };
+    let actor = config.actor();
+    let docs: Vec<_> = machine.disk.docs().into_iter().map(|stored| read_doc(&actor, stored)).collect();
+    let now = Now { mono_ms: 1, wall_ms: world.wall(at) };
+    let shelf = std::sync::Arc::new(machine.disk.clone());
+    Node::load(config, now, docs, shelf, None).map_err(|e| format!("box{at}'s disk: {e}"))
 }
 
 fn has(trial: &TrialView, key: &AttemptKey, value: f64) -> bool {
@@ -313,22 +323,7 @@ pub fn same_heads_same_view(world: &World) -> Result<(), String> {
             }
             Some(_) => {}
         }
-        let config = NodeConfig {
-            id: machine.id.clone(),
-            public_key: String::new(),
-            hardware: Default::default(),
-            boot: u64::MAX,
-            entropy: [0; 32],
-            grace_s: 1.0,
-            pause_grace_s: 1.0,
-            timing: TIMING,
-            curve_bytes: 1 << 20,
-        };
-        let actor = config.actor();
-        let docs: Vec<_> = machine.disk.docs().into_iter().map(|stored| read_doc(&actor, stored)).collect();
-        let now = Now { mono_ms: 1, wall_ms: world.wall(at) };
-        let shelf = std::sync::Arc::new(machine.disk.clone());
-        let again = Node::load(config, now, docs, shelf, None).map_err(|e| format!("2: box{at}'s disk: {e}"))?;
+        let again = read_again(world, at).map_err(|e| format!("2: {e}"))?;
         let read = export(&again);
         if read != lines {
             return Err(format!("2: box{at} believes other than its disk says: {}", difference(&lines, &read)));
@@ -424,7 +419,14 @@ pub fn unfinished(world: &World) -> Option<String> {
     for at in world.members() {
         let Some(node) = &world.boxes[at].node else { return Some(format!("box{at} is down")) };
         for (name, def) in &world.studies {
-            let Ok(study) = node.study(name) else { return Some(format!("box{at} doesn't know {name}")) };
+            let nowhere = || world.boxes.iter().filter_map(|b| b.node.as_ref()).all(|n| n.study(name).is_err());
+            let Ok(study) = node.study(name) else {
+                // It went down with the only disk that had it.
+                if world.fired.contains_key("disk lost") && nowhere() {
+                    continue;
+                }
+                return Some(format!("box{at} doesn't know {name}"));
+            };
             if matches!(study.wanted, StudyState::Cancelled) {
                 continue;
             }
