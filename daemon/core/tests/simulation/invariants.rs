@@ -152,7 +152,8 @@ pub fn acknowledged(world: &mut World, from: usize, key: AttemptKey, value: f64)
 
 /// What only this disk had is excused: nobody can keep it.
 pub fn disk_lost(world: &mut World, at: usize) {
-    let others: Vec<Node> = (0..world.boxes.len()).filter(|i| *i != at).filter_map(|i| read_again(world, i).ok()).collect();
+    let others: Vec<Node> =
+        (0..world.boxes.len()).filter(|i| *i != at).filter_map(|i| read_again(world, i).ok()).collect();
     let elsewhere = |key: &AttemptKey, value: f64| {
         others.iter().filter_map(|n| n.world().trial(&key.trial)).any(|(_, trial)| has(trial, key, value))
     };
