@@ -250,7 +250,7 @@ impl TrialView {
 
     /// The number of the next attempt; numbers never go back.
     pub fn next_attempt(&self) -> AttemptNo {
-        self.attempts.last().map_or(1, |a| a.attempt + 1)
+        self.attempts.last().map_or(1, |a| a.attempt.saturating_add(1))
     }
 
     /// Final values of the counted attempt; for a pruned or paused trial those last reported.

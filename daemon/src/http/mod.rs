@@ -173,7 +173,7 @@ impl App {
 
     /// Takes this node out of its cluster for ever. Its database is moved aside, and it begins anew with a fresh key.
     async fn leave(&self) -> problem::Answer<()> {
-        Ok(self.shell().leave().await?)
+        Ok(self.shell().leave(false).await?)
     }
 
     /// Uploads wait for room: what is left of the disk is for results.

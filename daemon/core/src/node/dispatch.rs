@@ -243,7 +243,18 @@ impl Node {
     }
 
     /// A signal now.
-    pub(super) fn stop_now(&mut self, key: &AttemptKey, why: StopWhy, _now: Now) {
+    pub(super) fn stop_now(&mut self, key: &AttemptKey, why: StopWhy, now: Now) {
+        if self.unsettle(key) {
+            // It has no process yet.
+            let (outcome, reason) = match why {
+                StopWhy::Cancelled => (Outcome::Cancelled, Reason::Cancelled),
+                StopWhy::Preempted => (Outcome::Fail, Reason::Preempted),
+                StopWhy::Paused => (Outcome::Paused, Reason::Paused),
+                StopWhy::Pruned | StopWhy::Superseded => (Outcome::Fail, Reason::Superseded),
+            };
+            let end = self.end(now, outcome, reason);
+            return self.settle(now, key, end);
+        }
         if let Some(running) = self.running.get_mut(key) {
             // The first reason stands, except that a person's word overrides a rule's or a pause.
             let why = match running.stop {

@@ -39,10 +39,10 @@ impl Node {
         let lives = |node: &NodeId| !self.is_removed(node);
         let creator = Some(&study.record.node).filter(|node| lives(node));
         if let Some(heir) = creator.or_else(|| self.members().map(|n| &n.id).next()).cloned() {
-            let left: i64 =
-                balances.iter().filter(|(node, left)| !lives(node) && **left > 0).map(|(_, left)| left).sum();
+            // Also what such a one had spent of another's: it is not to be spent twice.
+            let left: i64 = balances.iter().filter(|(node, _)| !lives(node)).map(|(_, left)| left).sum();
             balances.retain(|node, _| lives(node));
-            *balances.entry(heir).or_default() += left;
+            *balances.entry(heir).or_default() += left.max(0);
         }
         Some(balances)
     }
