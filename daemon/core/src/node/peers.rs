@@ -422,7 +422,8 @@ impl Node {
     /// Whether at least half of the members with slots are heard. In a minority nothing is given up for long: the others
     /// may well be working, and this side be the one that is cut off.
     pub(super) fn sees_half(&self, now: Now) -> bool {
-        let orphan = self.config.timing.orphan_ms;
+        // Not those who are merely not given up yet: of many that fall silent at once, the first would be.
+        let suspect = self.config.timing.suspect_ms;
         let recent = self.members().filter(|n| !n.lost && !n.hardware.slots.is_empty());
         let (mut there, mut all) = (0usize, 0usize);
         for node in recent {
@@ -430,7 +431,7 @@ impl Node {
                 Some(ms) if ms >= RECENT_MS => {}
                 Some(ms) => {
                     all += 1;
-                    there += usize::from(ms < orphan);
+                    there += usize::from(ms < suspect);
                 }
                 None => {
                     all += 1;

@@ -36,7 +36,7 @@ pub const PATIENCE_MS: u64 = 4_000;
 
 /// Short waits, so that much happens in little time.
 pub const TIMING: Timing =
-    Timing { beat_ms: 1_000, suspect_ms: 4_000, orphan_ms: 10_000, quorum_ms: 40_000, turn_ms: 500, settle_ms: 300 };
+    Timing { beat_ms: 1_000, suspect_ms: 5_000, orphan_ms: 15_000, quorum_ms: 45_000, turn_ms: 500, settle_ms: 300 };
 
 /// How a box is away.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -990,7 +990,9 @@ fn done_id(_: NodeId) {}
 /// A frame in a few words.
 fn shown(frame: &Frame) -> String {
     match frame {
-        Frame::Changes(changes) => format!("changes of {:?}", changes.iter().map(|(d, c)| format!("{d} {}", c.seq)).collect::<Vec<_>>()),
+        Frame::Changes(changes) => {
+            format!("changes of {:?}", changes.iter().map(|(d, c)| format!("{d} {}", c.seq)).collect::<Vec<_>>())
+        }
         Frame::Whole(doc, ..) => format!("the whole of {doc}"),
         Frame::Have { vectors, .. } => format!("the vectors of {} documents", vectors.len()),
         Frame::Want(wanted) => format!("its want of {:?}", wanted.keys().map(ToString::to_string).collect::<Vec<_>>()),
