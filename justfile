@@ -44,7 +44,29 @@ format: (venv "ruff")
     cargo fmt --manifest-path integration/fuzz/Cargo.toml
     cd python-client && {{python}} -m ruff format .
 
-# Measures all figures of docs/performance.md, or those named: feel, rate, events, open, suggest, singly
+# Clusters of real daemons in network namespaces, with their figures (docs/testing.md); needs root
+cluster-tests *tests:
+    cargo build --locked --workspace --bins
+    cargo test --locked -p metaopt-integration --test cluster --test ssh -- --nocapture --test-threads 1 {{tests}}
+
+# The same for longer: real times, other moments at each round (docs/testing.md)
+chaos rounds="3" seed="1":
+    cargo build --release --locked --bins
+    for round in `seq {{seed}} $(({{seed}} + {{rounds}} - 1))`; do \
+        METAOPT_CHAOS=1 METAOPT_CHAOS_SEED=$round \
+            cargo test --release --locked -p metaopt-integration --test cluster -- --nocapture --test-threads 1 || exit 1; \
+    done
+
+# Boxes go from another version to this one while they work; the other one is built from its commit (docs/testing.md)
+upgrade-test from="HEAD~1":
+    rm -rf target/upgrade && git worktree prune && git worktree add --detach target/upgrade {{from}}
+    cargo build --locked --bins --manifest-path target/upgrade/Cargo.toml --target-dir target/upgraded
+    git worktree remove --force target/upgrade
+    cargo build --locked --workspace --bins
+    METAOPT_OLD_PROGRAMS={{justfile_directory()}}/target/upgraded/debug \
+        cargo test --locked -p metaopt-integration --test cluster -- --nocapture upgrade
+
+# Measures all figures of docs/performance.md, or those named: feel, rate, events, open, suggest, cluster, singly
 bench *figures: (_bench figures)
 
 # The same at small sizes in a minute and a half: whether the harness works, not how fast metaopt is

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List
 
-from bench import events, feel, opening, rate, suggest
+from bench import cluster, events, feel, opening, rate, suggest
 from bench.table import HEAD, Row, line, verdict
 
 FIGURES: Dict[str, Callable[[Path, bool], Iterator[Row]]] = {
@@ -17,10 +17,11 @@ FIGURES: Dict[str, Callable[[Path, bool], Iterator[Row]]] = {
     "events": events.measure,
     "open": opening.measure,
     "suggest": suggest.measure,
+    "cluster": cluster.measure,
     "singly": opening.measure_singly,
 }
 #: `singly` takes minutes and is run when it is named.
-USUAL = ["feel", "rate", "events", "open", "suggest"]
+USUAL = ["feel", "rate", "events", "open", "suggest", "cluster"]
 
 
 def main() -> None:
@@ -29,7 +30,8 @@ def main() -> None:
     parser.add_argument("programs", type=Path, help="the folder of the built programs, such as target/release")
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(FIGURES)}; none: all but singly")
     parser.add_argument("--short", action="store_true", help="small sizes, one or two repetitions: checks the harness")
-    given = parser.parse_args()
+    # Intermixed: figures may stand behind `--short`.
+    given = parser.parse_intermixed_args()
     unknown = [name for name in given.figures if name not in FIGURES]
     if unknown:
         parser.error(f"no figure is named {unknown[0]!r}; there are {', '.join(FIGURES)}")

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 from urllib.parse import urlsplit
 
 
@@ -22,8 +22,8 @@ def cpu_of(pid: int) -> float:
 class Daemon:
     """A metaoptd on a directory of its own, or on one that is given and kept."""
 
-    def __init__(self, programs: Path, data: Optional[Path] = None) -> None:
-        """Starts it and waits for the ready line."""
+    def __init__(self, programs: Path, data: Optional[Path] = None, more: Sequence[str] = ()) -> None:
+        """Starts it, with more options, and waits for the ready line."""
         self.folder = tempfile.TemporaryDirectory() if data is None else None
         self.dir = Path(self.folder.name) if self.folder else Path(str(data))
         command = [
@@ -36,6 +36,7 @@ class Daemon:
             "127.0.0.1:0",
             "--no-mdns",
             "--allow-root",
+            *more,
         ]
         self.begun = time.perf_counter()
         self.process = subprocess.Popen(

@@ -20,7 +20,7 @@ use axum::{
     body::Body,
     http::{Request, Response},
 };
-use metaopt_schema::{NodeId, TrialId};
+use metaopt_schema::{AttemptKey, NodeId, TrialId};
 use tokio::sync::{Notify, Semaphore};
 
 pub use ask::{escaped, last_heard};
@@ -243,6 +243,11 @@ impl Fetcher {
 
     fn name(&self, node: &NodeId) -> String {
         self.shell.read(|all, _| node_name(all, node))
+    }
+
+    /// Whether the node told an attempt to end.
+    pub fn is_stopping(&self, key: &AttemptKey) -> bool {
+        self.shell.read(|node, _| node.is_stopping(key))
     }
 
     /// Why there is no room for so many bytes; none: there is.

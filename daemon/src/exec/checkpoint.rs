@@ -32,7 +32,9 @@ pub(super) struct Packing(Mutex<Vec<(String, Instant)>>);
 
 /// Names the checkpoint that an attempt left, if another node may want to go on from it. Reads all of it.
 pub(super) async fn name(inner: &Inner, key: &AttemptKey, report: &mut ExitReport) {
-    let done = report.exit_code == Some(0) && report.stopped.is_none();
+    // A script that heeds the answer to its report leaves with 0, as one that is done.
+    let told = inner.fetcher.get().is_some_and(|fetcher| fetcher.is_stopping(key));
+    let done = report.exit_code == Some(0) && report.stopped.is_none() && !told;
     if done || !report.has_checkpoint {
         return;
     }

@@ -24,7 +24,7 @@ fn what_a_laptop_without_slots_submits_while_offline_runs_elsewhere_once_it_is_b
     agree(&remotes[2..], &alone, Duration::from_secs(15));
     let work = lan.dir().join("project");
     fs::create_dir(&work).unwrap();
-    fs::write(work.join("data.txt"), "the data").unwrap();
+    fs::write(work.join("data.txt"), "the data\n").unwrap();
     let script = "cat data.txt; echo kept > $METAOPT_OUTPUT_DIR/model; echo metaopt: loss=$2\n";
     fs::write(work.join("train.sh"), script).unwrap();
     let args = ["submit", "-n", "away", "--max-trials", "6", "--", "sh", "train.sh", "--x~uniform(0, 1)"];
@@ -36,7 +36,14 @@ fn what_a_laptop_without_slots_submits_while_offline_runs_elsewhere_once_it_is_b
     assert_eq!(count(&remotes[2], "away", "running"), Some(0));
 
     lan.plug(2, true);
-    let complete = || (count(&remotes[2], "away", "complete")? >= 6).then_some(());
+    let complete = || {
+        let failed = remotes[2].trials("away")?.into_iter().find(|trial| trial["state"] == "fail");
+        if let Some(trial) = failed {
+            let log = remotes[2].text(&format!("/trials/{}/logs", trial["id"].as_str()?));
+            panic!("{trial:#}\n{log:?}");
+        }
+        (count(&remotes[2], "away", "complete")? >= 6).then_some(())
+    };
     wait_for(Duration::from_secs(40), "the others' work, seen from the laptop", complete);
     exports(&remotes, "away", Duration::from_secs(5));
     let trials = remotes[2].trials("away").unwrap();

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     time::{Duration, Instant},
 };
@@ -90,7 +91,7 @@ fn garbage_and_ten_thousand_half_open_connections_slow_nobody_down() {
     let wanted = usize::try_from(most).unwrap().saturating_sub(500).min(10_000);
     let options = crate::options(&lan, "0", FAST);
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let nodes: Vec<Node> = (0..3).map(|at| Node::start(&lan, at, &options)).collect();
+    let mut nodes: Vec<Node> = (0..3).map(|at| Node::start(&lan, at, &options)).collect();
     let (remotes, names) = (remotes(&nodes), names(&nodes));
     agree(&remotes, &names, Duration::from_secs(20));
     study(&remotes[0], "calm", None, 1_000_000);
@@ -101,7 +102,7 @@ fn garbage_and_ten_thousand_half_open_connections_slow_nobody_down() {
     let calm = rate(&remotes, "calm", time);
     let (over, opened, closed) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     let target = SocketAddr::from((lan.address(0), 7879));
-    let during = std::thread::scope(|scope| {
+    let (during, back) = std::thread::scope(|scope| {
         // Half say nothing, others the beginning of a greeting, others rubbish; as soon as one is closed, another comes.
         for number in 0..4_usize {
             let (over, opened, closed, place) = (&over, &opened, &closed, lan.place(3));
@@ -140,16 +141,25 @@ fn garbage_and_ten_thousand_half_open_connections_slow_nobody_down() {
         while opened.load(SeqCst) < wanted && filled.elapsed() < Duration::from_secs(20) {
             std::thread::sleep(Duration::from_millis(50));
         }
-        let during = rate(&remotes, "flood", time);
-        let alive = remotes[1].nodes("alive");
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let during = rate(&remotes, "flood", time);
+            assert_eq!(remotes[1].nodes("alive"), names, "links stand");
+            // A member that comes anew while all that goes on is let in.
+            nodes[2].crash();
+            std::thread::sleep(Duration::from_secs(2));
+            let begun = Instant::now();
+            nodes[2].restart();
+            agree(&remotes, &names, Duration::from_secs(20));
+            (during, begun.elapsed())
+        }));
         over.store(true, SeqCst);
-        assert_eq!(alive, names, "links stand");
-        during
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
     });
     let (opened, closed) = (opened.into_inner(), closed.into_inner());
     let files = std::fs::read_dir(format!("/proc/{}/fd", nodes[0].pid())).unwrap().count();
     say(&format!(
-        "{calm:.0} results/s, {during:.0} during {opened} connections from a stranger ({closed} closed): {:.2} of it; {files} files open",
+        "{calm:.0} results/s, {during:.0} during {opened} connections from a stranger ({closed} closed): {:.2} of it; {files} files \
+         open; a member that comes anew meanwhile is in after {back:.1?}",
         during / calm
     ));
     assert!(opened >= wanted, "{opened} connections were opened");

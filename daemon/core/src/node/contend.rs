@@ -32,8 +32,11 @@ const TURNS: u64 = 8;
 const LOOK_MS: u64 = 500;
 /// Waiting trials looked at for one to claim.
 const LOOKED_AT: usize = 64;
-/// Between the turns for the last trials of a budget (milliseconds).
-const TICKET_TURN_MS: u64 = 300;
+/// How long a node is waited for whose turn a trial at the end of a budget is: longer than a busy disk takes to store it
+/// and a message to come (milliseconds).
+const TICKET_TURN_MS: u64 = 1_000;
+/// The same for a node that said it had no free slot: it would have to become free at this very moment.
+const FULL_TURN_MS: u64 = 150;
 
 /// What this node waits for.
 #[derive(Debug, Default)]
@@ -49,19 +52,24 @@ pub(super) struct Turns {
     next_look: u64,
 }
 
-/// The place of `me` among `nodes` for `what`: highest hash first. None: it isn't among them.
-fn turn(what: &str, nodes: impl Iterator<Item = NodeId>, me: &NodeId) -> Option<u64> {
+/// Those of `nodes` whose turn for `what` comes before that of `me`: highest hash first. None: it isn't among them.
+fn before(what: &str, nodes: impl Iterator<Item = NodeId>, me: &NodeId) -> Option<Vec<NodeId>> {
     let score = |node: &NodeId| hash64(&format!("turn {what} {node}"));
     let mine = (score(me), me.clone());
-    let (mut place, mut among) = (0, false);
+    let (mut ahead, mut among) = (Vec::new(), false);
     for node in nodes {
         if node == *me {
             among = true;
-        } else if (score(&node), node) > mine {
-            place += 1;
+        } else if (score(&node), node.clone()) > mine {
+            ahead.push(node);
         }
     }
-    among.then_some(place)
+    among.then_some(ahead)
+}
+
+/// The place of `me` among `nodes` for `what`, from 0 up.
+fn turn(what: &str, nodes: impl Iterator<Item = NodeId>, me: &NodeId) -> Option<u64> {
+    before(what, nodes, me).map(|ahead| ahead.len() as u64)
 }
 
 /// Whether attempt `a` goes on rather than `b`, of two that run: the one further along, else the earlier one.
@@ -142,12 +150,13 @@ impl Node {
         }
         let used = study.trials().len() as u64;
         let nodes = able.into_iter().map(|(node, _)| node);
-        let Some(turn) = turn(&format!("ticket {id} {used}"), nodes, &self.config.id) else { return false };
+        let Some(ahead) = before(&format!("ticket {id} {used}"), nodes, &self.config.id) else { return false };
+        let wait: u64 = ahead.iter().map(|node| if self.is_full(node) { FULL_TURN_MS } else { TICKET_TURN_MS }).sum();
         let (known, since) = self.turns.tickets.entry(id.clone()).or_insert((used, now.mono_ms));
         if *known != used {
             (*known, *since) = (used, now.mono_ms);
         }
-        *since + turn * TICKET_TURN_MS <= now.mono_ms
+        *since + wait <= now.mono_ms
     }
 
     /// A claim that others may contest starts once it has settled.

@@ -255,6 +255,12 @@ impl Node {
         }
     }
 
+    /// Whether an attempt was told to end, by an answer or a signal: its trial may go on from what it left.
+    pub fn is_stopping(&self, key: &AttemptKey) -> bool {
+        let told = self.running.get(key).is_some_and(|running| running.stop.is_some());
+        told || self.world.trial(&key.trial).is_some_and(|(_, trial)| trial.pause_wanted() || trial.cancel_wanted())
+    }
+
     /// `--stop-jobs`: every running attempt is asked to end; they are retried later. This node starts nothing after
     /// it, or what it preempts would come back at once and outlive the daemon.
     pub fn stop_all(&mut self, now: Now) {

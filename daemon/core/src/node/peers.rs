@@ -36,6 +36,8 @@ const CATCH_UP_MS: [u64; 2] = [3_000, 30_000];
 const CATCH_UP_LOST_MS: [u64; 2] = [60_000, 600_000];
 /// Numbers of trials begin at the seconds since this time where nobody can tell which were used (milliseconds since 1970).
 const EPOCH_MS: u64 = 1_577_836_800_000;
+/// Trials that clients may ask of one node at once, as a weight beside slots.
+const ASKED_AT_ONCE: f64 = 4.0;
 /// A want that isn't said again ends after this long (milliseconds).
 const WANT_MS: u64 = 3_000;
 /// Runs of one node that are told apart.
@@ -478,11 +480,17 @@ impl Node {
                         able.push((node.id.clone(), slots as f64));
                     }
                 }
-                None if me || asked(node) => able.push((node.id.clone(), 1.0)),
+                None if me || asked(node) => able.push((node.id.clone(), ASKED_AT_ONCE)),
                 None => {}
             }
         }
         able
+    }
+
+    /// Whether a node said last that it has no free slot.
+    pub(super) fn is_full(&self, node: &NodeId) -> bool {
+        let beat = self.peers.all.get(node).and_then(|peer| peer.beat.as_ref());
+        beat.is_some_and(|beat| beat.free == 0)
     }
 
     /// What people should know of another node, beyond its state.

@@ -7,7 +7,7 @@
 //! sum differs asks for the vectors that differ, then for what it lacks, a few documents at a time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -16,6 +16,7 @@ use metaopt_schema::{
     docs::{Doc, RawChange, Vector, digest},
     facts::{ClusterFact, Fact, StudyFact, TrialFact},
     study::StudyEdit,
+    view::Touched,
 };
 
 use super::{Node, Saved, residence::Replica};
@@ -32,8 +33,10 @@ const DIFFER_MS: u64 = 1_500;
 const REST_MS: u64 = 1_000;
 /// A peer that brings nothing for this long is asked no more for now (milliseconds).
 const PATIENCE_MS: u64 = 10_000;
-/// Documents asked for at a time.
-const DOCS_AT_ONCE: usize = 32;
+/// Documents in one question.
+const DOCS_AT_ONCE: usize = 16;
+/// Questions under way.
+const ASKED_AT_ONCE: usize = 3;
 /// Bytes sent for one request, about: a document is begun only below it.
 const BYTES_AT_ONCE: usize = 2 << 20;
 /// Vectors in one frame.
@@ -46,6 +49,8 @@ pub(super) struct Pull {
     since: u64,
     /// What the peer has and is still missing here.
     missing: BTreeMap<DocId, Vector>,
+    /// Questions under way, oldest first: the peer answers in their order.
+    asked: VecDeque<Vec<DocId>>,
 }
 
 /// Pulling.
@@ -89,7 +94,8 @@ impl Node {
         {
             let sums = Frame::Compare(self.index.sums());
             self.post(vec![peer.clone()], &sums, true);
-            self.pulls.now = Some(Pull { peer: peer.clone(), since: now.mono_ms, missing: BTreeMap::new() });
+            self.pulls.now =
+                Some(Pull { peer: peer.clone(), since: now.mono_ms, missing: BTreeMap::new(), asked: VecDeque::new() });
             if let Some(entry) = self.peers.all.get_mut(peer) {
                 entry.differs = Some(now.mono_ms);
             }
@@ -141,33 +147,47 @@ impl Node {
         }
     }
 
-    /// After what was asked for has come: the next, unless nothing came of it.
+    /// What a question asked for has come, as far as the peer sends at a time: the next question.
     fn want_more(&mut self, now: Now, peer: &NodeId) {
         let Some(pull) = self.pulls.now.as_mut().filter(|pull| pull.peer == *peer) else { return };
         pull.since = now.mono_ms;
-        let before = pull.missing.len();
+        let batch = pull.asked.pop_front().unwrap_or_default();
         let mut missing = std::mem::take(&mut pull.missing);
-        missing.retain(|doc, theirs| !self.is_dead(doc) && self.index.lacks(doc, theirs));
-        let moved = missing.len() < before;
+        let came = |doc: &DocId, theirs: &Vector| self.is_dead(doc) || !self.index.lacks(doc, theirs);
+        let before = missing.len();
+        missing.retain(|doc, theirs| !batch.contains(doc) || !came(doc, theirs));
+        if missing.len() == before {
+            // The peer can't give these now; they come another time, or from another node.
+            missing.retain(|doc, _| !batch.contains(doc));
+        }
         if let Some(pull) = &mut self.pulls.now {
             pull.missing = missing;
         }
-        if moved {
-            self.ask(now);
-        } else {
-            self.pull_done(now);
-        }
+        self.ask(now);
     }
 
+    /// Keeps questions under way, so that the peer reads while this node folds.
     fn ask(&mut self, now: Now) {
-        let Some(pull) = &self.pulls.now else { return };
-        if pull.missing.is_empty() {
-            return self.pull_done(now);
+        loop {
+            let Some(pull) = &self.pulls.now else { return };
+            let asked = |doc: &DocId| pull.asked.iter().any(|batch| batch.contains(doc));
+            let next: Vec<DocId> = match pull.asked.len() < ASKED_AT_ONCE {
+                true => pull.missing.keys().filter(|doc| !asked(doc)).take(DOCS_AT_ONCE).cloned().collect(),
+                false => Vec::new(),
+            };
+            if next.is_empty() {
+                if pull.asked.is_empty() {
+                    self.pull_done(now);
+                }
+                return;
+            }
+            let mine = |doc: &DocId| (doc.clone(), self.index.vector(doc).cloned().unwrap_or_default());
+            let (peer, wanted) = (pull.peer.clone(), next.iter().map(mine).collect());
+            self.post(vec![peer], &Frame::Want(wanted), true);
+            if let Some(pull) = &mut self.pulls.now {
+                pull.asked.push_back(next);
+            }
         }
-        let docs = pull.missing.keys().take(DOCS_AT_ONCE);
-        let wanted = docs.map(|doc| (doc.clone(), self.index.vector(doc).cloned().unwrap_or_default())).collect();
-        let peer = pull.peer.clone();
-        self.post(vec![peer], &Frame::Want(wanted), true);
     }
 
     fn pull_done(&mut self, now: Now) {
@@ -283,8 +303,31 @@ impl Node {
         self.forget_doc_memory(&id);
         let replica = self.within_limits(&id, Replica::Packed(snapshot.to_vec()));
         self.docs.insert(id.clone(), replica);
-        self.wholes.push((id, Saved { bytes: snapshot.to_vec(), vector, digest: bytes.to_vec() }));
-        self.fold_foreign(now, facts.facts);
+        self.wholes.push((id.clone(), Saved { bytes: snapshot.to_vec(), vector, digest: bytes.to_vec() }));
+        match &id {
+            DocId::Trials { study, .. } | DocId::Metrics { study, .. } => self.fold_history(now, study, facts.facts),
+            DocId::Cluster | DocId::Study(_) => self.fold_foreign(now, facts.facts),
+        }
+    }
+
+    /// Folds trials or curves of which nothing was known: as a start does, without a word for each.
+    fn fold_history(&mut self, now: Now, study: &StudyId, facts: Vec<Fact>) {
+        let mut trials: BTreeSet<TrialId> = BTreeSet::new();
+        for fact in &facts {
+            self.learn(fact, now.wall_ms);
+            match fact {
+                Fact::Trial(_, place, _) => drop(trials.insert(place.id.clone())),
+                Fact::Metric(_, chunk) => drop(trials.insert(chunk.trial.clone())),
+                Fact::Cluster(_) | Fact::Study(..) => {}
+            }
+        }
+        self.world.fold_all(facts);
+        self.touched(Touched::Study(study.clone()));
+        trials.iter().for_each(|trial| self.reconcile(now, trial));
+        if let Some(runtime) = self.studies.get_mut(study) {
+            runtime.dirty.extend(trials);
+        }
+        self.wants_dispatch = true;
     }
 
     /// Folds what others wrote, and acts on what it changes here.

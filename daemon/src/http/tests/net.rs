@@ -162,14 +162,11 @@ pub(super) async fn cluster<const N: usize>(names: [&str; N]) -> (Arc<Net>, [Ben
 }
 
 /// Waits until it is so.
-#[track_caller]
-pub(super) fn until(what: &'static str, mut so: impl FnMut() -> bool) -> impl Future<Output = ()> {
-    async move {
-        let began = Instant::now();
-        while !so() {
-            assert!(began.elapsed() < Duration::from_secs(20), "{what}: not so");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+pub(super) async fn until(what: &'static str, mut so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !so() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}: not so");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
