@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use metaopt_schema::{
     AttemptKey, NodeId, StudyId,
     facts::{ClusterFact, Fact, Hardware, NodeEdit, NodeRecord, SlotSpec},
+    mutations::{Mutation, breaks},
     stamp::WallMs,
     study::RunSpec,
     view::NodeView,
@@ -169,7 +170,7 @@ impl Node {
             let lacks = |peer: &Peer| peer.beat.as_ref().is_some_and(|beat| !beat.links.contains(node));
             self.peers.all.iter().any(|(id, peer)| id != node && peer.linked && lacks(peer))
         };
-        let heard = self.peers.all.iter().filter(|(id, _)| unheard(id));
+        let heard = self.peers.all.iter().filter(|(id, _)| unheard(id) && !breaks(Mutation::NoRelaying));
         let heard = heard.filter_map(|(id, peer)| peer.latest.map(|(boot, seq)| (id.clone(), boot, seq))).collect();
         let unable = self.studies.iter().filter_map(|(id, runtime)| Some((id.clone(), runtime.blocked.clone()?)));
         let active = self.peers.proposed.iter().filter(|(_, at)| **at + ACTIVE_MS > now.mono_ms);
@@ -411,6 +412,11 @@ impl Node {
         if *node == self.config.id {
             return None;
         }
+        if breaks(Mutation::WallClock)
+            && let Some(seen) = self.peers.all.get(node).and_then(|peer| peer.seen)
+        {
+            return Some(now.wall_ms.saturating_sub(seen));
+        }
         let heard = self.peers.all.get(node).map_or(self.started_mono, |peer| peer.heard);
         Some(now.mono_ms.saturating_sub(heard))
     }
@@ -450,6 +456,8 @@ impl Node {
         match self.world.cluster.nodes.get(node) {
             Some(view) if view.removed || view.lost => true,
             _ if silence >= self.config.timing.quorum_ms => true,
+            _ if breaks(Mutation::OrphanAtOnce) => silence >= self.config.timing.beat_ms,
+            _ if breaks(Mutation::MinorityGivesUp) => silence >= self.config.timing.orphan_ms,
             _ => silence >= self.config.timing.orphan_ms && self.sees_half(now),
         }
     }

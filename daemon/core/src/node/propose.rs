@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use metaopt_engine::{Ask, History, Member, Record, RecordState, Stop, hash64};
 use metaopt_schema::{
     NodeId, Stamp, StudyId,
+    mutations::{Mutation, breaks},
     space::Params,
     trial::{Outcome, Place, Proposer, TrialState},
     view::{AttemptView, StudyView, TrialView},
@@ -74,6 +75,9 @@ impl Node {
     fn proposers(&self, now: Now, id: &StudyId) -> (Vec<Member>, usize) {
         let run = self.world.study(id).and_then(|study| study.record.def.run.as_ref());
         let mut able = self.able(now, id, run);
+        if breaks(Mutation::SkipOwnership) {
+            able.retain(|(node, _)| *node == self.config.id);
+        }
         let me = match able.iter().position(|(node, _)| *node == self.config.id) {
             Some(me) => me,
             None => {

@@ -200,6 +200,17 @@ pub fn launched(world: &mut World, at: usize, job: &Job) {
     if !world.ledger.launched.insert((at, key.clone())) {
         wrong.push(format!("7: box{at} starts {} #{} a second time", key.trial, key.attempt));
     }
+    // Where nothing is cut nothing is done twice: turns and settling see to it.
+    if world.scenario.faults.is_empty() {
+        let twin =
+            world.boxes.iter().flat_map(|b| b.jobs.values()).find(|j| j.lives() && j.launch.key.trial == key.trial);
+        if let Some(twin) = twin {
+            wrong.push(format!(
+                "once: {} is started as #{} while #{} runs",
+                key.trial, key.attempt, twin.launch.key.attempt
+            ));
+        }
+    }
     let others = || machine.jobs.values().filter(|j| j.lives()).chain(std::iter::once(job));
     let cpus: u32 = others().map(|j| j.takes().0).sum();
     let there = machine.slots.iter().filter(|s| s.id.starts_with("cpu-")).count() as u32;
