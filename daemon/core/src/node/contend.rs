@@ -13,6 +13,7 @@ use metaopt_engine::hash64;
 use metaopt_schema::{
     AttemptKey, NodeId, StudyId, TrialId,
     facts::{Fact, TrialFact},
+    mutations::{Mutation, breaks},
     study::StudyState,
     trial::{Outcome, Place, Reason, TrialState},
     view::{AttemptView, StudyView, TrialView},
@@ -383,8 +384,10 @@ fn fate(study: &StudyView, trial: &TrialView, at: usize) -> Fate {
         return Fate::Told;
     }
     let overtaken = trial.counted.is_some() || trial.state.is_terminal();
-    let led = trial.attempts.iter().enumerate().any(|(i, other)| i != at && other.is_running() && leads(other, mine));
-    if overtaken || led {
+    let yields = !breaks(Mutation::NoYielding);
+    let led = yields
+        && trial.attempts.iter().enumerate().any(|(i, other)| i != at && other.is_running() && leads(other, mine));
+    if (overtaken && yields) || led {
         return Fate::End(StopWhy::Superseded);
     }
     if mine.given_up().is_some() {

@@ -3,6 +3,7 @@
 use metaopt_schema::{
     AttemptKey, StudyId,
     facts::{Fact, SlotSpec, TrialFact},
+    mutations::{Mutation, breaks},
     study::StudyState,
     trial::{Claim, End, Outcome, Reason, Values},
 };
@@ -225,7 +226,7 @@ impl Node {
         self.slots.book(&key, &slots);
         let running = Running { study: id.clone(), since: now.mono_ms, slots: slots.len() as u64, stop: None };
         self.running.insert(key.clone(), running);
-        if taken.settle {
+        if taken.settle && !breaks(Mutation::NoSettling) {
             self.launch_settled(now, &key, launch);
         } else {
             self.effect(Effect::Launch(Box::new(launch)));

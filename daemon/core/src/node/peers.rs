@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use metaopt_schema::{
     AttemptKey, NodeId, StudyId,
     facts::{ClusterFact, Fact, Hardware, NodeEdit, NodeRecord, SlotSpec},
+    mutations::{Mutation, breaks},
     stamp::WallMs,
     study::RunSpec,
     view::NodeView,
@@ -173,7 +174,7 @@ impl Node {
             let lacks = |peer: &Peer| peer.beat.as_ref().is_some_and(|beat| !beat.links.contains(node));
             self.peers.all.iter().any(|(id, peer)| id != node && peer.linked && lacks(peer))
         };
-        let heard = self.peers.all.iter().filter(|(id, _)| unheard(id));
+        let heard = self.peers.all.iter().filter(|(id, _)| unheard(id) && !breaks(Mutation::NoRelaying));
         let heard = heard.filter_map(|(id, peer)| peer.latest.map(|(boot, seq)| (id.clone(), boot, seq))).collect();
         let unable = self.studies.iter().filter_map(|(id, runtime)| Some((id.clone(), runtime.blocked.clone()?)));
         let active = self.peers.proposed.iter().filter(|(_, at)| **at + ACTIVE_MS > now.mono_ms);
@@ -430,6 +431,11 @@ impl Node {
         if *node == self.config.id {
             return None;
         }
+        if breaks(Mutation::WallClock)
+            && let Some(seen) = self.peers.all.get(node).and_then(|peer| peer.seen)
+        {
+            return Some(now.wall_ms.saturating_sub(seen));
+        }
         let heard = self.peers.all.get(node).map_or(self.started_mono, |peer| peer.heard);
         Some(now.mono_ms.saturating_sub(heard))
     }
@@ -443,7 +449,8 @@ impl Node {
     /// Whether at least half of the members with slots are heard. In a minority nothing is given up for long: the others
     /// may well be working, and this side be the one that is cut off.
     pub(super) fn sees_half(&self, now: Now) -> bool {
-        let orphan = self.config.timing.orphan_ms;
+        // Not those who are merely not given up yet: of many that fall silent at once, the first would be.
+        let suspect = self.config.timing.suspect_ms;
         let recent = self.members().filter(|n| !n.lost && !n.hardware.slots.is_empty());
         let (mut there, mut all) = (0usize, 0usize);
         for node in recent {
@@ -454,7 +461,7 @@ impl Node {
                         || (ms >= self.config.timing.quorum_ms && self.last_seen(&node.id).is_none()) => {}
                 Some(ms) => {
                     all += 1;
-                    there += usize::from(ms < orphan);
+                    there += usize::from(ms < suspect);
                 }
                 None => {
                     all += 1;
@@ -471,6 +478,8 @@ impl Node {
         match self.world.cluster.nodes.get(node) {
             Some(view) if view.removed || view.lost => true,
             _ if silence >= self.config.timing.quorum_ms => true,
+            _ if breaks(Mutation::OrphanAtOnce) => silence >= self.config.timing.beat_ms,
+            _ if breaks(Mutation::MinorityGivesUp) => silence >= self.config.timing.orphan_ms,
             _ => silence >= self.config.timing.orphan_ms && self.sees_half(now),
         }
     }

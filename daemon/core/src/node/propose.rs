@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use metaopt_engine::{Ask, History, Member, Record, RecordState, Stop, hash64};
 use metaopt_schema::{
     NodeId, Stamp, StudyId,
+    mutations::{Mutation, breaks},
     space::Params,
     trial::{Outcome, Place, Proposer, TrialState},
     view::{AttemptView, StudyView, TrialView},
@@ -85,6 +86,9 @@ impl Node {
         let dry = self.studies.get(id).and_then(|runtime| runtime.dry_since);
         if dry.is_some_and(|since| since + DRY_MS <= now.mono_ms) {
             able.retain(|(node, _)| *node == self.config.id || !self.is_full(node) || self.runs(node, id));
+        }
+        if breaks(Mutation::SkipOwnership) {
+            able.retain(|(node, _)| *node == self.config.id);
         }
         let me = match able.iter().position(|(node, _)| *node == self.config.id) {
             Some(me) => me,

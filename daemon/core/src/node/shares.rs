@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use metaopt_schema::{
     NodeId, StudyId,
     facts::{Fact, StudyFact},
+    mutations::{Mutation, breaks},
     view::StudyView,
 };
 
@@ -51,6 +52,9 @@ impl Node {
     pub(super) fn may_propose(&self, study: &StudyView) -> Option<u64> {
         let left = super::propose::budget_left(study)?;
         let mine = self.balances(study).map(|b| b.get(&self.config.id).copied().unwrap_or(0).max(0) as u64);
+        if breaks(Mutation::IgnoreShares) {
+            return Some(left);
+        }
         Some(mine.map_or(left, |mine| mine.min(left)))
     }
 
