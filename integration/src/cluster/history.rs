@@ -112,6 +112,17 @@ impl Marks {
     }
 }
 
+impl Marks {
+    /// What ended under its supervisor is counted or kept: no attempt that ran to its end is unknown.
+    pub fn are_known(&self, trials: &[Value]) {
+        for mark in self.read().iter().filter(|mark| !mark.up) {
+            let trial = trials.iter().find(|trial| trial["id"] == *mark.trial).unwrap_or_else(|| panic!("{mark:?}"));
+            let attempts = trial["attempts"].as_array().expect("attempts");
+            assert!(attempts.iter().any(|attempt| attempt["attempt"] == mark.attempt), "{mark:?}: {trial:#}");
+        }
+    }
+}
+
 /// Everything that clients were told with a 2xx.
 #[derive(Default)]
 pub struct Ledger {
@@ -264,4 +275,55 @@ pub fn agree(nodes: &[Remote], alive: &[String], limit: Duration) -> Duration {
         }
     }
     begun.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    /// Whether a check takes it for wrong.
+    fn refused(check: impl FnOnce()) -> bool {
+        catch_unwind(AssertUnwindSafe(check)).is_err()
+    }
+
+    fn marks(lines: &str) -> (tempfile::TempDir, Marks) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("marks"), lines).unwrap();
+        let marks = Marks::new(dir.path());
+        (dir, marks)
+    }
+
+    #[test]
+    fn a_second_start_too_many_at_once_and_unknown_attempts_are_found() {
+        let good =
+            "start a 1 box1 1\nstart b 1 box2 2\nend a 1 box1 3\nstart b 2 box1 4\nend b 2 box1 5\nend b 1 box2 6\n";
+        let (_dir, fine) = marks(good);
+        assert_eq!((fine.check(1), fine.starts()), (1, 3));
+        let attempts = |id: &str, to: u64| json!({"id": id, "attempts": (1..=to).map(|n| json!({"attempt": n})).collect::<Vec<_>>()});
+        fine.are_known(&[attempts("a", 1), attempts("b", 2)]);
+        assert!(refused(|| fine.are_known(&[attempts("a", 1), attempts("b", 1)])));
+        assert!(refused(|| fine.are_known(&[attempts("a", 1)])));
+        let (_dir, twice) = marks("start a 1 box1 1\nend a 1 box1 2\nstart a 1 box1 3\n");
+        assert!(refused(|| drop(twice.check(9))));
+        let (_dir, many) = marks("start a 1 box1 1\nstart b 1 box1 2\nend a 1 box1 3\nend b 1 box1 4\n");
+        assert_eq!(many.check(2), 0);
+        assert!(refused(|| drop(many.check(1))));
+        // A job whose box died has no end, and holds no slot.
+        let (_dir, dead) = marks("start a 1 box1 1\nstart b 1 box1 2\nend b 1 box1 4\n");
+        assert_eq!(dead.check(1), 0);
+    }
+
+    #[test]
+    fn a_trial_counted_twice_or_not_at_all_is_found() {
+        let trial = |state: &str, counted: &[bool]| {
+            let attempts: Vec<Value> = counted.iter().map(|counted| json!({"counted": counted})).collect();
+            json!({"state": state, "attempts": attempts})
+        };
+        assert_eq!(counted_once(&[trial("complete", &[false, true]), trial("waiting", &[false])]), 1);
+        for bad in [trial("complete", &[true, true]), trial("complete", &[false]), trial("fail", &[true])] {
+            assert!(refused(|| drop(counted_once(&[bad]))));
+        }
+    }
 }

@@ -91,6 +91,10 @@ impl Lan {
         &self.boxes[at]
     }
 
+    pub(super) fn bridge(&self) -> &Place {
+        &self.bridge
+    }
+
     /// Its first address.
     pub fn address(&self, at: usize) -> Ipv4Addr {
         address(at)
@@ -186,7 +190,7 @@ impl Drop for Lan {
     }
 }
 
-fn port(at: usize) -> String {
+pub(super) fn port(at: usize) -> String {
     format!("port{}", at + 1)
 }
 

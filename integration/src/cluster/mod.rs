@@ -10,9 +10,11 @@ mod lan;
 mod leftovers;
 mod node;
 mod place;
+mod slow;
 
 pub use disk::Small;
 pub use history::{Ledger, Mark, Marks, Work, agree, counted_once, exports, say};
 pub use lan::Lan;
 pub use node::{FAST, Node, Remote};
 pub use place::Place;
+pub use slow::Slow;

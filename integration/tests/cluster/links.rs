@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metaopt_integration::cluster::{FAST, Lan, Node, Remote, agree, exports, say};
+use metaopt_integration::cluster::{FAST, Lan, Marks, Node, Remote, Slow, agree, exports, say};
 use serde_json::json;
 
-use crate::{chaos, cluster, key, names, remotes, study};
+use crate::{chaos, cluster, count, key, names, remotes, seed, study};
 
 /// Something that must reach all others: a result told on one.
 fn tell(at: &Remote, study: &str) {
@@ -100,4 +100,39 @@ fn a_box_whose_address_changes_is_found_again() {
         agree(&remotes, &names, Duration::from_secs(40));
         say(&format!("box{} is reached at {new} {:.2?} after the change", at + 1, changed.elapsed()));
     }
+}
+
+#[test]
+fn a_link_that_is_slow_and_loses_frames_is_a_link_and_nobody_behind_it_is_given_up() {
+    let Some(lan) = Lan::new(3) else { return };
+    let (delay, loss) = (Duration::from_millis(100), 50);
+    let slow = match Slow::between(&lan, 2, delay, loss, seed()) {
+        Ok(slow) => slow,
+        Err(why) => {
+            say(&format!("SKIPPED: no switch in user space here: {why}"));
+            return;
+        }
+    };
+    let nodes = cluster(&lan, "1", &["--suspect-after", "4s", "--orphan-after", "10s", "--quorum-after", "20s"]);
+    let (remotes, names) = (remotes(&nodes), names(&nodes));
+    let marks = Marks::new(&lan.dir().join("work"));
+    study(&remotes[0], "runs", Some(marks.run(1.0)), 40);
+    let (begun, mut lost) = (Instant::now(), 0);
+    while count(&remotes[2], "runs", "complete").is_none_or(|count| count < 40) {
+        lost += usize::from(remotes[..2].iter().any(|at| at.nodes("lost").len() + at.nodes("suspect").len() > 0));
+        assert!(begun.elapsed() < Duration::from_secs(90));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let took = begun.elapsed();
+    exports(&remotes, "runs", Duration::from_secs(10));
+    let again = marks.check(1);
+    let (dropped, passed) = slow.count();
+    say(&format!(
+        "{delay:?} each way, {dropped} of {} frames lost: 40 jobs of a second on {:?} took {took:.1?}, {again} again, suspected in {lost} looks",
+        dropped + passed,
+        marks.boxes()
+    ));
+    assert!(dropped > 10, "the fault fired");
+    assert!(again == 0 && marks.boxes().len() == 3);
+    agree(&remotes, &names, Duration::from_secs(5));
 }

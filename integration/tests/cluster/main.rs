@@ -9,6 +9,7 @@ mod disks;
 mod kills;
 mod laptop;
 mod links;
+mod nemesis;
 mod network;
 mod partition;
 mod stopped;
