@@ -175,13 +175,14 @@ pub(super) async fn dialler(inner: Arc<Inner>) {
     }
 }
 
-/// Cuts links to nodes that are no members, and dials what is due. The time until more is.
+/// Cuts links and HTTP connections of nodes that are no members, and dials what is due. The time until more is.
 fn round(inner: &Arc<Inner>) -> Duration {
     for link in inner.links.all() {
         if inner.host.standing(&link.node) != Standing::Member {
             link.end.cancel();
         }
     }
+    inner.ends.keep(|node| inner.host.standing(node) == Standing::Member);
     let candidates = candidates(inner);
     let mut wait = Duration::MAX;
     let mut of_it: BTreeMap<NodeId, u32> = BTreeMap::new();

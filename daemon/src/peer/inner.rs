@@ -64,6 +64,8 @@ pub(super) struct Inner {
     pub router: OnceLock<Router>,
     /// Places for HTTP connections of members.
     pub http: Arc<Semaphore>,
+    /// What ends them.
+    pub ends: http::Ends,
     /// Whose turn it is to connect to a member for HTTP.
     pub turns: Mutex<BTreeMap<NodeId, Arc<Semaphore>>>,
     /// What is announced may have changed.
@@ -103,6 +105,7 @@ impl Inner {
             listening,
             router: OnceLock::new(),
             http: Arc::new(Semaphore::new(http::CONNECTIONS)),
+            ends: http::Ends::default(),
             turns: Mutex::default(),
             announce: Notify::new(),
             stopping,
