@@ -390,7 +390,7 @@ async fn met(
             (node, Some(soon(inner.limits())))
         }
         Next::Join(key) => {
-            let pairing = pairing::join(inner, &mut wire, &peer, &key, address);
+            let pairing = pairing::join(inner, &mut wire, &peer, &key, address, true);
             let joined = timeout(inner.limits().pairing, pairing).await;
             match joined.unwrap_or_else(|_| Err(Unmet::Broken("pairing took too long".into()))) {
                 Ok(name) => {

@@ -46,6 +46,9 @@ pub(super) enum Unmet {
     /// This side can't write down that the other is a member.
     #[error("it can't be written down here that it is a member: {0}")]
     Unwritten(String),
+    /// This node is in another cluster by now.
+    #[error("{0}")]
+    Bound(String),
     #[error("it is linked already")]
     Already,
     #[error("it is this node itself")]

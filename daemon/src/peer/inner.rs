@@ -68,6 +68,10 @@ pub(super) struct Inner {
     pub ends: http::Ends,
     /// Whose turn it is to connect to a member for HTTP.
     pub turns: Mutex<BTreeMap<NodeId, Arc<Semaphore>>>,
+    /// Held by a join that a person asked for: one at a time.
+    pub joining: tokio::sync::Mutex<()>,
+    /// Held while it is asked whether somebody may become a member, until that is written down.
+    pub admitting: tokio::sync::Mutex<()>,
     /// What is announced may have changed.
     pub announce: Notify,
     pub stopping: CancellationToken,
@@ -107,6 +111,8 @@ impl Inner {
             http: Arc::new(Semaphore::new(http::CONNECTIONS)),
             ends: http::Ends::default(),
             turns: Mutex::default(),
+            joining: tokio::sync::Mutex::default(),
+            admitting: tokio::sync::Mutex::default(),
             announce: Notify::new(),
             stopping,
             tasks: TaskTracker::new(),

@@ -12,11 +12,12 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use metaopt_core::wire::{Frame, Intent};
+use metaopt_schema::NodeId;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
 use super::{
-    Newcomer,
+    Newcomer, Standing,
     addresses::on_link,
     greet::{Unmet, Wire, clean, unexpected},
     inner::Inner,
@@ -32,6 +33,8 @@ pub(super) const TOO_MANY: &str = "too many wrong codes; try again in seconds: "
 pub(super) const NOT_OPEN: &str = "nobody is let in without a code now";
 const OFF_LINK: &str =
     "without a code only nodes of this node's own network are let in: get a code with `metaopt invite`";
+const JOINED: &str =
+    "this node has joined another cluster itself meanwhile: get a code from a node of the one that you mean";
 const WRONG_FLEET: &str =
     "the cluster keys differ: give all nodes the same METAOPT_CLUSTER_KEY_FILE, or join with a code";
 /// Most addresses that are taken from an inviter, and their longest.
@@ -48,6 +51,8 @@ pub(super) struct Invited {
     session: Session,
     key: [u8; 32],
     how: How,
+    /// This node's cluster then.
+    tag: [u8; 16],
 }
 
 fn session(wire: &Wire, joiner: Key, inviter: Key) -> Result<Session, Unmet> {
@@ -90,7 +95,7 @@ impl Inner {
             }
             let sent = proof(wire, JOINER).await?;
             return if session.proves(JOINER, &NO_KEY, &sent) {
-                Ok(Invited { session, key: NO_KEY, how: How::Open })
+                Ok(Invited { session, key: NO_KEY, how: How::Open, tag: self.tag() })
             } else {
                 Err(Unmet::Here(WRONG.into()))
             };
@@ -98,7 +103,7 @@ impl Inner {
         let sent = proof(wire, JOINER).await?;
         let checked = self.invites().check(&session, &sent, &peer.node, remote.ip(), Instant::now());
         match checked {
-            Ok((number, key)) => Ok(Invited { session, key, how: How::Code(number) }),
+            Ok((number, key)) => Ok(Invited { session, key, how: How::Code(number), tag: self.tag() }),
             Err(Refusal::Nothing) => Err(Unmet::Here(WRONG.into())),
             Err(Refusal::Wrong(closed)) => {
                 tracing::warn!(source = %remote.ip(), "a wrong code came");
@@ -121,7 +126,7 @@ impl Inner {
         let session = session(wire, peer.key, self.tls.key)?;
         let sent = proof(wire, JOINER).await?;
         if session.proves(JOINER, key, &sent) {
-            return Ok(Invited { session, key: *key, how: How::Fleet });
+            return Ok(Invited { session, key: *key, how: How::Fleet, tag: self.tag() });
         }
         Err(Unmet::Here(WRONG_FLEET.into()))
     }
@@ -160,11 +165,21 @@ async fn invite(
         _ => {}
     }
     let newcomer = Newcomer { node: peer.node.clone(), public_key: peer.public_key(), name: name.clone() };
-    if let Err(error) = inner.host.admit(newcomer).await {
+    let refused = {
+        let _admitting = inner.admitting.lock().await;
+        match invited.how {
+            How::Code(_) | How::Open if inner.tag() != invited.tag => Some(JOINED.to_owned()),
+            _ => {
+                let written = inner.host.admit(newcomer).await;
+                written.err().map(|error| format!("it can't be written down that you are a member: {error}; try again"))
+            }
+        }
+    };
+    if let Some(words) = refused {
         if let How::Code(number) = invited.how {
             inner.invites().give_back(number);
         }
-        return Err(Unmet::Here(format!("it can't be written down that you are a member: {error}; try again")));
+        return Err(Unmet::Here(words));
     }
     let ip = remote.ip();
     match invited.how {
@@ -185,13 +200,23 @@ async fn invite(
     Ok(())
 }
 
-/// The joiner's steps: when it answers with the inviter's name, both are members for each other.
+/// Why this node may not join the cluster of `with`, by now. Nodes of a fleet belong together, whatever they are in.
+fn bound(inner: &Inner, with: &NodeId, fleet: bool) -> Result<(), Unmet> {
+    if fleet || inner.host.standing(with) == Standing::Member {
+        return Ok(());
+    }
+    inner.host.bound().map_or(Ok(()), |why| Err(Unmet::Bound(why)))
+}
+
+/// The joiner's steps: when it answers with the inviter's name, both are members for each other. With a code, or without,
+/// a node that is in a cluster with others by now is no joiner any more.
 pub(super) async fn join(
     inner: &Arc<Inner>,
     wire: &mut Wire,
     peer: &Peer,
     key: &[u8; 32],
     address: &str,
+    fleet: bool,
 ) -> Result<String, Unmet> {
     let session = session(wire, inner.tls.key, peer.key)?;
     wire.send(&Frame::Proof(JOINER, session.prove(JOINER, key))).await?;
@@ -199,12 +224,17 @@ pub(super) async fn join(
     if !session.proves(INVITER, key, &sent) {
         return Err(Unmet::NotProven);
     }
+    bound(inner, &peer.node, fleet)?;
     wire.send(&Frame::Proof(CONFIRM, pack(&inner.config.name)?)).await?;
     let (tag, name, addresses): ([u8; 16], String, Vec<String>) = unpack(&proof(wire, ADMITTED).await?)?;
     let name = clean(&name, 100);
     let newcomer = Newcomer { node: peer.node.clone(), public_key: peer.public_key(), name: name.clone() };
-    inner.host.admit(newcomer).await.map_err(Unmet::Unwritten)?;
-    inner.take_tag(tag);
+    {
+        let _admitting = inner.admitting.lock().await;
+        bound(inner, &peer.node, fleet)?;
+        inner.host.admit(newcomer).await.map_err(Unmet::Unwritten)?;
+        inner.take_tag(tag);
+    }
     let told = addresses.iter().filter(|told| told.len() <= ADDRESSES.1 && !told.contains(char::is_whitespace));
     let told = told.map(|told| clean(told, ADDRESSES.1));
     let addresses: Vec<String> = std::iter::once(address.to_owned()).chain(told).take(ADDRESSES.0).collect();
