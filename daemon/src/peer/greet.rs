@@ -244,7 +244,7 @@ async fn meet(
         }
         (Role::Dials, _, Some((key, _))) if theirs.fleet && strange => Ok(Next::Join(key)),
         (Role::Accepts, _, Some((key, _))) if theirs.fleet && strange => {
-            inner.of_the_fleet(wire, peer, &key).await.map(Next::Invited)
+            inner.of_the_fleet(wire, peer, &key, remote).await.map(Next::Invited)
         }
         _ if standing == Standing::Stranger => Err(Unmet::Here(STRANGER.into())),
         _ => verdicts(inner, wire, peer, &theirs, remote, address, matches!(role, Role::Dials)).await,

@@ -181,12 +181,18 @@ impl Inner {
         }
     }
 
-    /// Tells people, once.
+    /// Tells people, however much they were told.
+    pub(super) fn tell(&self, text: String) {
+        tracing::warn!("{text}");
+        self.host.notice(text);
+    }
+
+    /// Tells people, once, and not without end.
     pub(super) fn say(&self, text: String) {
         let mut said = locked(&self.said);
         if said.len() < NOTICES && said.insert(text.clone()) {
-            tracing::warn!("{text}");
-            self.host.notice(text);
+            drop(said);
+            self.tell(text);
         }
     }
 

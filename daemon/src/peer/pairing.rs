@@ -9,7 +9,10 @@
 //! | 3 | joiner | it is convinced; its name |
 //! | 4 | inviter | it has written the joiner down; the cluster's tag, its own name and addresses |
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use metaopt_core::wire::{Frame, Intent};
 use metaopt_schema::NodeId;
@@ -21,7 +24,7 @@ use super::{
     addresses::on_link,
     greet::{Unmet, Wire, clean, unexpected},
     inner::Inner,
-    invites::Refusal,
+    invites::{Refusal, WRONG_PER_INVITE},
     proof::{ADMITTED, CONFIRM, INVITER, JOINER, NO_KEY, Session},
     tls::{Key, Peer, exported},
 };
@@ -40,6 +43,7 @@ const WRONG_FLEET: &str =
 /// Most addresses that are taken from an inviter, and their longest.
 const ADDRESSES: (usize, usize) = (8, 256);
 
+#[derive(Clone, Copy)]
 enum How {
     Code(u64),
     Open,
@@ -53,6 +57,13 @@ pub(super) struct Invited {
     how: How,
     /// This node's cluster then.
     tag: [u8; 16],
+}
+
+impl Invited {
+    /// It comes through the open door.
+    pub(super) fn knows_nothing(&self) -> bool {
+        matches!(self.how, How::Open)
+    }
 }
 
 fn session(wire: &Wire, joiner: Key, inviter: Key) -> Result<Session, Unmet> {
@@ -110,7 +121,7 @@ impl Inner {
                 if closed > 0 {
                     self.announce.notify_one();
                     self.say(format!(
-                        "{closed} invitation(s) closed: 20 wrong codes came, the last from {}. Somebody may be \
+                        "{closed} invitation(s) closed: {WRONG_PER_INVITE} wrong codes came, the last from {}. Somebody may be \
                          guessing; `metaopt invite` makes another",
                         remote.ip()
                     ));
@@ -122,13 +133,24 @@ impl Inner {
     }
 
     /// The first proof of a node with a cluster key.
-    pub(super) async fn of_the_fleet(&self, wire: &mut Wire, peer: &Peer, key: &[u8; 32]) -> Result<Invited, Unmet> {
+    pub(super) async fn of_the_fleet(
+        &self,
+        wire: &mut Wire,
+        peer: &Peer,
+        key: &[u8; 32],
+        remote: SocketAddr,
+    ) -> Result<Invited, Unmet> {
         let session = session(wire, peer.key, self.tls.key)?;
         let sent = proof(wire, JOINER).await?;
-        if session.proves(JOINER, key, &sent) {
-            return Ok(Invited { session, key: *key, how: How::Fleet, tag: self.tag() });
+        let checked = self.invites().check_key(&session, key, &sent, remote.ip(), Instant::now());
+        match checked {
+            Ok(()) => Ok(Invited { session, key: *key, how: How::Fleet, tag: self.tag() }),
+            Err(Refusal::TooMany(wait)) => Err(Unmet::Here(format!(
+                "{WRONG_FLEET}. Too many wrong keys came from this address: the right one is heard in {} seconds",
+                wait.as_secs().max(1)
+            ))),
+            Err(_) => Err(Unmet::Here(WRONG_FLEET.into())),
         }
-        Err(Unmet::Here(WRONG_FLEET.into()))
     }
 }
 
@@ -164,39 +186,42 @@ async fn invite(
         How::Open if !inner.invites().is_open(Instant::now()) => return Err(Unmet::Here(NOT_OPEN.into())),
         _ => {}
     }
-    let newcomer = Newcomer { node: peer.node.clone(), public_key: peer.public_key(), name: name.clone() };
-    let refused = {
-        let _admitting = inner.admitting.lock().await;
-        match invited.how {
-            How::Code(_) | How::Open if inner.tag() != invited.tag => Some(JOINED.to_owned()),
-            _ => {
-                let written = inner.host.admit(newcomer).await;
-                written.err().map(|error| format!("it can't be written down that you are a member: {error}; try again"))
-            }
-        }
-    };
-    if let Some(words) = refused {
+    let newcomer = Newcomer { node: peer.node.clone(), public_key: peer.public_key(), name };
+    // Not ended by what ends this connection: nobody becomes a member unsaid.
+    let admitted = inner.tasks.spawn(admit(Arc::clone(inner), newcomer, invited.how, invited.tag, remote.ip()));
+    if let Err(words) = admitted.await.unwrap_or_else(|error| Err(error.to_string())) {
         if let How::Code(number) = invited.how {
             inner.invites().give_back(number);
         }
         return Err(Unmet::Here(words));
     }
-    let ip = remote.ip();
-    match invited.how {
-        How::Code(_) => tracing::info!(node = %peer.node, name, source = %ip, "a node joined with a code"),
-        How::Fleet => tracing::info!(node = %peer.node, name, source = %ip, "a node joined with the cluster key"),
-        How::Open => {
-            inner.say(format!(
-                "{name} ({}) joined from {ip} without a code, because of `invite --open`; if it isn't yours: \
-                 metaopt node remove {}",
-                peer.node, peer.node
-            ));
-        }
-    }
     inner.announce.notify_one();
     let (tag, ours, addresses) = (inner.tag(), inner.config.name.clone(), inner.addresses());
     wire.send(&Frame::Proof(ADMITTED, pack(&(tag, ours, addresses))?)).await?;
     let _ = tokio::io::AsyncWriteExt::shutdown(&mut wire.stream).await;
+    Ok(())
+}
+
+/// Writes it down, and says so.
+async fn admit(inner: Arc<Inner>, newcomer: Newcomer, how: How, tag: [u8; 16], ip: IpAddr) -> Result<(), String> {
+    let (node, name) = (newcomer.node.clone(), newcomer.name.clone());
+    let _admitting = inner.admitting.lock().await;
+    if !matches!(how, How::Fleet) && inner.tag() != tag {
+        return Err(JOINED.into());
+    }
+    // Who repeats the last step was told of.
+    let new = inner.host.standing(&node) != Standing::Member;
+    let written = inner.host.admit(newcomer).await;
+    written.map_err(|error| format!("it can't be written down that you are a member: {error}; try again"))?;
+    match how {
+        How::Code(_) => tracing::info!(%node, name, source = %ip, "a node joined with a code"),
+        How::Fleet => tracing::info!(%node, name, source = %ip, "a node joined with the cluster key"),
+        How::Open if new => inner.tell(format!(
+            "{name} ({node}) joined from {ip} without a code, because of `invite --open`; if it isn't yours: \
+             metaopt node remove {node}"
+        )),
+        How::Open => {}
+    }
     Ok(())
 }
 
