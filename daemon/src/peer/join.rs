@@ -67,6 +67,10 @@ async fn find(inner: &Inner, only_open: bool) -> Result<Vec<Finding>, JoinError>
         }
         sleep(LOOK).await;
     }
+    // A node counts what is no code of its own as a guess: those that invite nobody are asked only if nobody does.
+    if found.iter().any(|finding| finding.open) {
+        found.retain(|finding| finding.open);
+    }
     found.truncate(ASKED);
     if found.is_empty() {
         return Err(JoinError::NobodyFound);

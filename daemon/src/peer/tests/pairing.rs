@@ -346,3 +346,38 @@ async fn an_inviter_that_joins_another_cluster_meanwhile_lets_nobody_in() {
     assert!(matches!(&refused, Err(greet::Unmet::Refused(words)) if words.contains("joined another")), "{refused:?}");
     assert_eq!(a.admitted().len(), 1);
 }
+
+#[tokio::test]
+async fn joining_through_the_open_door_is_told_however_much_was_said() {
+    let (a, b) = (Node::new().await, Node::new().await);
+    for number in 0..100 {
+        a.peers.inner.say(number.to_string());
+    }
+    a.peers.open(TEN_MINUTES);
+    for _ in 0..2 {
+        b.host.state().members.clear();
+        b.peers.join(None, Some(a.address())).await.unwrap();
+    }
+    let told = a.host.state().notices.iter().filter(|notice| notice.contains(b.id.as_str())).count();
+    assert_eq!(told, 1);
+}
+
+#[tokio::test]
+async fn those_that_invite_nobody_are_asked_only_if_nobody_invites() {
+    let (a, c) = (Node::new().await, Node::new().await);
+    let b = Node::with(key().0, |config| config.limits.find = Duration::from_millis(300)).await;
+    let _codes = (code(&a), code(&c));
+    let put = |node: &Node, prefix: &str, open| {
+        let (addresses, prefix) = (vec![node.peers.address()], prefix.to_owned());
+        let finding = crate::peer::found::Finding { addresses, tag: prefix.clone(), prefix, open };
+        b.peers.inner.found().put(&node.id.to_string(), finding, Instant::now());
+    };
+    put(&a, "aaaaaa", true);
+    put(&c, "cccccc", false);
+    assert_eq!(b.peers.join(Some(other_code()), None).await, Err(JoinError::WrongCode));
+    until("who invites is asked", || a.troubles().contains("wrong")).await;
+    assert_eq!(c.troubles(), "");
+    b.peers.inner.found().remove(&a.id.to_string());
+    assert_eq!(b.peers.join(Some(other_code()), None).await, Err(JoinError::WrongCode));
+    until("the other is asked", || c.troubles().contains("wrong")).await;
+}
