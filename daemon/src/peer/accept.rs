@@ -2,8 +2,8 @@
 //!
 //! Owns: how many of these there are, and for how long. Must not: touch links that are up.
 //!
-//! A node that is a member leaves the places of strangers as soon as TLS has told who it is. Who waits longest makes
-//! room for who comes, so that connections on which nothing happens keep nobody out.
+//! A node that is a member leaves the places of strangers as soon as TLS has told who it is, and who joins by a code or a
+//! cluster key as soon as it has proved that. Who waits longest makes room for who comes, so that connections on which nothing happens keep nobody out.
 
 use std::{
     collections::BTreeMap,
@@ -161,16 +161,22 @@ async fn known(inner: Arc<Inner>, stream: TcpStream, remote: SocketAddr, place: 
         () = close.cancelled(), if !member => return,
         met = timeout_at(deadline, greet(&inner, Wire::new(stream), &peer, Role::Accepts, remote, &address)) => met,
     };
-    drop(place);
     let unmet = match met {
         Ok(Ok((wire, Next::Up(seat)))) => {
+            drop(place);
             let run = link::run(Arc::clone(&inner), wire.stream, seat);
             inner.tasks.spawn(run);
             return;
         }
         Ok(Ok((wire, Next::Invited(invited)))) => {
+            // Who knows a secret leaves the places of strangers too. Through the open door everybody comes.
+            let place = place.filter(|_| invited.knows_nothing());
             let paired = pairing::let_in(&inner, wire, &peer, invited, remote);
-            match tokio::time::timeout(inner.limits().pairing, paired).await {
+            let paired = tokio::select! {
+                () = close.cancelled(), if place.is_some() => return,
+                paired = tokio::time::timeout(inner.limits().pairing, paired) => paired,
+            };
+            match paired {
                 Ok(Ok(())) => return inner.dials.wake(),
                 Ok(Err(unmet)) => unmet,
                 Err(_) => Unmet::Broken("pairing took too long".into()),

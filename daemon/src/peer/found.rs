@@ -11,6 +11,8 @@ use std::{
 use metaopt_schema::NodeId;
 use tokio::time::Instant;
 
+use super::dial::turns;
+
 /// Most announcements that are kept, and addresses of each.
 const MOST: (usize, usize) = (256, 8);
 /// How long one is kept that isn't heard again; what is there is heard whenever browsing begins anew.
@@ -51,7 +53,7 @@ impl Found {
         self.0.remove(name);
     }
 
-    /// Addresses of nodes that may be members: by their cluster, or by the start of their ID.
+    /// Addresses of nodes that may be members, by their cluster or by the start of their ID: one of each first.
     pub(super) fn candidates(
         &mut self,
         own: &NodeId,
@@ -67,7 +69,7 @@ impl Found {
             !is(own) && (known || finding.tag == tag && !linked(&finding.prefix))
         };
         let findings = self.0.values().filter(|(finding, _)| may(finding));
-        findings.flat_map(|(finding, _)| &finding.addresses).map(ToString::to_string).collect()
+        turns(findings.map(|(finding, _)| finding.addresses.iter().map(ToString::to_string).collect()).collect())
     }
 
     /// Others, those first that let somebody in.

@@ -46,6 +46,9 @@ pub(super) enum Unmet {
     /// This side can't write down that the other is a member.
     #[error("it can't be written down here that it is a member: {0}")]
     Unwritten(String),
+    /// This node is in another cluster by now.
+    #[error("{0}")]
+    Bound(String),
     #[error("it is linked already")]
     Already,
     #[error("it is this node itself")]
@@ -241,7 +244,7 @@ async fn meet(
         }
         (Role::Dials, _, Some((key, _))) if theirs.fleet && strange => Ok(Next::Join(key)),
         (Role::Accepts, _, Some((key, _))) if theirs.fleet && strange => {
-            inner.of_the_fleet(wire, peer, &key).await.map(Next::Invited)
+            inner.of_the_fleet(wire, peer, &key, remote).await.map(Next::Invited)
         }
         _ if standing == Standing::Stranger => Err(Unmet::Here(STRANGER.into())),
         _ => verdicts(inner, wire, peer, &theirs, remote, address, matches!(role, Role::Dials)).await,

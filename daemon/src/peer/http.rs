@@ -3,8 +3,9 @@
 //! Owns: who may ask, and where a member is asked. Must not: know what is asked.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -17,6 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metaopt_schema::NodeId;
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Semaphore, time::timeout};
 use tokio_rustls::TlsStream;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{CallError, Caller, Standing, inner::Inner, reach::secure, tls::HTTP};
@@ -40,6 +42,29 @@ const NOT_A_MEMBER: &[u8] = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\ncon
 const NO_PLACE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
+/// What ends the HTTP connections of each member, in both directions. Members alone have one.
+#[derive(Default)]
+pub(super) struct Ends(Mutex<BTreeMap<NodeId, CancellationToken>>);
+
+impl Ends {
+    fn of(&self, node: &NodeId) -> CancellationToken {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(node.clone()).or_default().clone()
+    }
+
+    /// Ends all connections of a node that is no member any more.
+    pub(super) fn cut(&self, node: &NodeId) {
+        if let Some(end) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(node) {
+            end.cancel();
+        }
+    }
+
+    /// The same of all of whom this doesn't hold.
+    pub(super) fn keep(&self, is_member: impl Fn(&NodeId) -> bool) {
+        let nodes: Vec<NodeId> = self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        nodes.iter().filter(|node| !is_member(node)).for_each(|node| self.cut(node));
+    }
+}
+
 /// Answers a member; a stranger hears that it is none.
 pub(super) async fn serve(inner: &Arc<Inner>, mut stream: TlsStream<TcpStream>, node: NodeId, member: bool) {
     let place = inner.http.clone().try_acquire_owned();
@@ -52,6 +77,7 @@ pub(super) async fn serve(inner: &Arc<Inner>, mut stream: TlsStream<TcpStream>, 
         .await;
         return;
     };
+    let end = inner.ends.of(&node);
     let service = service_fn(move |request: Request<Incoming>| {
         let (router, caller) = (router.clone(), Caller(node.clone()));
         // A member that was removed meanwhile asks nothing more on a connection that it still has.
@@ -69,8 +95,11 @@ pub(super) async fn serve(inner: &Arc<Inner>, mut stream: TlsStream<TcpStream>, 
     });
     let mut builder = server::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(ASK).max_buf_size(HEAD).max_headers(HEADERS);
-    // Ends also by the other side's faults, which are theirs to know.
-    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    tokio::select! {
+        () = end.cancelled() => {}
+        // Ends also by the other side's faults, which are theirs to know.
+        _ = builder.serve_connection(TokioIo::new(stream), service) => {}
+    }
 }
 
 /// Asks a member.
@@ -92,10 +121,11 @@ pub(super) async fn call(
 
     let broke = |error: hyper::Error| CallError::BrokeOff { node: node.clone(), error: error.to_string() };
     let (mut sender, connection) = client::handshake(TokioIo::new(stream)).await.map_err(broke)?;
-    let stopping = inner.stopping.clone();
+    let (stopping, end) = (inner.stopping.clone(), inner.ends.of(node));
     inner.tasks.spawn(async move {
         tokio::select! {
             () = stopping.cancelled() => {}
+            () = end.cancelled() => {}
             _ = connection => {}
         }
     });

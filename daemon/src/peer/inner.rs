@@ -64,8 +64,14 @@ pub(super) struct Inner {
     pub router: OnceLock<Router>,
     /// Places for HTTP connections of members.
     pub http: Arc<Semaphore>,
+    /// What ends them.
+    pub ends: http::Ends,
     /// Whose turn it is to connect to a member for HTTP.
     pub turns: Mutex<BTreeMap<NodeId, Arc<Semaphore>>>,
+    /// Held by a join that a person asked for: one at a time.
+    pub joining: tokio::sync::Mutex<()>,
+    /// Held while it is asked whether somebody may become a member, until that is written down.
+    pub admitting: tokio::sync::Mutex<()>,
     /// What is announced may have changed.
     pub announce: Notify,
     pub stopping: CancellationToken,
@@ -103,7 +109,10 @@ impl Inner {
             listening,
             router: OnceLock::new(),
             http: Arc::new(Semaphore::new(http::CONNECTIONS)),
+            ends: http::Ends::default(),
             turns: Mutex::default(),
+            joining: tokio::sync::Mutex::default(),
+            admitting: tokio::sync::Mutex::default(),
             announce: Notify::new(),
             stopping,
             tasks: TaskTracker::new(),
@@ -172,12 +181,18 @@ impl Inner {
         }
     }
 
-    /// Tells people, once.
+    /// Tells people, however much they were told.
+    pub(super) fn tell(&self, text: String) {
+        tracing::warn!("{text}");
+        self.host.notice(text);
+    }
+
+    /// Tells people, once, and not without end.
     pub(super) fn say(&self, text: String) {
         let mut said = locked(&self.said);
         if said.len() < NOTICES && said.insert(text.clone()) {
-            tracing::warn!("{text}");
-            self.host.notice(text);
+            drop(said);
+            self.tell(text);
         }
     }
 

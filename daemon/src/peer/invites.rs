@@ -22,8 +22,8 @@ const MOST: usize = 32;
 pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Wrong proofs that one source may send within [`MEMORY`].
 const WRONG_PER_SOURCE: usize = 5;
-/// Wrong proofs after which an invitation is closed: 20 of 2^60.
-const WRONG_PER_INVITE: u32 = 20;
+/// Wrong proofs after which an invitation is closed, 100 of 2^60: enough that no four sources close other people's.
+pub(super) const WRONG_PER_INVITE: u32 = 100;
 /// How long a wrong proof is remembered.
 const MEMORY: Duration = Duration::from_secs(600);
 /// Most sources of wrong proofs that are remembered.
@@ -49,10 +49,38 @@ pub(super) enum Refusal {
     TooMany(Duration),
 }
 
+/// How often each source was wrong.
+#[derive(Default)]
+struct Wrong(HashMap<IpAddr, Vec<Instant>>);
+
+impl Wrong {
+    /// How long this source isn't heard.
+    fn wait(&self, source: IpAddr, now: Instant) -> Option<Duration> {
+        let times = self.0.get(&source).filter(|times| times.len() >= WRONG_PER_SOURCE)?;
+        times.first().map(|first| MEMORY.saturating_sub(now - *first))
+    }
+
+    fn note(&mut self, source: IpAddr, now: Instant) {
+        if self.0.len() >= SOURCES && !self.0.contains_key(&source) {
+            self.0.clear();
+        }
+        self.0.entry(source).or_default().push(now);
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.0.retain(|_, times| {
+            times.retain(|at| now - *at < MEMORY);
+            !times.is_empty()
+        });
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Invites {
     live: Vec<Live>,
-    wrong: HashMap<IpAddr, Vec<Instant>>,
+    wrong: Wrong,
+    /// The same of cluster keys.
+    wrong_keys: Wrong,
     made: u64,
 }
 
@@ -114,9 +142,8 @@ impl Invites {
     ) -> Result<(u64, [u8; 32]), Refusal> {
         self.expire(now);
         let source = one_machine(source);
-        let wrong = self.wrong.get(&source).map_or(&[][..], Vec::as_slice);
-        if wrong.len() >= WRONG_PER_SOURCE {
-            return Err(Refusal::TooMany(MEMORY.saturating_sub(now - wrong[0])));
+        if let Some(wait) = self.wrong.wait(source, now) {
+            return Err(Refusal::TooMany(wait));
         }
         let mut found = None;
         for live in &self.live {
@@ -127,6 +154,30 @@ impl Invites {
             }
         }
         found.ok_or_else(|| self.note_wrong(source, now))
+    }
+
+    /// Whether a proof is of the cluster key.
+    ///
+    /// # Errors
+    /// It isn't, or too many wrong ones came.
+    pub(super) fn check_key(
+        &mut self,
+        session: &Session,
+        key: &[u8; 32],
+        proof: &[u8],
+        source: IpAddr,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        self.expire(now);
+        let source = one_machine(source);
+        if let Some(wait) = self.wrong_keys.wait(source, now) {
+            return Err(Refusal::TooMany(wait));
+        }
+        if session.proves(JOINER, key, proof) {
+            return Ok(());
+        }
+        self.wrong_keys.note(source, now);
+        Err(Refusal::Wrong(0))
     }
 
     /// Takes the invitation for this node alone; the same may come again, should the answer have been lost.
@@ -152,10 +203,7 @@ impl Invites {
         if codes().all(|live| live.used_by.is_some()) {
             return Refusal::Nothing;
         }
-        if self.wrong.len() >= SOURCES && !self.wrong.contains_key(&source) {
-            self.wrong.clear();
-        }
-        self.wrong.entry(source).or_default().push(now);
+        self.wrong.note(source, now);
         let before = self.live.len();
         for live in self.live.iter_mut().filter(|live| live.code.is_some() && live.used_by.is_none()) {
             live.wrong += 1;
@@ -166,10 +214,8 @@ impl Invites {
 
     fn expire(&mut self, now: Instant) {
         self.live.retain(|live| live.ends > now);
-        self.wrong.retain(|_, times| {
-            times.retain(|at| now - *at < MEMORY);
-            !times.is_empty()
-        });
+        self.wrong.expire(now);
+        self.wrong_keys.expire(now);
     }
 }
 
@@ -217,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_wrong_five_times_and_an_invitation_hears_twenty() {
+    fn a_source_is_wrong_five_times_and_an_invitation_hears_a_hundred() {
         let (mut invites, now, code) = (Invites::default(), Instant::now(), Code::draw().unwrap());
         invites.add(Some(&code), HOUR, now, SystemTime::now());
         let right = session().prove(JOINER, &code.key());
@@ -230,11 +276,27 @@ mod tests {
         assert_eq!(invites.check(&session(), &right, &node, source(1), later), Err(Refusal::TooMany(left)));
         assert!(invites.check(&session(), &right, &node, source(2), later).is_ok(), "others aren't kept out");
         assert!(invites.check(&session(), &right, &node, source(1), now + MEMORY).is_ok(), "nor this one for ever");
-        for last in 0..14 {
+        for last in 0..94 {
             assert_eq!(invites.check(&session(), b"no", &node, source(last + 10), later), Err(Refusal::Wrong(0)));
         }
-        assert_eq!(invites.check(&session(), b"no", &node, source(99), later), Err(Refusal::Wrong(1)));
+        assert_eq!(invites.check(&session(), b"no", &node, source(200), later), Err(Refusal::Wrong(1)));
         assert!(invites.list(later).is_empty(), "it is closed");
+    }
+
+    #[test]
+    fn a_cluster_key_is_guessed_five_times_and_codes_are_counted_apart() {
+        let (mut invites, now, key) = (Invites::default(), Instant::now(), [7; 32]);
+        let right = session().prove(JOINER, &key);
+        for _ in 0..5 {
+            assert_eq!(invites.check_key(&session(), &key, b"no", source(1), now), Err(Refusal::Wrong(0)));
+        }
+        assert_eq!(invites.check_key(&session(), &key, &right, source(1), now), Err(Refusal::TooMany(MEMORY)));
+        assert_eq!(invites.check_key(&session(), &key, &right, source(2), now), Ok(()));
+        assert_eq!(invites.check_key(&session(), &key, &right, source(1), now + MEMORY), Ok(()));
+        let code = Code::draw().unwrap();
+        invites.add(Some(&code), HOUR, now, SystemTime::now());
+        let proof = session().prove(JOINER, &code.key());
+        assert!(invites.check(&session(), &proof, &NodeId::new("a"), source(1), now).is_ok());
     }
 
     #[test]

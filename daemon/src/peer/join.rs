@@ -28,8 +28,12 @@ const MORE: Duration = Duration::from_millis(700);
 /// Between looks at what was found.
 const LOOK: Duration = Duration::from_millis(100);
 
+const JOINING: &str =
+    "this node is joining a cluster just now: wait until that has come to an end, then ask `metaopt nodes`";
+
 /// See [`super::Peers::join`].
 pub(super) async fn join(inner: &Arc<Inner>, code: Option<Code>, peer: Option<String>) -> Result<Joined, JoinError> {
+    let Ok(_one) = inner.joining.try_lock() else { return Err(JoinError::Bound(JOINING.into())) };
     if let Some(why) = inner.host.bound() {
         return Err(JoinError::Bound(why));
     }
@@ -62,6 +66,10 @@ async fn find(inner: &Inner, only_open: bool) -> Result<Vec<Finding>, JoinError>
             since = Some(Instant::now());
         }
         sleep(LOOK).await;
+    }
+    // A node counts what is no code of its own as a guess: those that invite nobody are asked only if nobody does.
+    if found.iter().any(|finding| finding.open) {
+        found.retain(|finding| finding.open);
     }
     found.truncate(ASKED);
     if found.is_empty() {
@@ -116,6 +124,7 @@ async fn ask_one(inner: &Arc<Inner>, finding: &Finding, key: Option<[u8; 32]>) -
 /// How much a failure says, where several nodes were asked.
 fn weight(error: &JoinError) -> u8 {
     match error {
+        JoinError::Bound(_) => 8,
         JoinError::Here { .. } => 7,
         JoinError::TooMany { .. } => 6,
         JoinError::NotProven { .. } => 5,
@@ -138,7 +147,7 @@ async fn ask(inner: &Arc<Inner>, address: &str, key: Option<[u8; 32]>) -> Result
     let Next::Join(key) = reached.next else {
         return Err(JoinError::BrokeOff { address: named(), error: "it went on as if linked".into() });
     };
-    let pairing = pair(inner, &mut reached.wire, &reached.peer, &key, address);
+    let pairing = pair(inner, &mut reached.wire, &reached.peer, &key, address, false);
     let name = timeout(inner.limits().pairing, pairing)
         .await
         .unwrap_or_else(|_| Err(Unmet::Broken("it is silent".into())))
@@ -159,6 +168,7 @@ fn told(address: &str, unmet: Unmet) -> JoinError {
         Unmet::Version(words) => JoinError::Incompatible(words),
         Unmet::NotProven => JoinError::NotProven { address },
         Unmet::Unwritten(error) => JoinError::Here { address, error },
+        Unmet::Bound(why) => JoinError::Bound(why),
         Unmet::Here(words) => JoinError::BadPeer(format!("{address} is refused by this node, which says: {words}")),
         Unmet::Myself => JoinError::BadPeer(format!("{address} is this node itself; name another with --peer")),
         other => JoinError::BrokeOff { address, error: other.to_string() },

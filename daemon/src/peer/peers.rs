@@ -128,5 +128,6 @@ impl Outbox for Peers {
 
     fn cut(&self, node: &NodeId) {
         self.inner.links.cut(node);
+        self.inner.ends.cut(node);
     }
 }

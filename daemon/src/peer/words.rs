@@ -79,7 +79,7 @@ pub enum JoinError {
     /// No common version of the protocol.
     #[error("{0}")]
     Incompatible(String),
-    /// This node is in a cluster with others.
+    /// This node is in a cluster with others, or is joining one just now.
     #[error("{0}")]
     Bound(String),
     /// The other side refused, and said why.

@@ -182,6 +182,31 @@ async fn a_member_calls_over_http_and_bodies_stream() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_removed_reads_no_further_on_a_connection_that_it_has() {
+    for cut in [true, false] {
+        let (a, b) = linked().await;
+        let endless = async || {
+            let steps = tokio_stream::StreamExt::throttle(
+                futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"x"))),
+                Duration::from_millis(20),
+            );
+            Body::from_stream(steps)
+        };
+        b.peers.serve(Router::new().route("/endless", get(endless)));
+        let mut body = Box::pin(a.peers.call(&b.id, ask("/endless")).await.unwrap().into_body());
+        let mut next = async || std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await;
+        assert!(matches!(next().await, Some(Ok(_))));
+        b.host.state().removed.insert(a.id.clone());
+        if cut {
+            b.peers.cut(&a.id);
+        }
+        let longest = Duration::from_secs(if cut { 1 } else { 3 });
+        let ended = tokio::time::timeout(longest, async { while let Some(Ok(_)) = next().await {} }).await;
+        assert!(ended.is_ok(), "it still reads; cut: {cut}");
+    }
+}
+
+#[tokio::test]
 async fn who_is_no_member_calls_nobody() {
     let (a, b) = (Node::new().await, Node::new().await);
     b.peers.serve(router());

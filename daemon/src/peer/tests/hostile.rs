@@ -7,7 +7,11 @@ use tokio::{
 };
 
 use super::*;
-use crate::peer::greet::Unmet;
+use crate::peer::{
+    greet::Unmet,
+    proof::{JOINER, NO_KEY, Session},
+    tls::exported,
+};
 
 #[tokio::test]
 async fn a_stranger_hears_one_sentence_and_nothing_else() {
@@ -239,4 +243,28 @@ async fn a_flood_that_never_ends_keeps_no_member_out() {
     sleep(Duration::from_secs(7)).await;
     assert!(a.is_linked(&b) && a.is_linked(&c) && a.ups() == 2);
     flood.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn who_comes_through_the_open_door_keeps_its_place_until_it_is_in() {
+    let few = |config: &mut PeerConfig| {
+        config.limits.strangers_per_source = 2;
+        config.limits.patience = Duration::from_secs(60);
+    };
+    let a = Node::with(key().0, few).await;
+    a.peers.open(Duration::from_secs(60));
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let joins = Greeting { intent: metaopt_core::wire::Intent::JoinOpen, ..Greeting::default() };
+        let (tls, mut wire, peer) = greeted(&key().0, &a, joins).await;
+        assert!(matches!(wire.next().await, Ok(Frame::Greeting(_))));
+        let session = Session { exported: exported(&wire.stream).unwrap(), joiner: tls.key, inviter: peer.key };
+        wire.send(&Frame::Proof(JOINER, session.prove(JOINER, &NO_KEY))).await.unwrap();
+        assert!(matches!(wire.next().await, Ok(Frame::Proof(..))));
+        held.push(wire);
+    }
+    let mut third = TcpStream::connect(a.peers.address()).await.unwrap();
+    let closed = timeout(Duration::from_millis(500), third.read(&mut [0])).await;
+    assert!(matches!(closed, Ok(Ok(0) | Err(_))), "there is no third place");
+    drop(held);
 }

@@ -5,7 +5,7 @@ use metaopt_core::wire::{Greeting, Intent};
 use super::*;
 use crate::peer::{
     Code, InviteKind, JoinError, greet,
-    proof::{INVITER, JOINER, Session},
+    proof::{ADMITTED, CONFIRM, INVITER, JOINER, Session},
     tls::exported,
 };
 
@@ -258,4 +258,126 @@ async fn who_crashes_right_after_joining_still_knows_where_its_cluster_is() {
 async fn no_answer_shows_more_of_a_code_than_its_form() {
     let error = "hunter2-hunter2".parse::<Code>().err().unwrap().to_string();
     assert!(error.contains("XXXX-XXXX-XXXX") && !error.contains("hunter2"), "{error}");
+}
+
+/// An inviter that does all as it should, once it may go on with its last step.
+struct Slow {
+    address: String,
+    go: Arc<tokio::sync::Notify>,
+    waits: Arc<Mutex<bool>>,
+}
+
+impl Slow {
+    async fn new(code: &Code) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (go, waits) = (Arc::new(tokio::sync::Notify::new()), Arc::new(Mutex::new(false)));
+        let slow = Self { address, go: go.clone(), waits: waits.clone() };
+        let code = code.key();
+        tokio::spawn(async move {
+            let tls = Tls::new(&key().0).unwrap();
+            let (stream, joiner) = tls.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let mut wire = Wire::new(stream);
+            wire.send(&Frame::Hello(metaopt_core::wire::Hello::ours())).await.unwrap();
+            wire.next().await.unwrap();
+            wire.send(&Frame::Greeting(Greeting::default())).await.unwrap();
+            wire.next().await.unwrap();
+            wire.next().await.unwrap();
+            let session = Session { exported: exported(&wire.stream).unwrap(), joiner: joiner.key, inviter: tls.key };
+            wire.send(&Frame::Proof(INVITER, session.prove(INVITER, &code))).await.unwrap();
+            wire.next().await.unwrap();
+            *waits.lock().unwrap() = true;
+            go.notified().await;
+            let last = postcard::to_allocvec(&([7u8; 16], "slow", Vec::<String>::new())).unwrap();
+            let _ = wire.send(&Frame::Proof(ADMITTED, last)).await;
+            let _ = wire.next().await;
+        });
+        slow
+    }
+
+    /// What comes of joining it, when `meanwhile` happens before its last step.
+    async fn joined_by(&self, joiner: &Node, code: &Code, meanwhile: impl AsyncFnOnce()) -> Result<(), JoinError> {
+        let joining = joiner.peers.join(Some(code.clone()), Some(self.address.clone()));
+        let other = async {
+            until("it waits", || *self.waits.lock().unwrap()).await;
+            meanwhile().await;
+            self.go.notify_one();
+        };
+        tokio::join!(joining, other).0.map(drop)
+    }
+}
+
+#[tokio::test]
+async fn of_two_joins_at_once_one_is_refused_in_words() {
+    let (a, b, code_of_slow) = (Node::new().await, Node::new().await, other_code());
+    let slow = Slow::new(&code_of_slow).await;
+    let second = async || {
+        let error = join(&b, code(&a), &a).await.unwrap_err();
+        assert!(matches!(&error, JoinError::Bound(words) if words.contains("joining a cluster just now")), "{error}");
+    };
+    assert_eq!(slow.joined_by(&b, &code_of_slow, second).await, Ok(()));
+    assert!(a.admitted().is_empty() && b.admitted().len() == 1);
+    assert!(join(&b, code(&a), &a).await.is_ok(), "there is no join any more");
+}
+
+#[tokio::test]
+async fn who_became_bound_while_joining_admits_nobody() {
+    let (b, code) = (Node::new().await, other_code());
+    let slow = Slow::new(&code).await;
+    let bound = async || b.host.state().bound = Some("in a cluster with gpu7".into());
+    let joined = slow.joined_by(&b, &code, bound).await;
+    assert_eq!(joined, Err(JoinError::Bound("in a cluster with gpu7".into())));
+    assert!(b.admitted().is_empty());
+}
+
+#[tokio::test]
+async fn an_inviter_that_joins_another_cluster_meanwhile_lets_nobody_in() {
+    let (a, code_of_slow) = (Node::new().await, other_code());
+    let slow = Slow::new(&code_of_slow).await;
+    let code = code(&a);
+    let (tls, mut wire, peer) = greeted(&key().0, &a, Greeting { intent: Intent::Join, ..Greeting::default() }).await;
+    assert!(matches!(wire.next().await, Ok(Frame::Greeting(_))));
+    let session = Session { exported: exported(&wire.stream).unwrap(), joiner: tls.key, inviter: peer.key };
+    wire.send(&Frame::Proof(JOINER, session.prove(JOINER, &code.key()))).await.unwrap();
+    assert!(matches!(wire.next().await, Ok(Frame::Proof(INVITER, _))));
+    assert_eq!(slow.joined_by(&a, &code_of_slow, async || {}).await, Ok(()));
+    wire.send(&Frame::Proof(CONFIRM, postcard::to_allocvec("joiner").unwrap())).await.unwrap();
+    let refused = wire.next().await;
+    assert!(matches!(&refused, Err(greet::Unmet::Refused(words)) if words.contains("joined another")), "{refused:?}");
+    assert_eq!(a.admitted().len(), 1);
+}
+
+#[tokio::test]
+async fn joining_through_the_open_door_is_told_however_much_was_said() {
+    let (a, b) = (Node::new().await, Node::new().await);
+    for number in 0..100 {
+        a.peers.inner.say(number.to_string());
+    }
+    a.peers.open(TEN_MINUTES);
+    for _ in 0..2 {
+        b.host.state().members.clear();
+        b.peers.join(None, Some(a.address())).await.unwrap();
+    }
+    let told = a.host.state().notices.iter().filter(|notice| notice.contains(b.id.as_str())).count();
+    assert_eq!(told, 1);
+}
+
+#[tokio::test]
+async fn those_that_invite_nobody_are_asked_only_if_nobody_invites() {
+    let (a, c) = (Node::new().await, Node::new().await);
+    let b = Node::with(key().0, |config| config.limits.find = Duration::from_millis(300)).await;
+    let _codes = (code(&a), code(&c));
+    let put = |node: &Node, prefix: &str, open| {
+        let (addresses, prefix) = (vec![node.peers.address()], prefix.to_owned());
+        let finding = crate::peer::found::Finding { addresses, tag: prefix.clone(), prefix, open };
+        b.peers.inner.found().put(&node.id.to_string(), finding, Instant::now());
+    };
+    put(&a, "aaaaaa", true);
+    put(&c, "cccccc", false);
+    assert_eq!(b.peers.join(Some(other_code()), None).await, Err(JoinError::WrongCode));
+    until("who invites is asked", || a.troubles().contains("wrong")).await;
+    assert_eq!(c.troubles(), "");
+    b.peers.inner.found().remove(&a.id.to_string());
+    assert_eq!(b.peers.join(Some(other_code()), None).await, Err(JoinError::WrongCode));
+    until("the other is asked", || c.troubles().contains("wrong")).await;
 }
