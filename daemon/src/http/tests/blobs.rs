@@ -413,3 +413,27 @@ async fn a_checkpoint_that_is_being_packed_is_waited_for() {
     waiting.await.unwrap().unwrap();
     assert!(net.calls("HEAD", &a, "blobs") < 6, "who asks is kept a while");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_on_members_that_are_gone_or_cannot_run_a_study_do_not_count() {
+    let (_net, [laptop, a, b, c, d]) = cluster(["laptop", "gpu1", "gpu2", "gpu3", "gpu4"]).await;
+    let made = archive(10, 15);
+    let stopping = tokio_util::sync::CancellationToken::new();
+    tokio::spawn(laptop.fetcher().keep_spreading(stopping.clone()));
+    laptop.call("PUT", &format!("/api/v1/snapshots/{}", made.0), made.1.clone()).await.ok(201);
+    let run = json!({"command": ["true"], "snapshot": made.0});
+    laptop.study("s", json!({"run": run})).await;
+    let all = [&a, &b, &c, &d];
+    let have = || all.iter().filter(|bench| bench.has(&made.0)).count();
+    until("two have it", || have() == 2).await;
+    let first = all.iter().find(|bench| bench.has(&made.0)).unwrap();
+    laptop.call("DELETE", &format!("/api/v1/nodes/{}", first.identity.node), "").await.ok(204);
+    laptop.fetcher().submitted(&made.0);
+    until("another has it in place of the one that was removed", || have() == 3).await;
+    let last = all.iter().position(|bench| !bench.has(&made.0)).unwrap();
+    let run = json!({"command": ["true"], "snapshot": made.0, "nodes": [format!("gpu{}", last + 1)]});
+    laptop.study("t", json!({"run": run})).await;
+    laptop.fetcher().submitted(&made.0);
+    until("the only one that may run the second study has it", || have() == 4).await;
+    stopping.cancel();
+}
