@@ -23,6 +23,9 @@ pub struct Args {
     /// Don't ask
     #[arg(long, short)]
     pub yes: bool,
+    /// Leave also while no member can be told; then remove this machine on one of them (metaopt node remove)
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Leaves, and waits until the daemon is back as a node of its own.
@@ -43,7 +46,13 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
             return Err(Failure::silent(FAILED));
         }
     }
-    client.post("/cluster/leave", &json!({}))?;
+    let body = if args.force { json!({"force": true}) } else { json!({}) };
+    client.post("/cluster/leave", &body).map_err(|failure| match failure.status {
+        Some(409) if !args.force && !others.is_empty() => {
+            failure.hint("`metaopt leave --force` leaves without telling them; then run `metaopt node remove` on one of them")
+        }
+        _ => failure,
+    })?;
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
         if let Some(client) = context.place.running().unwrap_or_default()
