@@ -159,10 +159,8 @@ fn what_is_for_ever_needs_a_yes() {
 fn a_daemon_that_cannot_leave_says_so() {
     let fake = fake(two(), |_, _| problem(409, "not yet"));
     let output = fake.run(&["leave", "--yes"]);
-    let said = text(&output.stderr);
-    assert!(code(&output) == 1 && said.contains("not yet") && said.contains("metaopt leave --force"), "{said}");
-    let forced = fake.run(&["leave", "--yes", "--force"]);
-    assert!(code(&forced) == 1 && !text(&forced.stderr).contains("--force"), "{}", text(&forced.stderr));
+    assert!(code(&output) == 1 && text(&output.stderr).contains("not yet"), "{}", text(&output.stderr));
+    assert_eq!(code(&fake.run(&["leave", "--yes", "--force"])), 1);
     assert_eq!(fake.asked("POST /cluster/leave"), [json!({}), json!({"force": true})]);
 }
 

@@ -9,6 +9,8 @@ pub mod docs;
 pub mod facts;
 pub mod ids;
 pub mod migrate;
+#[doc(hidden)]
+pub mod mutations;
 pub mod named;
 pub mod problem;
 pub mod shape;

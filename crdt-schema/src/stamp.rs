@@ -39,7 +39,7 @@ impl Clock {
 
     /// The next stamp, later than all before and all seen.
     pub fn tick(&mut self, wall: WallMs) -> Stamp {
-        self.last = if wall > self.last.0 { (wall, 0) } else { (self.last.0, self.last.1 + 1) };
+        self.last = if wall > self.last.0 { (wall, 0) } else { (self.last.0, self.last.1.saturating_add(1)) };
         Stamp { ms: self.last.0, n: self.last.1, node: self.node.clone() }
     }
 

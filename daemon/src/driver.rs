@@ -10,7 +10,7 @@ use std::{
     sync::{
         Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -31,6 +31,8 @@ const BATCH: usize = 1024;
 const BEHIND: Duration = Duration::from_millis(200);
 /// Batches that may wait for the store before the node waits too.
 const AHEAD: usize = 16;
+/// Between two tries to hand a batch to a store that is far behind.
+const WAIT: Duration = Duration::from_millis(5);
 /// Longer than this between two rounds, and clients could not be heard: their leases are extended.
 const AWAY: Duration = Duration::from_secs(1);
 
@@ -108,11 +110,31 @@ const FRAMES: usize = 256;
 
 /// Both clocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock(Instant);
+pub struct Clock(Duration);
 
 impl Default for Clock {
     fn default() -> Self {
-        Self(Instant::now())
+        Self(steady())
+    }
+}
+
+/// A clock that never jumps, and goes on while the machine sleeps: who slept must know it.
+fn steady() -> Duration {
+    #[cfg(unix)]
+    {
+        use rustix::time::{ClockId, clock_gettime};
+        // Elsewhere the monotonic clock counts sleep by itself.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let clock = ClockId::Boottime;
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let clock = ClockId::Monotonic;
+        let time = clock_gettime(clock);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+    #[cfg(not(unix))]
+    {
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
     }
 }
 
@@ -121,7 +143,7 @@ impl Clock {
     pub fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // From 1 up, so that 0 is before everything.
-        Now { mono_ms: self.0.elapsed().as_millis() as u64 + 1, wall_ms: wall.as_millis() as u64 }
+        Now { mono_ms: steady().saturating_sub(self.0).as_millis() as u64 + 1, wall_ms: wall.as_millis() as u64 }
     }
 }
 
@@ -152,8 +174,15 @@ impl Shell {
         let health = Health::default();
         let (batches, waiting) = sync_channel(AHEAD);
         let committer = Committer::new(shell.clone(), store, executor, health.clone());
-        let driver =
-            Driver { shell: shell.clone(), receiver, batches, health, room: None, said: None, heard: Instant::now() };
+        let driver = Driver {
+            shell: shell.clone(),
+            receiver,
+            batches,
+            health,
+            room: None,
+            said: None,
+            heard: clock.now().mono_ms,
+        };
         let storing = std::thread::Builder::new().name("store".into()).spawn(move || {
             let _guard = EndsTheDaemon;
             committer.run(waiting);
@@ -248,8 +277,8 @@ impl Shell {
     ///
     /// # Errors
     /// It is in no cluster with others; a failing disk.
-    pub async fn leave(&self) -> Result<(), CallError> {
-        self.call(|node, _| node.leave()).await?;
+    pub async fn leave(&self, force: bool) -> Result<(), CallError> {
+        self.call(move |node, now| node.leave(now, force)).await?;
         self.stop_all();
         self.ending.departed.store(true, Ordering::SeqCst);
         let ending = self.ending.clone();
@@ -302,7 +331,7 @@ struct Driver {
     room: Option<String>,
     /// Why the node holds, as it was last told.
     said: Option<String>,
-    heard: Instant,
+    heard: u64,
 }
 
 impl Driver {
@@ -326,10 +355,27 @@ impl Driver {
             }
             let batch = self.handle(messages, tick);
             let last = batch.last;
-            // It waits where the store is far behind; then nobody is answered anyway.
-            if self.batches.send(batch).is_err() || last {
+            if !self.hand_over(batch) || last {
                 return;
             }
+        }
+    }
+
+    /// Waits where the store is far behind; then nobody is answered anyway, but peers still hear that this node lives.
+    fn hand_over(&mut self, mut batch: Batch) -> bool {
+        loop {
+            batch = match self.batches.try_send(batch) {
+                Ok(()) => return true,
+                Err(TrySendError::Full(batch)) => batch,
+                Err(TrySendError::Disconnected(_)) => return false,
+            };
+            std::thread::sleep(WAIT);
+            let urgent = {
+                let mut node = self.shell.node.write().unwrap_or_else(PoisonError::into_inner);
+                node.beat(self.shell.clock.now());
+                node.urgent()
+            };
+            self.shell.post(urgent);
         }
     }
 
@@ -339,7 +385,8 @@ impl Driver {
         let now = self.shell.clock.now();
         let trouble = self.health.trouble();
         let mut node = self.shell.node.write().unwrap_or_else(PoisonError::into_inner);
-        let silence = std::mem::replace(&mut self.heard, Instant::now()).elapsed();
+        let silence =
+            Duration::from_millis(now.mono_ms.saturating_sub(std::mem::replace(&mut self.heard, now.mono_ms)));
         if silence > AWAY || trouble.is_some() || self.health.behind() > BEHIND {
             // Who waits for an answer can't renew. First, so that a renewal of this batch counts from when it came.
             node.away(silence.as_millis() as u64);
@@ -365,7 +412,8 @@ impl Driver {
                 Message::PeerDown(peer) => node.peer_down(now, &peer),
                 // A node that can't store takes nothing in: what it misses now, it asks for later.
                 Message::Frame(peer, frame, _room) => {
-                    if trouble.is_none() || matches!(frame, Frame::Heartbeat(_)) {
+                    let asks = matches!(frame, Frame::Heartbeat(_) | Frame::Compare(_) | Frame::Want(_));
+                    if trouble.is_none() || asks {
                         node.frame(now, &peer, frame);
                     }
                 }

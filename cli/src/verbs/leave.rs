@@ -47,12 +47,7 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
     }
     let body = if args.force { json!({"force": true}) } else { json!({}) };
-    client.post("/cluster/leave", &body).map_err(|failure| match failure.status {
-        Some(409) if !args.force && !others.is_empty() => {
-            failure.hint("`metaopt leave --force` leaves without telling them; then run `metaopt node remove` on one of them")
-        }
-        _ => failure,
-    })?;
+    client.post("/cluster/leave", &body)?;
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
         if let Some(client) = context.place.running().unwrap_or_default()

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     AttemptNo, Lamport, NodeId, Stamp, TrialId,
     facts::{MetricChunk, TrialFact},
+    mutations::{Mutation, breaks},
     stamp::WallMs,
     study::RunSpec,
     trial::{
@@ -82,7 +83,10 @@ impl AttemptView {
     /// How it ended for the others when they took its holder for dead, unless the holder has said since that it lives.
     pub fn given_up(&self) -> Option<&End> {
         let fate = self.fate.as_deref()?;
-        fate.given_up.as_ref().filter(|(kept, ..)| *kept >= fate.kept).map(|(_, _, end)| end)
+        fate.given_up
+            .as_ref()
+            .filter(|(kept, ..)| *kept >= fate.kept || breaks(Mutation::IgnoreKept))
+            .map(|(_, _, end)| end)
     }
 
     /// How often the holder said that it lives after all.
@@ -250,7 +254,8 @@ impl TrialView {
 
     /// The number of the next attempt; numbers never go back.
     pub fn next_attempt(&self) -> AttemptNo {
-        self.attempts.last().map_or(1, |a| a.attempt + 1)
+        let next = if breaks(Mutation::ReuseNumbers) { 0 } else { 1 };
+        self.attempts.last().map_or(1, |a| a.attempt.saturating_add(next))
     }
 
     /// Final values of the counted attempt; for a pruned or paused trial those last reported.
@@ -457,6 +462,10 @@ impl TrialView {
         // The counted attempt: complete, lowest (attempt, node, claim).
         self.counted =
             self.attempts.iter().position(|a| a.effective_end().is_some_and(|e| e.outcome == Outcome::Complete));
+        if breaks(Mutation::CountTheLater) {
+            self.counted =
+                self.attempts.iter().rposition(|a| a.effective_end().is_some_and(|e| e.outcome == Outcome::Complete));
+        }
         self.state = if self.counted.is_some() {
             TrialState::Complete
         } else if self.attempts.iter().any(AttemptView::is_running) {

@@ -13,6 +13,7 @@ use metaopt_engine::hash64;
 use metaopt_schema::{
     AttemptKey, NodeId, StudyId, TrialId,
     facts::{Fact, TrialFact},
+    mutations::{Mutation, breaks},
     study::StudyState,
     trial::{Outcome, Place, Reason, TrialState},
     view::{AttemptView, StudyView, TrialView},
@@ -30,6 +31,8 @@ use crate::{
 const TURNS: u64 = 8;
 /// Between two looks for orphans (milliseconds).
 const LOOK_MS: u64 = 500;
+/// How long a trial that failed here waits for a node where it hasn't (milliseconds).
+const SPARED_MS: u64 = 60_000;
 /// Waiting trials looked at for one to claim.
 const LOOKED_AT: usize = 64;
 /// How long a node is waited for whose turn a trial at the end of a budget is: longer than a busy disk takes to store it
@@ -105,12 +108,13 @@ impl Node {
         for trial in study.waiting().take(LOOKED_AT) {
             // What failed here is first tried where it hasn't.
             let spared = |node: &NodeId| !failed_on(trial, node);
-            if run.is_some() && !spared(&self.config.id) && able.iter().any(|(node, _)| spared(node)) {
+            let since = *self.turns.waiting.entry(trial.place.id.clone()).or_insert(now.mono_ms);
+            let others_first = run.is_some() && !spared(&self.config.id) && able.iter().any(|(node, _)| spared(node));
+            if others_first && since + SPARED_MS > now.mono_ms {
                 others = true;
                 continue;
             }
             let Some(rank) = self.rank(&able, trial, run.is_none()) else { continue };
-            let since = *self.turns.waiting.entry(trial.place.id.clone()).or_insert(now.mono_ms);
             if since + rank.min(TURNS) * self.config.timing.turn_ms <= now.mono_ms {
                 return Ok(Some(Taken { place: trial.place.clone(), rank: rank as u32, settle: run.is_some() }));
             }
@@ -380,8 +384,10 @@ fn fate(study: &StudyView, trial: &TrialView, at: usize) -> Fate {
         return Fate::Told;
     }
     let overtaken = trial.counted.is_some() || trial.state.is_terminal();
-    let led = trial.attempts.iter().enumerate().any(|(i, other)| i != at && other.is_running() && leads(other, mine));
-    if overtaken || led {
+    let yields = !breaks(Mutation::NoYielding);
+    let led = yields
+        && trial.attempts.iter().enumerate().any(|(i, other)| i != at && other.is_running() && leads(other, mine));
+    if (overtaken && yields) || led {
         return Fate::End(StopWhy::Superseded);
     }
     if mine.given_up().is_some() {

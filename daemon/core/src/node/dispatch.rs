@@ -3,6 +3,7 @@
 use metaopt_schema::{
     AttemptKey, StudyId,
     facts::{Fact, SlotSpec, TrialFact},
+    mutations::{Mutation, breaks},
     study::StudyState,
     trial::{Claim, End, Outcome, Reason, Values},
 };
@@ -225,7 +226,7 @@ impl Node {
         self.slots.book(&key, &slots);
         let running = Running { study: id.clone(), since: now.mono_ms, slots: slots.len() as u64, stop: None };
         self.running.insert(key.clone(), running);
-        if taken.settle {
+        if taken.settle && !breaks(Mutation::NoSettling) {
             self.launch_settled(now, &key, launch);
         } else {
             self.effect(Effect::Launch(Box::new(launch)));
@@ -243,7 +244,18 @@ impl Node {
     }
 
     /// A signal now.
-    pub(super) fn stop_now(&mut self, key: &AttemptKey, why: StopWhy, _now: Now) {
+    pub(super) fn stop_now(&mut self, key: &AttemptKey, why: StopWhy, now: Now) {
+        if self.unsettle(key) {
+            // It has no process yet.
+            let (outcome, reason) = match why {
+                StopWhy::Cancelled => (Outcome::Cancelled, Reason::Cancelled),
+                StopWhy::Preempted => (Outcome::Fail, Reason::Preempted),
+                StopWhy::Paused => (Outcome::Paused, Reason::Paused),
+                StopWhy::Pruned | StopWhy::Superseded => (Outcome::Fail, Reason::Superseded),
+            };
+            let end = self.end(now, outcome, reason);
+            return self.settle(now, key, end);
+        }
         if let Some(running) = self.running.get_mut(key) {
             // The first reason stands, except that a person's word overrides a rule's or a pause.
             let why = match running.stop {

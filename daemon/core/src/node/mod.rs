@@ -29,7 +29,7 @@ use metaopt_schema::{
     docs::{Actor, DocError, RawChange},
     facts::{ClusterFact, Fact, Hardware, METRIC_SEGMENT, MetricChunk, NodeRecord},
     shape::nearest,
-    stamp::{Clock, WallMs},
+    stamp::{Clock, MAX_AHEAD_MS, WallMs},
     trial::{Claim, Point},
     view::{StudyView, Touched, TrialView, World},
 };
@@ -153,6 +153,8 @@ struct Runtime {
     dirty: BTreeSet<TrialId>,
     /// The space has nothing left that isn't known.
     exhausted: bool,
+    /// Since when all that is left belongs to other nodes.
+    dry_since: Option<u64>,
     /// Why this node can't run it; found by a probe.
     blocked: Option<String>,
     /// When to probe again; none: a probe is under way or not needed.
@@ -267,7 +269,11 @@ impl Node {
     /// Stamps further ahead than a little beyond `wall` are not followed.
     fn learn(&mut self, fact: &Fact, wall: WallMs) {
         use metaopt_schema::facts::{StudyFact, TrialFact};
-        let mut see = |stamp: &Stamp| self.clock.see(stamp, wall);
+        // Its own stamps are its own clock's.
+        let mut see = |stamp: &Stamp| {
+            let own = stamp.node == self.config.id;
+            self.clock.see(stamp, if own { WallMs::MAX - MAX_AHEAD_MS } else { wall });
+        };
         match fact {
             Fact::Cluster(ClusterFact::Hardware { lamport, .. } | ClusterFact::NodeEdit { lamport, .. })
             | Fact::Study(_, StudyFact::Edited { lamport, .. })
@@ -277,13 +283,13 @@ impl Node {
                 if place.node == self.config.id {
                     // After a lost database they come back from peers.
                     if spec.counter >= self.counter {
-                        self.counter = spec.counter + 1;
+                        self.counter = spec.counter.saturating_add(1);
                         self.counter_dirty = true;
                     }
                     if let Some(runtime) = self.studies.get_mut(study) {
-                        runtime.seq = runtime.seq.max(place.seq + 1);
+                        runtime.seq = runtime.seq.max(place.seq.saturating_add(1));
                         if let metaopt_schema::trial::Proposer::Sampler { draw, .. } = &spec.by {
-                            runtime.draw = runtime.draw.max(draw + 1);
+                            runtime.draw = runtime.draw.max(draw.saturating_add(1));
                         }
                     }
                 }
@@ -457,7 +463,7 @@ impl Node {
     }
 
     fn next_lamport(&mut self) -> Lamport {
-        self.lamport += 1;
+        self.lamport = self.lamport.saturating_add(1);
         self.lamport
     }
 

@@ -3,11 +3,12 @@
 //! Owns: links as the node knows them, signs of life, the members that decisions count on. Must not: open links, or read
 //! clocks: silence is counted on this node's monotonic clock alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use metaopt_schema::{
     AttemptKey, NodeId, StudyId,
     facts::{ClusterFact, Fact, Hardware, NodeEdit, NodeRecord, SlotSpec},
+    mutations::{Mutation, breaks},
     stamp::WallMs,
     study::RunSpec,
     view::NodeView,
@@ -106,6 +107,10 @@ pub(super) struct Peers {
     behind: Option<u64>,
     /// The database was lost, and nobody has told yet what was in it.
     lost: bool,
+    /// Who has told all that it knows, since.
+    told: BTreeSet<NodeId>,
+    /// Not all members have.
+    unsure: bool,
     /// When this node last proposed for a study.
     pub(super) proposed: BTreeMap<StudyId, u64>,
     /// When it last wanted a part of a strict budget.
@@ -169,7 +174,7 @@ impl Node {
             let lacks = |peer: &Peer| peer.beat.as_ref().is_some_and(|beat| !beat.links.contains(node));
             self.peers.all.iter().any(|(id, peer)| id != node && peer.linked && lacks(peer))
         };
-        let heard = self.peers.all.iter().filter(|(id, _)| unheard(id));
+        let heard = self.peers.all.iter().filter(|(id, _)| unheard(id) && !breaks(Mutation::NoRelaying));
         let heard = heard.filter_map(|(id, peer)| peer.latest.map(|(boot, seq)| (id.clone(), boot, seq))).collect();
         let unable = self.studies.iter().filter_map(|(id, runtime)| Some((id.clone(), runtime.blocked.clone()?)));
         let active = self.peers.proposed.iter().filter(|(_, at)| **at + ACTIVE_MS > now.mono_ms);
@@ -180,6 +185,7 @@ impl Node {
             wall_ms: now.wall_ms,
             root: self.index.root(),
             free: self.free_slots(),
+            rests: self.held.is_some() || self.closing || self.is_catching_up(now),
             links,
             heard,
             unable: unable.take(64).collect(),
@@ -208,7 +214,7 @@ impl Node {
         entry.skew = beat.wall_ms as i64 - now.wall_ms as i64;
         let differs = beat.root != root;
         if !differs {
-            self.caught_up();
+            self.caught_up(now, from);
         }
         let entry = self.peer(now, from);
         let wants = beat.wants.clone();
@@ -258,9 +264,18 @@ impl Node {
         }
     }
 
-    /// A peer has told all that it knew.
-    pub(super) fn caught_up(&mut self) {
-        if self.peers.behind.take().is_some() {
+    /// `peer` has told all that it knew. After a lost database that isn't enough where others may know more: one that was
+    /// away itself knows nothing of what this node did meanwhile.
+    pub(super) fn caught_up(&mut self, now: Now, peer: &NodeId) {
+        let Some(since) = self.peers.behind else { return };
+        self.peers.told.insert(peer.clone());
+        let told = |node: &NodeId| *node == self.config.id || self.peers.told.contains(node);
+        let all = self.members().all(|node| told(&node.id));
+        let linked = self.peers.all.iter().all(|(id, peer)| !peer.linked || told(id));
+        let enough = !self.peers.lost || all || (linked && since + CATCH_UP_LOST_MS[0] <= now.mono_ms);
+        if enough {
+            self.peers.behind = None;
+            self.peers.unsure = self.peers.lost && !all;
             self.wants_dispatch = true;
         }
     }
@@ -279,7 +294,7 @@ impl Node {
             return;
         }
         self.peers.lost = false;
-        if self.peers.behind.take().is_some() {
+        if self.peers.behind.take().is_some() || std::mem::take(&mut self.peers.unsure) {
             self.counter = self.counter.max(now.wall_ms.saturating_sub(EPOCH_MS) / 1000);
             self.counter_dirty = true;
         }
@@ -383,14 +398,19 @@ impl Node {
     ///
     /// # Errors
     /// It has no others to leave.
-    pub fn leave(&mut self) -> Result<(), crate::Refusal> {
+    pub fn leave(&mut self, now: Now, force: bool) -> Result<(), crate::Refusal> {
         if self.members().nth(1).is_none() && !self.is_removed(&self.config.id) {
             return Err(crate::Refusal::conflict("this node is in a cluster of its own: there is nothing to leave"));
+        }
+        if self.linked().is_empty() && !force {
+            return Err(crate::Refusal::conflict(
+                "no other member hears this node now, so that none would learn that it left: wait for a link, or `metaopt leave --force` and then `metaopt node remove` it on another",
+            ));
         }
         let (lamport, id) = (self.next_lamport(), self.config.id.clone());
         let edit = NodeEdit::Removed;
         self.write(Fact::Cluster(ClusterFact::NodeEdit { node: id.clone(), lamport, by: id, edit }));
-        self.nodes_changed();
+        self.nodes_changed(now);
         Ok(())
     }
 
@@ -411,6 +431,11 @@ impl Node {
         if *node == self.config.id {
             return None;
         }
+        if breaks(Mutation::WallClock)
+            && let Some(seen) = self.peers.all.get(node).and_then(|peer| peer.seen)
+        {
+            return Some(now.wall_ms.saturating_sub(seen));
+        }
         let heard = self.peers.all.get(node).map_or(self.started_mono, |peer| peer.heard);
         Some(now.mono_ms.saturating_sub(heard))
     }
@@ -424,15 +449,19 @@ impl Node {
     /// Whether at least half of the members with slots are heard. In a minority nothing is given up for long: the others
     /// may well be working, and this side be the one that is cut off.
     pub(super) fn sees_half(&self, now: Now) -> bool {
-        let orphan = self.config.timing.orphan_ms;
+        // Not those who are merely not given up yet: of many that fall silent at once, the first would be.
+        let suspect = self.config.timing.suspect_ms;
         let recent = self.members().filter(|n| !n.lost && !n.hardware.slots.is_empty());
         let (mut there, mut all) = (0usize, 0usize);
         for node in recent {
             match self.silence(now, &node.id) {
-                Some(ms) if ms >= RECENT_MS => {}
+                // Who wasn't heard in this run may be gone for long.
+                Some(ms)
+                    if ms >= RECENT_MS
+                        || (ms >= self.config.timing.quorum_ms && self.last_seen(&node.id).is_none()) => {}
                 Some(ms) => {
                     all += 1;
-                    there += usize::from(ms < orphan);
+                    there += usize::from(ms < suspect);
                 }
                 None => {
                     all += 1;
@@ -449,6 +478,8 @@ impl Node {
         match self.world.cluster.nodes.get(node) {
             Some(view) if view.removed || view.lost => true,
             _ if silence >= self.config.timing.quorum_ms => true,
+            _ if breaks(Mutation::OrphanAtOnce) => silence >= self.config.timing.beat_ms,
+            _ if breaks(Mutation::MinorityGivesUp) => silence >= self.config.timing.orphan_ms,
             _ => silence >= self.config.timing.orphan_ms && self.sees_half(now),
         }
     }
@@ -460,7 +491,9 @@ impl Node {
             None => false,
         };
         let mut able: Vec<(NodeId, f64)> = Vec::new();
-        let rests = |n: &&NodeView| n.draining || (n.quarantined && run.is_some());
+        let said =
+            |n: &NodeView| self.peers.all.get(&n.id).and_then(|p| p.beat.as_ref()).is_some_and(|beat| beat.rests);
+        let rests = |n: &&NodeView| n.draining || (n.quarantined && run.is_some()) || said(n);
         for node in self.alive(now).filter(|n| !rests(n)) {
             let me = node.id == self.config.id;
             match run {
@@ -484,6 +517,12 @@ impl Node {
             }
         }
         able
+    }
+
+    /// Whether a node runs a trial of a study.
+    pub(super) fn runs(&self, node: &NodeId, id: &StudyId) -> bool {
+        let mut held = self.world.study(id).into_iter().flat_map(|study| study.held());
+        held.any(|trial| trial.attempts.iter().any(|a| a.is_running() && a.node == *node))
     }
 
     /// Whether a node said last that it has no free slot.
@@ -529,8 +568,15 @@ impl Node {
         }
     }
 
+    /// What goes to peers at once, apart from a drain: while nothing else can go out.
+    pub fn urgent(&mut self) -> Vec<Parcel> {
+        let (urgent, later) = std::mem::take(&mut self.parcels).into_iter().partition(|parcel| parcel.at_once);
+        self.parcels = later;
+        urgent
+    }
+
     /// A node's edits were learnt.
-    pub(super) fn nodes_changed(&mut self) {
+    pub(super) fn nodes_changed(&mut self, now: Now) {
         let removed: Vec<NodeId> =
             self.peers.all.iter().filter(|(id, p)| p.linked && self.is_removed(id)).map(|(id, _)| id.clone()).collect();
         for id in removed {
@@ -548,7 +594,7 @@ impl Node {
             );
             let keys: Vec<AttemptKey> = self.running.keys().cloned().collect();
             for key in keys {
-                self.stop_now(&key, StopWhy::Superseded, Now::default());
+                self.stop_now(&key, StopWhy::Superseded, now);
             }
         }
     }

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use metaopt_engine::{Ask, History, Member, Record, RecordState, Stop, hash64};
 use metaopt_schema::{
     NodeId, Stamp, StudyId,
+    mutations::{Mutation, breaks},
     space::Params,
     trial::{Outcome, Place, Proposer, TrialState},
     view::{AttemptView, StudyView, TrialView},
@@ -13,6 +14,9 @@ use metaopt_schema::{
 
 use super::Node;
 use crate::Now;
+
+/// How long a node waits for others to propose the rest of a finite space (milliseconds).
+const DRY_MS: u64 = 30_000;
 
 /// Why nothing could be proposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +66,12 @@ impl Node {
                 runtime.exhausted = true;
                 return Err(Dry::Exhausted);
             }
-            Err(Stop::Wait) => return Err(Dry::Wait),
+            Err(Stop::Wait) => {
+                runtime.dry_since.get_or_insert(now.mono_ms);
+                return Err(Dry::Wait);
+            }
         };
+        runtime.dry_since = None;
         runtime.draw += 1;
         let saw = study.trials().len() as u64;
         let by = Proposer::Sampler { name: suggestion.sampler.into(), seed, slot, draw, saw };
@@ -74,6 +82,14 @@ impl Node {
     fn proposers(&self, now: Now, id: &StudyId) -> (Vec<Member>, usize) {
         let run = self.world.study(id).and_then(|study| study.record.def.run.as_ref());
         let mut able = self.able(now, id, run);
+        // Who has no slot for this study for so long won't propose what is its own.
+        let dry = self.studies.get(id).and_then(|runtime| runtime.dry_since);
+        if dry.is_some_and(|since| since + DRY_MS <= now.mono_ms) {
+            able.retain(|(node, _)| *node == self.config.id || !self.is_full(node) || self.runs(node, id));
+        }
+        if breaks(Mutation::SkipOwnership) {
+            able.retain(|(node, _)| *node == self.config.id);
+        }
         let me = match able.iter().position(|(node, _)| *node == self.config.id) {
             Some(me) => me,
             None => {

@@ -49,6 +49,8 @@ pub(super) struct Pull {
     since: u64,
     /// What the peer has and is still missing here.
     missing: BTreeMap<DocId, Vector>,
+    /// All that was asked for came.
+    whole: bool,
     /// Questions under way, oldest first: the peer answers in their order.
     asked: VecDeque<Vec<DocId>>,
 }
@@ -94,8 +96,13 @@ impl Node {
         {
             let sums = Frame::Compare(self.index.sums());
             self.post(vec![peer.clone()], &sums, true);
-            self.pulls.now =
-                Some(Pull { peer: peer.clone(), since: now.mono_ms, missing: BTreeMap::new(), asked: VecDeque::new() });
+            self.pulls.now = Some(Pull {
+                peer: peer.clone(),
+                since: now.mono_ms,
+                missing: BTreeMap::new(),
+                whole: true,
+                asked: VecDeque::new(),
+            });
             if let Some(entry) = self.peers.all.get_mut(peer) {
                 entry.differs = Some(now.mono_ms);
             }
@@ -156,11 +163,13 @@ impl Node {
         let came = |doc: &DocId, theirs: &Vector| self.is_dead(doc) || !self.index.lacks(doc, theirs);
         let before = missing.len();
         missing.retain(|doc, theirs| !batch.contains(doc) || !came(doc, theirs));
-        if missing.len() == before {
+        let moved = missing.len() < before || batch.is_empty();
+        if !moved {
             // The peer can't give these now; they come another time, or from another node.
             missing.retain(|doc, _| !batch.contains(doc));
         }
         if let Some(pull) = &mut self.pulls.now {
+            pull.whole &= moved;
             pull.missing = missing;
         }
         self.ask(now);
@@ -195,7 +204,9 @@ impl Node {
             && let Some(entry) = self.peers.all.get_mut(&pull.peer)
         {
             entry.differs = None;
-            self.caught_up();
+            if pull.whole {
+                self.caught_up(now, &pull.peer);
+            }
         }
         self.pulls.next = now.mono_ms + REST_MS;
     }
@@ -366,7 +377,7 @@ impl Node {
         }
         if nodes {
             self.listen(now);
-            self.nodes_changed();
+            self.nodes_changed(now);
         }
         for trial in trials {
             self.reconcile(now, &trial);

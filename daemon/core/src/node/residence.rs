@@ -12,7 +12,6 @@ use metaopt_schema::{
     AttemptKey, DocId, StudyId, TrialId,
     docs::{Actor, Doc, DocError, Facts, RawChange, Vector, digest},
     facts::{Fact, METRIC_SEGMENT, MetricChunk},
-    stamp::{MAX_AHEAD_MS, WallMs},
     trial::Point,
     view::{StudyView, TrialView},
 };
@@ -114,8 +113,7 @@ impl Node {
         self.damaged.extend(facts.problems.iter().map(ToString::to_string));
         let curves = if let DocId::Metrics { study, .. } = &id { Some(study.clone()) } else { None };
         for fact in &facts.facts {
-            // What is stored here was believed before.
-            self.learn(fact, WallMs::MAX - MAX_AHEAD_MS);
+            self.learn(fact, self.booted_ms);
             if let Fact::Metric(study, chunk) = fact
                 && let Some(runtime) = self.studies.get_mut(study)
             {

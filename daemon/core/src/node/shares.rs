@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use metaopt_schema::{
     NodeId, StudyId,
     facts::{Fact, StudyFact},
+    mutations::{Mutation, breaks},
     view::StudyView,
 };
 
@@ -39,10 +40,10 @@ impl Node {
         let lives = |node: &NodeId| !self.is_removed(node);
         let creator = Some(&study.record.node).filter(|node| lives(node));
         if let Some(heir) = creator.or_else(|| self.members().map(|n| &n.id).next()).cloned() {
-            let left: i64 =
-                balances.iter().filter(|(node, left)| !lives(node) && **left > 0).map(|(_, left)| left).sum();
+            // Also what such a one had spent of another's: it is not to be spent twice.
+            let left: i64 = balances.iter().filter(|(node, _)| !lives(node)).map(|(_, left)| left).sum();
             balances.retain(|node, _| lives(node));
-            *balances.entry(heir).or_default() += left;
+            *balances.entry(heir).or_default() += left.max(0);
         }
         Some(balances)
     }
@@ -51,6 +52,9 @@ impl Node {
     pub(super) fn may_propose(&self, study: &StudyView) -> Option<u64> {
         let left = super::propose::budget_left(study)?;
         let mine = self.balances(study).map(|b| b.get(&self.config.id).copied().unwrap_or(0).max(0) as u64);
+        if breaks(Mutation::IgnoreShares) {
+            return Some(left);
+        }
         Some(mine.map_or(left, |mine| mine.min(left)))
     }
 

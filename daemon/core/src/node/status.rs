@@ -246,7 +246,7 @@ impl Node {
             by: self.config.id.clone(),
             edit,
         }));
-        self.nodes_changed();
+        self.nodes_changed(now);
         self.dispatch(now);
         Ok(id)
     }

@@ -72,9 +72,10 @@ impl Node {
         let chosen = sampler(&def.sampler).and_then(|s| Ok((s, rule(&def.early_stopping)?)));
         let Ok((sampler, rule)) = chosen else { return };
         let mine = || study.trials().iter().filter(|t| t.place.node == self.config.id);
-        let seq = mine().map(|t| t.place.seq + 1).max().unwrap_or(0);
-        let draws =
-            mine().filter_map(|t| if let Proposer::Sampler { draw, .. } = &t.spec.by { Some(draw + 1) } else { None });
+        let seq = mine().map(|t| t.place.seq.saturating_add(1)).max().unwrap_or(0);
+        let draws = mine().filter_map(|t| {
+            if let Proposer::Sampler { draw, .. } = &t.spec.by { Some(draw.saturating_add(1)) } else { None }
+        });
         let runtime = Runtime {
             seq,
             draw: draws.max().unwrap_or(0),
@@ -83,6 +84,7 @@ impl Node {
             history: History::new(&study.space, def.objectives.len()),
             dirty: study.trials().iter().map(|t| t.place.id.clone()).collect::<BTreeSet<_>>(),
             exhausted: false,
+            dry_since: None,
             blocked: None,
             probe_at: def.run.is_some().then_some(0),
             probed: false,

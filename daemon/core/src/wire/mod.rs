@@ -133,6 +133,8 @@ pub struct Heartbeat {
     pub root: u64,
     /// Slots on which it could start something now.
     pub free: u32,
+    /// It starts nothing new for now, whatever is free: no room, about to end, or catching up.
+    pub rests: bool,
     /// Whom it is linked with.
     pub links: Vec<NodeId>,
     /// The latest heartbeats that it knows of others: node, run, number.

@@ -32,6 +32,10 @@ pub struct Ledger {
     excused: BTreeSet<AttemptKey>,
     /// Boxes that a person gave up or removed, and until when that explains what befalls them.
     pub condemned: BTreeMap<usize, u64>,
+    /// When a box (the first) last heard another.
+    heard: BTreeMap<(usize, usize), u64>,
+    /// Since when trials run twice where each could know of the other.
+    doubles: BTreeMap<TrialId, u64>,
     given_up: BTreeSet<(AttemptKey, usize, u32)>,
     pub give_ups: u64,
     attempts: BTreeMap<(usize, TrialId), AttemptNo>,
@@ -84,6 +88,7 @@ pub fn observe(world: &mut World, at: usize, events: &[Shown]) {
             world.ledger.give_ups += 1;
             world.say(|| format!("box{at} gives up {} #{} of box{holder}", key.trial, key.attempt));
             wrong.extend(connected_holders_are_kept(world, at, holder, &key));
+            wrong.extend(minorities_wait(world, at, holder, &key));
         }
     }
     wrong.into_iter().for_each(|what| world.wrong(what));
@@ -100,21 +105,89 @@ fn attempts_never_go_back(ledger: &mut Ledger, at: usize, trial: &TrialView) -> 
     None
 }
 
-/// 12. No connected, healthy holder is orphaned.
-fn connected_holders_are_kept(world: &World, observer: usize, holder: usize, key: &AttemptKey) -> Option<String> {
-    if observer == holder || world.ledger.condemned.get(&holder).is_some_and(|at| at + 8_000 > world.now) {
-        return None;
-    }
+/// Boxes that are well and that `from` hears of over links that are well, itself among them.
+fn well_connected(world: &World, from: usize) -> BTreeSet<usize> {
     let now = world.now;
     let well = |at: usize| {
         let machine = &world.boxes[at];
         machine.node.is_some() && machine.pause.is_none() && machine.up_since + WELL_MS <= now
     };
-    let link = world.net.links.get(&pair(observer, holder))?;
-    let linked = link.up == [true; 2] && !link.over && link.since + WELL_MS <= now && link.mute_since.is_none();
-    (well(observer) && well(holder) && linked).then(|| {
+    let mut all: BTreeSet<usize> = BTreeSet::new();
+    let mut next = vec![from];
+    while let Some(at) = next.pop() {
+        if !well(at) || !all.insert(at) {
+            continue;
+        }
+        for ((a, b), link) in &world.net.links {
+            let up = link.up == [true; 2] && !link.over && link.since + WELL_MS <= now && link.mute_since.is_none();
+            if up && (*a == at || *b == at) {
+                next.push(if *a == at { *b } else { *a });
+            }
+        }
+    }
+    all
+}
+
+/// 12. No connected, healthy holder is orphaned.
+fn connected_holders_are_kept(world: &World, observer: usize, holder: usize, key: &AttemptKey) -> Option<String> {
+    if observer == holder || world.ledger.condemned.get(&holder).is_some_and(|at| at + 8_000 > world.now) {
+        return None;
+    }
+    well_connected(world, observer).contains(&holder).then(|| {
         format!("12: box{observer} gave up {} #{} of box{holder}, which is well and connected", key.trial, key.attempt)
     })
+}
+
+/// Whom a box hears, itself or through others.
+fn hears(world: &World, at: usize) -> BTreeSet<usize> {
+    let mut heard: BTreeSet<usize> = BTreeSet::new();
+    let mut next = vec![at];
+    while let Some(at) = next.pop() {
+        if world.boxes[at].node.is_some() && heard.insert(at) {
+            let up = world.net.links.iter().filter(|(_, l)| l.up == [true; 2] && !l.over);
+            next.extend(
+                up.filter(|((a, b), _)| *a == at || *b == at).map(|((a, b), _)| if *a == at { *b } else { *a }),
+            );
+        }
+    }
+    heard
+}
+
+/// 12. A minority gives nobody up before the longer wait is over.
+fn minorities_wait(world: &World, observer: usize, holder: usize, key: &AttemptKey) -> Option<String> {
+    let now = world.now;
+    let removing = world.boxes.iter().any(|b| b.gone);
+    if removing || world.ledger.condemned.contains_key(&holder) || world.boxes[observer].up_since + WELL_MS > now {
+        return None;
+    }
+    let last = |other: usize| world.ledger.heard.get(&(observer, other)).copied().unwrap_or(0);
+    let lately = hears(world, observer);
+    let there = |other: &&usize| lately.contains(*other) || last(**other) + TIMING.suspect_ms + 2_000 > now;
+    let slotted: Vec<usize> = world.members().into_iter().filter(|i| !world.boxes[*i].slots.is_empty()).collect();
+    let minority = slotted.iter().filter(there).count() * 2 < slotted.len();
+    (minority && last(holder) + TIMING.quorum_ms > now)
+        .then(|| format!("12: box{observer}, in a minority, gave up {} #{} of box{holder}", key.trial, key.attempt))
+}
+
+/// Of attempts of one trial that run where all hear one another, one goes on.
+fn doubles_end(world: &mut World) -> Option<String> {
+    let mut living: BTreeMap<TrialId, Vec<usize>> = BTreeMap::new();
+    for (at, machine) in world.boxes.iter().enumerate() {
+        for (key, _) in machine.jobs.iter().filter(|(_, job)| job.lives() && !job.ends_soon) {
+            living.entry(key.trial.clone()).or_default().push(at);
+        }
+    }
+    living.retain(|_, at| at.len() > 1 && at.iter().all(|i| well_connected(world, at[0]).contains(i)));
+    let now = world.now;
+    let known = &mut world.ledger.doubles;
+    known.retain(|trial, _| living.contains_key(trial));
+    for (trial, at) in living {
+        let since = *known.entry(trial.clone()).or_insert(now);
+        if since + 12_000 < now {
+            return Some(format!("5: {trial} runs on boxes {at:?}, which have heard one another for long"));
+        }
+    }
+    None
 }
 
 /// 6. Never more running attempts than slots, and no GPU's shares above 1; nor is an attempt ever started twice.
@@ -126,6 +199,17 @@ pub fn launched(world: &mut World, at: usize, job: &Job) {
     let mut wrong = Vec::new();
     if !world.ledger.launched.insert((at, key.clone())) {
         wrong.push(format!("7: box{at} starts {} #{} a second time", key.trial, key.attempt));
+    }
+    // Where nothing is cut nothing is done twice: turns and settling see to it.
+    if world.scenario.faults.is_empty() {
+        let twin =
+            world.boxes.iter().flat_map(|b| b.jobs.values()).find(|j| j.lives() && j.launch.key.trial == key.trial);
+        if let Some(twin) = twin {
+            wrong.push(format!(
+                "once: {} is started as #{} while #{} runs",
+                key.trial, key.attempt, twin.launch.key.attempt
+            ));
+        }
     }
     let others = || machine.jobs.values().filter(|j| j.lives()).chain(std::iter::once(job));
     let cpus: u32 = others().map(|j| j.takes().0).sum();
@@ -212,6 +296,12 @@ pub fn now_and_then(world: &mut World) {
         let drawn = all.iter().filter(drawn).count() as u64;
         if study.budget.max_trials.is_some_and(|max| drawn > max) && !world.scenario.removes {
             wrong.push(format!("8: the strict budget of {} is exceeded: {drawn} trials", study.name));
+        }
+    }
+    wrong.extend(doubles_end(world));
+    for at in 0..world.boxes.len() {
+        for other in hears(world, at) {
+            world.ledger.heard.insert((at, other), world.now);
         }
     }
     wrong.into_iter().for_each(|what| world.wrong(what));

@@ -41,8 +41,9 @@ pub struct Job {
 }
 
 impl Job {
-    pub fn new(random: &mut Random, launch: Launch, run: u64) -> Self {
+    pub fn new(random: &mut Random, launch: Launch, run: u64, fails: bool) -> Self {
         let plan = match random.below(100) {
+            0..=39 if fails => Plan::Fails,
             0..=44 => Plan::Tells,
             45..=86 => Plan::Prints,
             87..=94 => Plan::Fails,

@@ -9,6 +9,8 @@ mod disk;
 mod faults;
 mod invariants;
 mod jobs;
+#[cfg(feature = "mutations")]
+mod mutations;
 mod network;
 mod operators;
 mod random;
@@ -136,6 +138,7 @@ macro_rules! scenarios {
 scenarios! {
     calm "calm" 40
     calm_16 "calm-16" 2
+    contended "contended" 40
     partitions "partitions" 60
     one_way "one-way" 60
     links "links" 40

@@ -160,7 +160,11 @@ impl Network {
     pub fn resume(&mut self, from: usize, to: usize) -> Vec<Arc<[u8]>> {
         let key = pair(from, to);
         let Some(link) = self.links.get_mut(&key) else { return Vec::new() };
-        link.mute_since = None;
+        if link.up == [true; 2] {
+            link.mute_since = None;
+        } else {
+            link.mute_since = Some(0); // nobody is there any more: a reset is the answer
+        }
         link.stalled[side(from, key)].drain(..).collect()
     }
 

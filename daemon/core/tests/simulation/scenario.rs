@@ -23,6 +23,8 @@ pub struct Scenario {
     pub clients: u64,
     pub runs: u64,
     pub finite: bool,
+    /// Much fails and is tried again, which every node could do.
+    pub contended: bool,
     pub gpus: bool,
     pub operators: bool,
     pub gives_up_nodes: bool,
@@ -43,6 +45,7 @@ impl Default for Scenario {
             clients: 3,
             runs: 2,
             finite: false,
+            contended: false,
             gpus: false,
             operators: false,
             gives_up_nodes: false,
@@ -61,6 +64,7 @@ pub fn all() -> Vec<Scenario> {
     vec![
         Scenario { name: "calm", finite: true, ..base() },
         Scenario { name: "calm-16", sizes: (16, 16), finite: true, length: 30_000, budget: 60, clients: 6, ..base() },
+        Scenario { name: "contended", contended: true, sizes: (3, 5), ..base() },
         Scenario { name: "partitions", faults: vec![Partition], ..base() },
         Scenario { name: "one-way", faults: vec![OneWay, PartialMesh], sizes: (3, 5), ..base() },
         Scenario { name: "links", faults: vec![Reset, Slow, PartialMesh], ..base() },
@@ -146,7 +150,7 @@ impl Scenario {
                 body["budget"]["max_parallel"] = json!(random.range(1, 4));
             }
             if run {
-                body["run"] = json!({"command": ["true"], "retry_failed": random.chance(0.3)});
+                body["run"] = json!({"command": ["true"], "retry_failed": self.contended || random.chance(0.3)});
                 body["run"]["cpus"] = json!(1);
                 if self.gpus && random.chance(0.5) {
                     body["run"]["gpus"] = json!(*random.pick(&[0.34, 0.5, 1.0]).unwrap_or(&1.0));

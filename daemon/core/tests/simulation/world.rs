@@ -15,6 +15,7 @@ use metaopt_core::{
 use metaopt_schema::{
     AttemptKey, NodeId, StudyId, TrialId,
     facts::{Hardware, SlotSpec},
+    mutations::{Mutation, breaks},
     study::StudyDef,
 };
 
@@ -36,7 +37,7 @@ pub const PATIENCE_MS: u64 = 4_000;
 
 /// Short waits, so that much happens in little time.
 pub const TIMING: Timing =
-    Timing { beat_ms: 1_000, suspect_ms: 4_000, orphan_ms: 10_000, quorum_ms: 40_000, turn_ms: 500, settle_ms: 300 };
+    Timing { beat_ms: 1_000, suspect_ms: 5_000, orphan_ms: 15_000, quorum_ms: 45_000, turn_ms: 500, settle_ms: 300 };
 
 /// How a box is away.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -548,6 +549,14 @@ impl World {
         let (at_once, later): (Vec<Parcel>, Vec<Parcel>) = output.parcels.drain(..).partition(|p| p.at_once);
         output.parcels = later;
         self.post(at, at_once);
+        if breaks(Mutation::SendEarly) {
+            let early = std::mem::take(&mut output.parcels);
+            self.post(at, early);
+        }
+        if breaks(Mutation::AnswerEarly) {
+            let early = std::mem::take(&mut self.boxes[at].pending.answers);
+            self.answer(at, early, true);
+        }
         self.boxes[at].pending.outputs.push(output);
         self.commit(at);
     }
@@ -661,7 +670,7 @@ impl World {
         self.runs += 1;
         let run = self.runs;
         self.say(|| format!("box{at} launches {} #{}", key.trial, key.attempt));
-        let job = Job::new(&mut self.job_random, launch, run);
+        let job = Job::new(&mut self.job_random, launch, run, self.scenario.contended);
         crate::invariants::launched(self, at, &job);
         let (plan, first) = (job.plan, job.step_ms);
         self.boxes[at].jobs.insert(key.clone(), job);
