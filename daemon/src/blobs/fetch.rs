@@ -237,6 +237,9 @@ impl Round {
         // Only now: whose holder is away keeps nobody waiting.
         job.say(format!("{} {} waits until other fetches are done", want.kind.word(), want.hash));
         let _permit = job.turn(fetcher.at_once.acquire()).await.map_err(|_| FetchError::Stopping.to_string())?;
+        if job.done.receiver_count() == 0 {
+            return Err("nobody waits for it any more".to_owned());
+        }
         if fetcher.store(&want.kind).has(&want.hash) {
             return Ok(());
         }
