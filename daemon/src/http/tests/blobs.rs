@@ -376,9 +376,9 @@ async fn patience_is_for_silence_and_not_for_waiting_ones_turn() {
         StatusCode::PARTIAL_CONTENT => late(answer, Duration::from_millis(1500)),
         _ => answer,
     });
-    for (hash, _) in made[..4].iter().cloned() {
-        let fetcher = b.fetcher();
-        tokio::spawn(async move { fetcher.fetch(want(&hash, None), SOON).await });
+    for (hash, _) in &made[..4] {
+        let (fetcher, wanted) = (b.fetcher(), want(hash, None));
+        tokio::spawn(async move { fetcher.fetch(wanted, SOON).await });
     }
     until("all four come", || net.calls("GET", &a, "blobs") == 4).await;
     net.falsify(&a, |_, answer| answer);
