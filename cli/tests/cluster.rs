@@ -160,6 +160,8 @@ fn a_daemon_that_cannot_leave_says_so() {
     let fake = fake(two(), |_, _| problem(409, "not yet"));
     let output = fake.run(&["leave", "--yes"]);
     assert!(code(&output) == 1 && text(&output.stderr).contains("not yet"), "{}", text(&output.stderr));
+    assert_eq!(code(&fake.run(&["leave", "--yes", "--force"])), 1);
+    assert_eq!(fake.asked("POST /cluster/leave"), [json!({}), json!({"force": true})]);
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn a_study_that_nothing_can_run_says_why_without_a_terminal_too() {
     let place = Place::new();
     let args = ["submit", "-n", "idle", "--link", "/nowhere/data", "--", "sh", "-c", "true", "--x~uniform(0, 1)"];
     let created = place.run(&args);
-    assert!(text(&created.stderr).contains("not running yet: "), "{}", text(&created.stderr));
+    assert!(text(&created.stderr).contains("only on this machine: "), "{}", text(&created.stderr));
     let mut watch = place.command(&["status", "idle", "--watch"]).stderr(Stdio::piped()).spawn().unwrap();
     // The node looks for the link soon, not at once; a line by then, or the end of the output.
     std::thread::sleep(std::time::Duration::from_secs(3));

@@ -13,7 +13,7 @@ use std::{
 
 use metaopt_core::launch::{AttemptEvent, Checkpoint, ExitReport, Launch, StopWhy};
 use metaopt_daemon::{
-    exec::{ExecConfig, Executor, enclose, logs, outputs::Outputs},
+    exec::{ExecConfig, Executor, Packed, enclose, logs, outputs::Outputs},
     platform::{Process, Signal},
     secrets::Secrets,
     snapshot::{PackOptions, pack},
@@ -225,9 +225,10 @@ async fn a_checkpoint_is_named_where_another_node_may_go_on_from_it() {
         // Packed when it is asked for, and only what was named.
         assert!(!executor.checkpoints().has(&hash));
         let other = format!("b3:{}", "0".repeat(64));
-        assert!(!executor.checkpoint(&key().trial, &other).unwrap().has(&other));
+        assert_eq!(executor.checkpoint(&key().trial, &other).await.unwrap(), Packed::Not);
         let to = bench.data().join("unpacked");
-        executor.checkpoint(&key().trial, &hash).unwrap().unpack(&hash, &to).unwrap();
+        assert_eq!(executor.checkpoint(&key().trial, &hash).await.unwrap(), Packed::Here);
+        executor.checkpoints().unpack(&hash, &to).unwrap();
         assert_eq!(fs::read_to_string(to.join("model")).unwrap(), "weights\n");
     }
 }

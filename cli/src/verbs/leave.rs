@@ -23,6 +23,9 @@ pub struct Args {
     /// Don't ask
     #[arg(long, short)]
     pub yes: bool,
+    /// Leave also while no member can be told; then remove this machine on one of them (metaopt node remove)
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Leaves, and waits until the daemon is back as a node of its own.
@@ -43,7 +46,8 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
             return Err(Failure::silent(FAILED));
         }
     }
-    client.post("/cluster/leave", &json!({}))?;
+    let body = if args.force { json!({"force": true}) } else { json!({}) };
+    client.post("/cluster/leave", &body)?;
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
         if let Some(client) = context.place.running().unwrap_or_default()

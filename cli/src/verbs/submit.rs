@@ -13,9 +13,10 @@ use super::{best, follow};
 use crate::{
     cli::seconds,
     client::{Client, http::refusal},
-    context::Context,
+    context::{Context, study_path},
     failure::{FAILED, Failure},
     json::{list, some, text, trials_in},
+    render::{strip::strip, value},
     submit::{body, dry_run, files, interpreter::Surroundings},
 };
 
@@ -128,8 +129,12 @@ pub struct Args {
     pub command: Vec<String>,
 }
 
-/// How long `submit` waits for the first trial before it says why there is none.
-const FIRST_LOOK: Duration = Duration::from_millis(600);
+/// How long `submit` waits for a node that can run the study before it says that there is none.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(150);
+/// Most nodes that are named when none can run it.
+const NAMED: usize = 4;
 
 /// Creates the study.
 pub fn run(args: Args, context: &Context, shorthand: bool) -> Result<(), Failure> {
@@ -162,7 +167,7 @@ pub fn run(args: Args, context: &Context, shorthand: bool) -> Result<(), Failure
     let (name, id) = (text(&study, "name").to_owned(), text(&study, "id").to_owned());
     let follow_it = shorthand || args.watch;
     if !follow_it {
-        return told(context, &study);
+        return told(context, study);
     }
     context.out.say(format!("study {} ({id})", context.out.talk.strong(&name)));
     let study = follow::follow(context, &id)?;
@@ -177,48 +182,69 @@ fn misplaced(command: Option<&Value>) -> Vec<&str> {
     arguments.filter(|arg| OURS.contains(&arg.split('=').next().unwrap_or_default())).collect()
 }
 
-fn told(context: &Context, study: &Value) -> Result<(), Failure> {
+fn told(context: &Context, mut study: Value) -> Result<(), Failure> {
+    let (name, id) = (text(&study, "name").to_owned(), text(&study, "id").to_owned());
+    let has_run = some(&study, "run").is_some();
     if context.out.json {
-        return context.out.body(study);
+        if has_run && let Some(study) = study.as_object_mut() {
+            study.insert("places".into(), places(context.client()?, &id).into());
+        }
+        return context.out.body(&study);
     }
-    let (name, id) = (text(study, "name"), text(study, "id"));
     context.out.line(if context.out.terminal {
-        format!("{}  {id}", context.out.style.strong(name))
+        format!("{}  {id}", context.out.style.strong(&name))
     } else {
         format!("{name}\t{id}")
     })?;
-    let Some(run) = some(study, "run") else {
+    if !has_run {
         context
             .out
             .hint(format!("ask and tell: POST /api/v1/studies/{name}/trials/suggest, or metaopt.load_study({name:?})"));
         return Ok(());
-    };
-    let nodes = context.client()?.get("/nodes")?;
-    if !list(&nodes, "items").iter().any(|node| dry_run::eligible(node, run).is_ok()) {
-        let why = follow::why_idle(&context.study(id)?);
-        context.out.say(format!("only on this machine; no node can run it yet: {why}"));
-    } else if let Some(why) = waits(context, id)? {
-        context.out.say(format!("not running yet: {why}"));
+    }
+    let places = places(context.client()?, &id);
+    if !places.is_empty() && !places.iter().any(is_ready) {
+        context.out.say(format!("only on this machine: {}", why_nowhere(&places)));
     }
     context.out.hint(format!("metaopt status {name} --watch follows it"));
     Ok(())
 }
 
-/// What keeps a study from running that the list of nodes doesn't tell: a link, an interpreter, a missing permission.
-/// The node looks for them in the moment after the study came, so it is given that moment.
-fn waits(context: &Context, id: &str) -> Result<Option<String>, Failure> {
+/// The nodes and whether each could run the study, once one could, or after a while. Nodes look for links, interpreters
+/// and permissions in the moment after the study came, and fetch its snapshot. Empty where the daemon doesn't tell: the
+/// study is there all the same.
+fn places(client: &Client, id: &str) -> Vec<Value> {
     let until = Instant::now() + FIRST_LOOK;
     loop {
-        let study = context.study(id)?;
-        let why = follow::why_idle(&study);
-        if why.is_empty() {
-            return Ok(None);
+        let Ok(body) = client.get(&study_path(id, "/places")) else { return Vec::new() };
+        let places = list(&body, "items");
+        if places.iter().any(is_ready) || Instant::now() >= until {
+            return places.to_vec();
         }
-        if Instant::now() >= until {
-            return Ok(Some(why));
-        }
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(LOOK);
     }
+}
+
+fn is_ready(place: &Value) -> bool {
+    place.get("ready") == Some(&json!(true)) && place.get("slots").and_then(Value::as_u64).unwrap_or(0) > 0
+}
+
+/// Why no node can run it, this one first.
+fn why_nowhere(places: &[Value]) -> String {
+    let why = |place: &Value| match some(place, "why").map(value::short) {
+        Some(why) => why,
+        None if place.get("snapshot") == Some(&json!(false)) => "does not have its files yet".to_owned(),
+        None => "runs no trials".to_owned(),
+    };
+    if let [own] = places {
+        return why(own);
+    }
+    let mut all: Vec<String> =
+        places.iter().take(NAMED).map(|place| format!("{}: {}", strip(text(place, "name")), why(place))).collect();
+    if places.len() > NAMED {
+        all.push(format!("{} more", places.len() - NAMED));
+    }
+    all.join("; ")
 }
 
 fn finish(context: &Context, study: &Value) -> Result<(), Failure> {

@@ -77,6 +77,14 @@ pub struct Join {
     pub peer: Option<String>,
 }
 
+/// `POST /cluster/leave`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Leave {
+    /// Leave also while no member can be told: they then take this node for one that is away, until it is removed there.
+    pub force: bool,
+}
+
 /// This node is a member now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Joined {

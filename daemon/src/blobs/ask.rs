@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     body::Body,
-    http::{Method, Request, StatusCode, header},
+    http::{HeaderName, Method, Request, StatusCode, header},
 };
 use futures_util::{StreamExt, stream};
 use metaopt_schema::NodeId;
@@ -16,6 +16,9 @@ use crate::{
     peer::CallError,
     snapshot::{Form, human},
 };
+
+/// Marks the answer of a node that has a checkpoint and is still packing it.
+pub const PACKING: HeaderName = HeaderName::from_static("metaopt-packing");
 
 /// Longest that a peer may take to say whether it has something: it may have to read all of it first.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,6 +42,8 @@ pub(super) struct Member {
 pub(super) enum Said {
     Has(Form),
     Lacks,
+    /// It has it, and is packing it.
+    Packs,
     /// It was not asked, or its answer is of no use; in words that follow its name.
     Not(String),
 }
@@ -92,6 +97,7 @@ impl Fetcher {
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Said::Lacks,
+            StatusCode::SERVICE_UNAVAILABLE if answer.headers().contains_key(PACKING) => return Said::Packs,
             other => return Said::Not(format!("answered {other}")),
         }
         let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
@@ -175,6 +181,7 @@ pub(super) fn nobody(want: &Want, said: &[(Member, Said)], more: &BTreeMap<NodeI
         let text = match (more.get(&member.node), said) {
             (Some(why), _) => why.clone(),
             (None, Said::Lacks) => "doesn't have it".to_owned(),
+            (None, Said::Packs) => "is packing it".to_owned(),
             (None, Said::Not(why)) => why.clone(),
             (None, Said::Has(_)) => continue,
         };

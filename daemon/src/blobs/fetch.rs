@@ -28,6 +28,8 @@ const PEERS: usize = 3;
 const SILENCE: Duration = Duration::from_secs(15);
 /// A chunk that takes longer is no progress (4 MiB over a slow modem).
 const LONGEST_CHUNK: Duration = Duration::from_secs(600);
+/// A member that packs for longer than this does not end.
+const LONGEST_PACKING: Duration = Duration::from_secs(3600);
 /// Between two rounds: at first, and at most.
 const SOONEST: Duration = Duration::from_millis(500);
 const LATEST: Duration = Duration::from_secs(15);
@@ -39,8 +41,14 @@ pub(super) struct Job {
     began: Instant,
     /// When something last came, in milliseconds since it began.
     came: AtomicU64,
-    /// When a chunk last was whole.
+    /// When a chunk last was whole, or could first have come.
     whole: AtomicU64,
+    /// Chunks that came.
+    chunks: AtomicU64,
+    /// When somebody first said that it packs it; 0: nobody did.
+    packing: AtomicU64,
+    /// Since when it waits for other fetches; 0: it doesn't.
+    queued: AtomicU64,
     /// Bytes here, and in all.
     have: AtomicU64,
     size: AtomicU64,
@@ -56,6 +64,9 @@ impl Job {
             began: Instant::now(),
             came: AtomicU64::new(0),
             whole: AtomicU64::new(0),
+            chunks: AtomicU64::new(0),
+            packing: AtomicU64::new(0),
+            queued: AtomicU64::new(0),
             have: AtomicU64::new(0),
             size: AtomicU64::new(0),
             said: Mutex::new(format!("{} {} is looked for", want.kind.word(), want.hash)),
@@ -77,8 +88,42 @@ impl Job {
         }
     }
 
+    fn chunk_came(&self) {
+        self.chunks.fetch_add(1, Ordering::Relaxed);
+        self.whole.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Somebody packs it: what takes long is known, and goes on.
+    fn is_packed(&self) {
+        let now = self.now().max(1);
+        let first = match self.packing.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => now,
+            Err(first) => first,
+        };
+        if now.saturating_sub(first) < LONGEST_PACKING.as_millis() as u64 {
+            self.came.store(now, Ordering::Relaxed);
+            self.whole.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits for its turn among fetches. That time is nobody's silence.
+    async fn turn<T>(&self, turn: impl Future<Output = T>) -> T {
+        let since = self.now().max(1);
+        self.queued.store(since, Ordering::Relaxed);
+        let turn = turn.await;
+        let waited = self.now().saturating_sub(since);
+        self.came.fetch_add(waited, Ordering::Relaxed);
+        self.whole.fetch_add(waited, Ordering::Relaxed);
+        self.queued.store(0, Ordering::Relaxed);
+        turn
+    }
+
     fn silent(&self) -> Duration {
-        Duration::from_millis(self.now().saturating_sub(self.came.load(Ordering::Relaxed)))
+        let until = match self.queued.load(Ordering::Relaxed) {
+            0 => self.now(),
+            since => since,
+        };
+        Duration::from_millis(until.saturating_sub(self.came.load(Ordering::Relaxed)))
     }
 
     /// How it stands.
@@ -132,32 +177,32 @@ pub(super) async fn wait(fetcher: &Arc<Fetcher>, want: Want, patience: Duration)
 async fn run(fetcher: Arc<Fetcher>, want: Want, job: Arc<Job>) {
     let mut pause = SOONEST;
     let mut round = Round::default();
-    let outcome = loop {
+    loop {
         {
             // Under the lock by which others join, so that nobody joins what ends.
             let mut jobs = lock(&fetcher.jobs);
             if job.done.receiver_count() == 0 {
                 jobs.remove(&want.hash);
+                fetcher.close(&want.hash);
                 return;
             }
         }
-        let before = job.whole.load(Ordering::Relaxed);
-        let done = match fetcher.at_once.acquire().await {
-            Ok(_permit) => round.run(&fetcher, &want, &job).await,
-            Err(_) => break Err(FetchError::Stopping),
-        };
-        match done {
-            Ok(()) => break Ok(()),
+        let before = job.chunks.load(Ordering::Relaxed);
+        round.packs = false;
+        match round.run(&fetcher, &want, &job).await {
+            Ok(()) => break,
             Err(words) => job.say(words),
         }
-        pause = if job.whole.load(Ordering::Relaxed) > before { SOONEST } else { (pause * 2).min(LATEST) };
+        let goes_on = round.packs || job.chunks.load(Ordering::Relaxed) > before;
+        pause = if goes_on { SOONEST } else { (pause * 2).min(LATEST) };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = job.again.notified() => {}
         }
-    };
+    }
+    fetcher.close(&want.hash);
     lock(&fetcher.jobs).remove(&want.hash);
-    job.done.send_replace(Some(outcome));
+    job.done.send_replace(Some(Ok(())));
 }
 
 /// What a fetch remembers from round to round.
@@ -166,6 +211,8 @@ struct Round {
     /// Several gave what is wrong as a whole: they are taken one by one, to tell who it was.
     one_by_one: bool,
     count: usize,
+    /// Somebody is packing it.
+    packs: bool,
 }
 
 impl Round {
@@ -177,10 +224,24 @@ impl Round {
         let said = fetcher.ask(want).await;
         let mut troubles = BTreeMap::new();
         let Some((form, mut givers)) = choose(fetcher, want, &said) else {
+            if let Some((member, _)) = said.iter().find(|(_, said)| matches!(said, Said::Packs)) {
+                self.packs = true;
+                job.is_packed();
+                return Err(format!("{} {} is being packed on {}", want.kind.word(), want.hash, member.name));
+            }
             return Err(ask::nobody(want, &said, &troubles));
         };
         if let Some(why) = fetcher.no_room(form.size) {
             return Err(format!("{} {} can't be fetched: {why}", want.kind.word(), want.hash));
+        }
+        // Only now: whose holder is away keeps nobody waiting.
+        job.say(format!("{} {} waits until other fetches are done", want.kind.word(), want.hash));
+        let _permit = job.turn(fetcher.at_once.acquire()).await.map_err(|_| FetchError::Stopping.to_string())?;
+        if job.done.receiver_count() == 0 {
+            return Err("nobody waits for it any more".to_owned());
+        }
+        if fetcher.store(&want.kind).has(&want.hash) {
+            return Ok(());
         }
         if self.one_by_one {
             let first = self.count % givers.len();
@@ -319,7 +380,7 @@ impl Taking<'_> {
         let put = tokio::task::spawn_blocking(move || lock(&part).put(chunk, &bytes, &node));
         let put = put.await.map_err(|error| Stop::Disk(error.to_string()))?;
         put.map_err(|error| Stop::Disk(disk(self.want, &error)))?;
-        self.job.whole.store(self.job.now(), Ordering::Relaxed);
+        self.job.chunk_came();
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -23,7 +23,7 @@ use axum::{
 use metaopt_schema::{AttemptKey, NodeId, TrialId};
 use tokio::sync::{Notify, Semaphore};
 
-pub use ask::{escaped, last_heard};
+pub use ask::{PACKING, escaped, last_heard};
 pub use part::{CHUNK, JOURNAL, PART, chunks, span};
 pub use spread::{Lacks, Offer};
 
@@ -40,6 +40,8 @@ use part::Part;
 
 /// Largest compressed checkpoint that is moved: as much as one may unpack to.
 pub const CHECKPOINT_LIMIT: u64 = 8 << 30;
+/// What members bring in parts is closed when they bring nothing for so long; long before a collection takes its files.
+const IDLE: Duration = Duration::from_secs(600);
 /// Fetches under way at once: a node's disk and link are for its trials.
 const AT_ONCE: usize = 4;
 
@@ -116,12 +118,18 @@ pub struct Fetcher {
     data: PathBuf,
     min_free: Option<u64>,
     jobs: Mutex<BTreeMap<String, Arc<fetch::Job>>>,
-    parts: Mutex<BTreeMap<String, Arc<Mutex<Part>>>>,
+    parts: Mutex<BTreeMap<String, Open>>,
     /// Who served something else under a name, and isn't asked for it again.
     liars: Mutex<BTreeSet<(String, NodeId)>>,
     at_once: Semaphore,
     spread: Mutex<spread::Spread>,
     news: Notify,
+}
+
+/// What is half here, and when somebody last wanted it.
+struct Open {
+    part: Arc<Mutex<Part>>,
+    used: Instant,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -192,14 +200,30 @@ impl Fetcher {
     fn part(&self, kind: &Kind, hash: &str, form: &Form) -> io::Result<Arc<Mutex<Part>>> {
         let digits = snapshot::digits(hash).map_err(io::Error::other)?;
         let mut parts = lock(&self.parts);
-        if let Some(part) = parts.get(hash)
-            && lock(part).of() == form
+        close_idle(&mut parts);
+        if let Some(open) = parts.get_mut(hash)
+            && lock(&open.part).of() == form
         {
-            return Ok(Arc::clone(part));
+            open.used = Instant::now();
+            return Ok(Arc::clone(&open.part));
         }
         let part = Arc::new(Mutex::new(Part::open(self.store(kind).dir(), digits, form)?));
-        parts.insert(hash.to_owned(), Arc::clone(&part));
+        parts.insert(hash.to_owned(), Open { part: Arc::clone(&part), used: Instant::now() });
         Ok(part)
+    }
+
+    /// Closes what is half here under this name, unless somebody brings it just now. It stays on the disk.
+    fn close(&self, hash: &str) {
+        let mut parts = lock(&self.parts);
+        if parts.get(hash).is_some_and(|open| Arc::strong_count(&open.part) == 1) {
+            parts.remove(hash);
+        }
+    }
+
+    /// How many are open.
+    #[cfg(test)]
+    pub(crate) fn open_parts(&self) -> usize {
+        lock(&self.parts).len()
     }
 
     /// Checks what has come as a whole, and keeps it if it is what its name says. Blocking.
@@ -209,7 +233,7 @@ impl Fetcher {
             parts.remove(hash);
             return Ok(());
         }
-        let Some(shared) = parts.get(hash).cloned() else { return Err(Unsettled::NotWhole) };
+        let Some(shared) = parts.get(hash).map(|open| Arc::clone(&open.part)) else { return Err(Unsettled::NotWhole) };
         let mut part = lock(&shared);
         if !part.missing().is_empty() {
             return Err(Unsettled::NotWhole);
@@ -270,6 +294,10 @@ impl Fetcher {
     }
 }
 
+fn close_idle(parts: &mut BTreeMap<String, Open>) {
+    parts.retain(|_, open| open.used.elapsed() < IDLE || Arc::strong_count(&open.part) > 1);
+}
+
 fn wrong(hash: &str) -> SnapshotError {
     SnapshotError::WrongHash { expected: hash.to_owned(), found: "other bytes than were promised".to_owned() }
 }
@@ -284,7 +312,7 @@ impl Fetcher {
             return Ok(Lacks { have: true, missing: Vec::new() });
         }
         // Two forms at once would undo each other's work: the fetch that is under way goes first.
-        let other = lock(&self.parts).get(hash).is_some_and(|part| lock(part).of() != form);
+        let other = lock(&self.parts).get(hash).is_some_and(|open| lock(&open.part).of() != form);
         if other && lock(&self.jobs).contains_key(hash) {
             return Ok(Lacks { have: false, missing: Vec::new() });
         }

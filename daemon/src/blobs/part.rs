@@ -113,6 +113,10 @@ impl Part {
         if !text.ends_with(b"\n") {
             part.log.write_all(b"\n")?;
         }
+        // Somebody goes on with it: a collection leaves it.
+        let now = std::time::SystemTime::now();
+        part.file.set_modified(now)?;
+        part.log.set_modified(now)?;
         Ok(part)
     }
 

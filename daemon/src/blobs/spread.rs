@@ -20,7 +20,7 @@ use metaopt_schema::{
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{Fetcher, Kind, Want, ask, ask::Member, lock, span};
+use super::{Fetcher, Kind, Want, ask, ask::Member, close_idle, lock, span};
 
 /// Members that get it: one may break.
 const COPIES: usize = 2;
@@ -83,13 +83,22 @@ impl Fetcher {
     }
 
     async fn spread(&self) {
+        close_idle(&mut lock(&self.parts));
         if self.runs_trials() {
             return;
         }
-        for (hash, members) in self.to_spread() {
+        let wanted = self.to_spread();
+        let members: BTreeSet<NodeId> = self.others().into_iter().map(|member| member.node).collect();
+        lock(&self.spread).given.retain(|hash, given| {
+            given.retain(|node| members.contains(node));
+            wanted.iter().any(|(wanted, _)| wanted == hash)
+        });
+        for (hash, fit) in wanted {
             let mut given = lock(&self.spread).given.get(&hash).cloned().unwrap_or_default();
-            for member in members {
-                if given.len() >= COPIES {
+            // Who got it and is away or can't run it is no help now.
+            let mut copies = fit.iter().filter(|member| given.contains(&member.node)).count();
+            for member in fit {
+                if copies >= COPIES {
                     break;
                 }
                 if given.contains(&member.node) {
@@ -99,6 +108,7 @@ impl Fetcher {
                     Ok(()) => {
                         tracing::info!(%hash, node = %member.node, name = %member.name, "has the snapshot");
                         given.insert(member.node.clone());
+                        copies += 1;
                     }
                     Err(why) => tracing::info!(%hash, name = %member.name, %why, "could not be given the snapshot"),
                 }
@@ -114,33 +124,38 @@ impl Fetcher {
         })
     }
 
-    /// Snapshots that are here and wanted, and for each the members that could run from it, in an order that spreads them.
+    /// Snapshots that are here and wanted, and for each the members that could run from it, in an order that spreads them;
+    /// once for each set of nodes that studies with this snapshot name.
     fn to_spread(&self) -> Vec<(String, Vec<Member>)> {
         let mut spread = lock(&self.spread);
         spread.submitted.retain(|_, at| at.elapsed() < FRESH);
-        let mut wanted: BTreeMap<String, Option<Vec<String>>> =
-            spread.submitted.keys().map(|hash| (hash.clone(), None)).collect();
+        let submitted: Vec<String> = spread.submitted.keys().cloned().collect();
         drop(spread);
+        let mut wanted: BTreeMap<String, BTreeSet<Option<Vec<String>>>> = BTreeMap::new();
         self.shell.read(|all, _| {
             for study in all.studies().filter(|study| study.wanted == StudyState::Running) {
                 let run = study.record.def.run.as_ref().filter(|run| run.workdir == Workdir::Snapshot);
                 if let Some((hash, nodes)) = run.and_then(|run| Some((run.snapshot.clone()?, run.nodes.clone()))) {
-                    wanted.insert(hash, nodes);
+                    wanted.entry(hash).or_default().insert(nodes);
                 }
             }
         });
+        for hash in submitted {
+            wanted.entry(hash).or_insert_with(|| BTreeSet::from([None]));
+        }
         let members: Vec<Member> =
             self.others().into_iter().filter(|member| member.slots > 0 && member.state == "alive").collect();
         let fits = |member: &Member, nodes: &Option<Vec<String>>| {
             nodes.as_ref().is_none_or(|nodes| nodes.iter().any(|n| *n == member.name || n == member.node.as_str()))
         };
         let here = wanted.into_iter().filter(|(hash, _)| self.snapshots.has(hash));
-        here.map(|(hash, nodes)| {
-            let mut fit: Vec<Member> = members.iter().filter(|member| fits(member, &nodes)).cloned().collect();
-            fit.sort_by_key(|member| *blake3::hash(format!("{hash} {}", member.node).as_bytes()).as_bytes());
-            (hash, fit)
-        })
-        .collect()
+        here.flat_map(|(hash, all)| all.into_iter().map(move |nodes| (hash.clone(), nodes)))
+            .map(|(hash, nodes)| {
+                let mut fit: Vec<Member> = members.iter().filter(|member| fits(member, &nodes)).cloned().collect();
+                fit.sort_by_key(|member| *blake3::hash(format!("{hash} {}", member.node).as_bytes()).as_bytes());
+                (hash, fit)
+            })
+            .collect()
     }
 
     /// Brings a snapshot to a member, part by part: only what it lacks.

@@ -6,14 +6,16 @@
 //! A checkpoint is packed on demand only: most trials go on where they were, and theirs would be there twice.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use metaopt_core::launch::{ExitReport, Launch};
 use metaopt_schema::{AttemptKey, TrialId};
+use tokio::sync::{Semaphore, watch};
 
 use super::{Inner, results};
 use crate::{
@@ -26,9 +28,55 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A directory that turned out not to be what was asked for isn't packed again within this time.
 const AGAIN: Duration = Duration::from_secs(600);
 
-/// What was packed in vain, and when; held while something is packed, so that it is packed once.
-#[derive(Default)]
-pub(super) struct Packing(Mutex<Vec<(String, Instant)>>);
+/// The same where packing failed: the disk may have room again.
+const FAILED_AGAIN: Duration = Duration::from_secs(60);
+/// How long somebody who asks is kept waiting before being told that it is being packed.
+const SHORTLY: Duration = Duration::from_secs(5);
+/// Checkpoints packed at once: a node's disk is for its trials.
+const AT_ONCE: usize = 2;
+
+/// What this node has of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packed {
+    /// It is in the store, and its form is known.
+    Here,
+    /// Soon: it is being packed, or read.
+    Packing,
+    /// Nothing of that name.
+    Not,
+    /// It could not be packed; the log says why.
+    Failed,
+}
+
+/// What is being packed, and what was packed in vain.
+pub(super) struct Packing {
+    jobs: Mutex<BTreeMap<String, Job>>,
+    turns: Arc<Semaphore>,
+}
+
+enum Job {
+    /// Until the other end is dropped.
+    UnderWay(watch::Receiver<()>),
+    /// The directory held something else, or could not be packed.
+    Vain(Packed, Instant),
+}
+
+impl Packing {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Job>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(super) async fn hold(&self) -> tokio::sync::OwnedSemaphorePermit {
+        Arc::clone(&self.turns).acquire_many_owned(AT_ONCE as u32).await.expect("never closed")
+    }
+}
+
+impl Default for Packing {
+    fn default() -> Self {
+        Self { jobs: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
 
 /// Names the checkpoint that an attempt left, if another node may want to go on from it. Reads all of it.
 pub(super) async fn name(inner: &Inner, key: &AttemptKey, report: &mut ExitReport) {
@@ -46,32 +94,92 @@ pub(super) async fn name(inner: &Inner, key: &AttemptKey, report: &mut ExitRepor
     }
 }
 
-/// The store that has a trial's checkpoint of this name, if this node has it. Blocking.
-pub(super) fn packed<'a>(
-    inner: &'a Inner,
-    trial: &TrialId,
-    hash: &str,
-) -> Result<&'a Arc<SnapshotStore>, SnapshotError> {
-    let store = &inner.checkpoints;
+/// Has a trial's checkpoint of this name in the store, if this node has it. A large one takes minutes: whoever asks is
+/// told so after a moment, and comes again.
+///
+/// # Errors
+/// The name is none.
+pub(super) async fn packed(inner: &Arc<Inner>, trial: &TrialId, hash: &str) -> Result<Packed, SnapshotError> {
     crate::snapshot::digits(hash)?;
-    let mut vain = inner.packing.0.lock().unwrap_or_else(PoisonError::into_inner);
-    if store.reserve(hash) {
-        return Ok(store);
+    let here = || inner.checkpoints.reserve(hash) && inner.checkpoints.is_known(hash);
+    if here() {
+        return Ok(Packed::Here);
     }
-    vain.retain(|(_, at)| at.elapsed() < AGAIN);
+    let mut over = match begin(inner, trial, hash) {
+        Ok(over) => over,
+        Err(what) => return Ok(what),
+    };
+    // An error says that the other end is gone.
+    let _ = tokio::time::timeout(SHORTLY, over.changed()).await;
+    if here() {
+        return Ok(Packed::Here);
+    }
+    Ok(match inner.packing.lock().get(hash) {
+        Some(Job::UnderWay(_)) => Packed::Packing,
+        Some(Job::Vain(what, _)) => *what,
+        None => Packed::Not,
+    })
+}
+
+/// Packs it in the background, once whoever asks; or says why not.
+fn begin(inner: &Arc<Inner>, trial: &TrialId, hash: &str) -> Result<watch::Receiver<()>, Packed> {
+    let here = inner.checkpoints.has(hash);
+    let mut jobs = inner.packing.lock();
+    jobs.retain(|_, job| match job {
+        Job::UnderWay(_) => true,
+        Job::Vain(Packed::Failed, at) => at.elapsed() < FAILED_AGAIN,
+        Job::Vain(_, at) => at.elapsed() < AGAIN,
+    });
+    match jobs.get(hash) {
+        Some(Job::UnderWay(over)) => return Ok(over.clone()),
+        Some(Job::Vain(what, _)) if !here => return Err(*what),
+        _ => {}
+    }
     let dir = inner.layout.checkpoints(trial);
     let runs = inner.lock().keys().any(|key| key.trial == *trial);
-    if runs || vain.iter().any(|(known, _)| known == hash) || !results::has_checkpoint(&dir) {
-        return Ok(store);
+    if !here && (runs || !results::has_checkpoint(&dir)) {
+        return Err(Packed::Not);
     }
-    let temp = store.temp()?;
-    if pack_whole(&dir, CHECKPOINT_LIMIT, &temp)? == hash {
+    let (sender, over) = watch::channel(());
+    jobs.insert(hash.to_owned(), Job::UnderWay(over.clone()));
+    drop(jobs);
+    let (inner, trial, hash) = (Arc::clone(inner), trial.clone(), hash.to_owned());
+    tokio::spawn(async move {
+        let turn = Arc::clone(&inner.packing.turns).acquire_owned().await;
+        let (store, name) = (Arc::clone(&inner.checkpoints), hash.clone());
+        let done = tokio::task::spawn_blocking(move || pack(&store, &dir, &name)).await;
+        drop(turn);
+        let done = done.map_err(|error| error.to_string()).and_then(|done| done.map_err(|error| error.to_string()));
+        let what = match done {
+            Ok(true) => None,
+            // A later attempt here went on from it.
+            Ok(false) => Some(Packed::Not),
+            Err(error) => {
+                tracing::warn!(%trial, %hash, %error, "its checkpoint could not be packed for another node");
+                Some(Packed::Failed)
+            }
+        };
+        let mut jobs = inner.packing.lock();
+        match what {
+            None => jobs.remove(&hash),
+            Some(what) => jobs.insert(hash, Job::Vain(what, Instant::now())),
+        };
+        drop(jobs);
+        drop(sender);
+    });
+    Ok(over)
+}
+
+/// Packs it if it isn't in the store, and reads it, so that its form is known. Whether it is there. Blocking.
+fn pack(store: &SnapshotStore, dir: &Path, hash: &str) -> Result<bool, SnapshotError> {
+    if !store.has(hash) {
+        let temp = store.temp()?;
+        if pack_whole(dir, CHECKPOINT_LIMIT, &temp)? != hash {
+            return Ok(false);
+        }
         store.keep(hash, temp)?;
-    } else {
-        // A later attempt here went on from it.
-        vain.push((hash.to_owned(), Instant::now()));
     }
-    Ok(store)
+    Ok(store.form(hash)?.is_some())
 }
 
 /// Brings the checkpoint that an attempt is to go on from, where another node has it.

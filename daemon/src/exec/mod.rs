@@ -42,6 +42,7 @@ use crate::{
     secrets::Secrets,
     snapshot::{SnapshotError, SnapshotStore},
 };
+pub use checkpoint::Packed;
 use record::{Layout, StopRecord, VERSION};
 
 /// The parts of this program that run jobs: `supervise ATTEMPT_DIR` and `enclose …`; none for other arguments.
@@ -178,9 +179,18 @@ impl Executor {
         &self.inner.checkpoints
     }
 
-    /// The store that has a trial's checkpoint of this name, if this node has it. Blocking.
-    pub fn checkpoint(&self, trial: &TrialId, hash: &str) -> Result<&Arc<SnapshotStore>, SnapshotError> {
-        checkpoint::packed(&self.inner, trial, hash)
+    /// Has a trial's checkpoint of this name in the store, if this node has it; answers within seconds, done or not.
+    ///
+    /// # Errors
+    /// The name is none.
+    pub async fn checkpoint(&self, trial: &TrialId, hash: &str) -> Result<Packed, SnapshotError> {
+        checkpoint::packed(&self.inner, trial, hash).await
+    }
+
+    /// Nothing is packed while this is held.
+    #[cfg(test)]
+    pub(crate) async fn hold_packing(&self) -> tokio::sync::OwnedSemaphorePermit {
+        self.inner.packing.hold().await
     }
 
     /// What brings snapshots and checkpoints from other nodes; said once.

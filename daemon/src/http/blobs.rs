@@ -6,7 +6,7 @@ use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use metaopt_api::ProblemKind;
@@ -20,7 +20,8 @@ use super::{
     ranged,
 };
 use crate::{
-    blobs::{BringError, CHUNK, Fetcher, Lacks, Offer, span},
+    blobs::{BringError, CHUNK, Fetcher, Lacks, Offer, PACKING, span},
+    exec::Packed,
     peer::Caller,
     snapshot::{Form, digits},
 };
@@ -39,12 +40,23 @@ pub async fn get(State(app): State<App>, In(hash): In<String>, headers: HeaderMa
     digits(&hash)?;
     let executor = app.0.executor.clone();
     let trial = query.get("trial").map(TrialId::new);
+    if let Some(trial) = &trial {
+        match executor.checkpoint(trial, &hash).await? {
+            Packed::Here => {}
+            Packed::Not => return Err(ApiError::not_found(format!("{hash} is not on this node"))),
+            Packed::Packing => {
+                let soon = ApiError::new(ProblemKind::Away, format!("{hash} is being packed: ask again"));
+                return Err(soon.with(header::RETRY_AFTER, 1.into()).with(PACKING, HeaderValue::from_static("true")));
+            }
+            Packed::Failed => {
+                let why = format!("{hash} could not be packed; the log of this node says why");
+                return Err(ApiError::new(ProblemKind::Storage, why).with(header::RETRY_AFTER, 60.into()));
+            }
+        }
+    }
     let name = hash.clone();
     let found = tokio::task::spawn_blocking(move || {
-        let store = match &trial {
-            None => executor.snapshots(),
-            Some(trial) => executor.checkpoint(trial, &name)?,
-        };
+        let store = if trial.is_none() { executor.snapshots() } else { executor.checkpoints() };
         let Some(form) = store.form(&name)? else { return Ok(None) };
         let file = std::fs::File::open(store.path(&name)?);
         Ok::<_, crate::snapshot::SnapshotError>(file.ok().map(|file| (file, form)))

@@ -115,6 +115,11 @@ impl Shape for dto::Join {
     const FIELDS: &'static [Field] = &[opt("code", Shaped::Text), opt("peer", Shaped::Text)];
 }
 
+impl Shape for dto::Leave {
+    const WHAT: &'static str = "a request to leave";
+    const FIELDS: &'static [Field] = &[may("force", Shaped::Flag)];
+}
+
 fn links(app: &App) -> Answer<&dyn Links> {
     app.links().ok_or_else(|| ApiError::new(ProblemKind::Conflict, "this daemon has no links to other nodes"))
 }
@@ -221,8 +226,8 @@ pub async fn join(State(app): State<App>, Json(body): Json<dto::Join>) -> Answer
 }
 
 /// POST leave.
-pub async fn leave(State(app): State<App>, _: Json<Nothing>) -> Answer<StatusCode> {
-    app.leave().await?;
+pub async fn leave(State(app): State<App>, Json(body): Json<dto::Leave>) -> Answer<StatusCode> {
+    app.leave(body.force).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -6,7 +6,11 @@
 //! The caller's token was checked here; the other node knows the call as this member's ([`Scope::Member`]). Scripts call
 //! the node that runs them, which alone knows their tokens, so that a trial's own calls are never passed on.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Body,
@@ -29,6 +33,8 @@ use crate::blobs::{escaped, last_heard};
 
 /// Longest until the other node begins its answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What a node that gets an upload may take.
+const PACE: Pace = Pace { taking: Duration::from_secs(30), answering: Duration::from_secs(60) };
 /// When it makes sense to come again (seconds).
 const AGAIN: u64 = 5;
 /// What is passed on of a request.
@@ -107,6 +113,69 @@ impl Passed {
     }
 }
 
+/// How long a node may take over an upload before it counts as away.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Nothing of the body.
+    taking: Duration,
+    /// To answer, once it took all there is.
+    answering: Duration,
+}
+
+/// Where an upload is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The node has something to take.
+    Given,
+    /// It asks for more than the client has sent. The node that gets it watches the client's pace, and answers.
+    Asked,
+    /// It took all.
+    Ended,
+}
+
+/// A body on its way to another node.
+struct Upload {
+    pace: Pace,
+    at: Arc<Mutex<(Stage, Instant)>>,
+}
+
+impl Upload {
+    fn watch(body: Body, pace: Pace) -> (Body, Self) {
+        let at = Arc::new(Mutex::new((Stage::Given, Instant::now())));
+        let (noted, mut stream) = (Arc::clone(&at), body.into_data_stream());
+        let body = futures_util::stream::poll_fn(move |context| {
+            let polled = stream.poll_next_unpin(context);
+            let stage = match &polled {
+                Poll::Pending => Stage::Asked,
+                Poll::Ready(Some(Ok(_))) => Stage::Given,
+                Poll::Ready(_) => Stage::Ended,
+            };
+            let mut at = noted.lock().unwrap_or_else(PoisonError::into_inner);
+            if stage == Stage::Given || at.0 != stage {
+                *at = (stage, Instant::now());
+            }
+            polled
+        });
+        (Body::from_stream(body), Self { pace, at })
+    }
+
+    /// Ends when nothing moves any more, with why.
+    async fn stands_still(&self) -> String {
+        loop {
+            let (stage, since) = *self.at.lock().unwrap_or_else(PoisonError::into_inner);
+            let (longest, what) = match stage {
+                Stage::Given => (self.pace.taking, "took nothing of an upload"),
+                Stage::Asked => (self.pace.answering, "said nothing of an upload that brings nothing more"),
+                Stage::Ended => (self.pace.answering, "did not answer to a whole upload"),
+            };
+            if since.elapsed() >= longest {
+                return format!("{what} for {} s", longest.as_secs());
+            }
+            tokio::time::sleep_until((since + longest).into()).await;
+        }
+    }
+}
+
 impl App {
     /// Passes a call on. What comes back may be any answer, refusals too.
     ///
@@ -116,13 +185,17 @@ impl App {
         let away = |why: String| Away { node: node.clone(), why };
         let fetcher = self.fetcher().ok_or_else(|| away("this daemon has no links to other nodes".into()))?;
         let uploads = call.method == Method::PUT;
-        let request = Request::builder().method(call.method).uri(call.path).body(call.body);
+        let (body, upload) = Upload::watch(call.body, PACE);
+        let request = Request::builder().method(call.method).uri(call.path).body(body);
         let mut request = request.map_err(|error| away(error.to_string()))?;
         *request.headers_mut() = call.headers;
         let called = fetcher.elsewhere().call(node, request);
-        // An upload is answered when it is over; the node at its end watches its pace.
+        // An upload is answered when it is over.
         let answer = if uploads {
-            called.await
+            tokio::select! {
+                answer = called => answer,
+                why = upload.stands_still() => return Err(away(why)),
+            }
         } else {
             let silent = |_| away(format!("said nothing for {} s", PATIENCE.as_secs()));
             tokio::time::timeout(PATIENCE, called).await.map_err(silent)?
@@ -250,5 +323,31 @@ impl Away {
     pub fn in_words(self, app: &App, what: &str) -> ApiError {
         tracing::info!(node = %self.node, why = %self.why, "could not pass a call on");
         app.away(&self.node, what)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_upload_that_nobody_takes_or_answers_comes_to_an_end() {
+        let pace = Pace { taking: Duration::from_millis(200), answering: Duration::from_millis(400) };
+        let began = Instant::now();
+        let (body, upload) = Upload::watch(Body::from("x"), pace);
+        assert!(upload.stands_still().await.starts_with("took nothing of an upload"));
+        assert!(began.elapsed() < pace.answering);
+        // Slow, but it goes on; then nothing is said.
+        let mut stream = body.into_data_stream();
+        assert!(stream.next().await.unwrap().is_ok() && stream.next().await.is_none());
+        assert!(upload.stands_still().await.starts_with("did not answer"));
+        assert!(began.elapsed() > pace.taking + pace.answering);
+        let (body, upload) =
+            Upload::watch(Body::from_stream(futures_util::stream::pending::<Result<String, axum::Error>>()), pace);
+        tokio::select! {
+            _ = axum::body::to_bytes(body, 1) => unreachable!("it brings nothing"),
+            why = upload.stands_still() => assert!(why.starts_with("said nothing"), "{why}"),
+        }
     }
 }

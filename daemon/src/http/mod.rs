@@ -172,8 +172,9 @@ impl App {
     }
 
     /// Takes this node out of its cluster for ever. Its database is moved aside, and it begins anew with a fresh key.
-    async fn leave(&self) -> problem::Answer<()> {
-        Ok(self.shell().leave(false).await?)
+    /// Refused while no member can be told, unless `force`.
+    async fn leave(&self, force: bool) -> problem::Answer<()> {
+        Ok(self.shell().leave(force).await?)
     }
 
     /// Uploads wait for room: what is left of the disk is for results.

@@ -58,8 +58,20 @@ impl SnapshotStore {
 
     /// Whether it is here, asked by somebody who is about to use it: its age begins anew, so that it is not collected now.
     pub fn reserve(&self, hash: &str) -> bool {
-        let touch = |path: PathBuf| File::options().append(true).open(path)?.set_modified(std::time::SystemTime::now());
-        self.path(hash).is_ok_and(|path| touch(path).is_ok())
+        let Ok(path) = self.path(hash) else { return false };
+        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        let touch = || {
+            let file = File::options().append(true).open(path)?;
+            let before = file.metadata()?.modified()?;
+            file.set_modified(SystemTime::now())?;
+            // Its bytes are the same as before: they need not be read again.
+            match forms.get_mut(hash) {
+                Some((at, _)) if *at == before => *at = file.metadata()?.modified()?,
+                _ => {}
+            }
+            io::Result::Ok(())
+        };
+        touch().is_ok()
     }
 
     /// Takes in a compressed archive and keeps it if it is what `hash` says; `false` when it was here already (then
@@ -107,22 +119,30 @@ impl SnapshotStore {
             Err(error) => return Err(SnapshotError::io(path)(error)),
         };
         let meta = file.metadata().map_err(SnapshotError::io(&path))?;
-        // A use sets the time, but not the size: reading it once more then is no harm.
-        let at = meta.modified().map_err(SnapshotError::io(&path))?;
-        let known = self.forms.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned();
-        if let Some((when, form)) = known
-            && when == at
-            && form.size == meta.len()
-        {
+        if let Some(form) = self.known(hash, &meta) {
             return Ok(Some(form));
         }
         let mut hasher = blake3::Hasher::new();
         let size = io::copy(&mut file, &mut hasher).map_err(SnapshotError::io(&path))?;
         let form = Form { digest: hasher.finalize().to_hex().to_string(), size };
         let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of the file that was read: somebody may have reserved it meanwhile, which sets its time.
+        let at = file.metadata().and_then(|meta| meta.modified()).map_err(SnapshotError::io(&path))?;
         forms.retain(|hash, _| self.has(hash));
         forms.insert(hash.to_owned(), (at, form.clone()));
         Ok(Some(form))
+    }
+
+    /// Whether it is here and [`SnapshotStore::form`] answers without reading it.
+    pub fn is_known(&self, hash: &str) -> bool {
+        let meta = self.path(hash).ok().and_then(|path| fs::metadata(path).ok());
+        meta.is_some_and(|meta| self.known(hash, &meta).is_some())
+    }
+
+    fn known(&self, hash: &str, meta: &fs::Metadata) -> Option<Form> {
+        let forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, form) = forms.get(hash)?;
+        (meta.modified().is_ok_and(|modified| modified == *at) && form.size == meta.len()).then(|| form.clone())
     }
 
     /// Unpacks it to `dest`, which must not exist. Blocking.
@@ -157,5 +177,29 @@ impl SnapshotStore {
         let files = Arc::new(files);
         self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(hash.to_owned(), Arc::clone(&files));
         files
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_that_is_used_is_not_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SnapshotStore::open(dir.path()).unwrap();
+        let hash = format!("b3:{}", "1".repeat(64));
+        assert!(!store.reserve(&hash) && !store.is_known(&hash));
+        fs::write(store.path(&hash).unwrap(), "archive").unwrap();
+        assert!(store.reserve(&hash) && !store.is_known(&hash));
+        let form = store.form(&hash).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(store.reserve(&hash) && store.is_known(&hash));
+        assert_eq!(store.form(&hash).unwrap(), form);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::write(store.path(&hash).unwrap(), "another").unwrap();
+        assert!(store.reserve(&hash) && !store.is_known(&hash));
+        assert_ne!(store.form(&hash).unwrap(), form);
     }
 }

@@ -86,6 +86,7 @@ fn components() -> ComponentsBuilder {
     add::<cluster::NewInvitation>(&mut found);
     add::<cluster::Invitation>(&mut found);
     add::<cluster::Join>(&mut found);
+    add::<cluster::Leave>(&mut found);
     add::<cluster::Joined>(&mut found);
     add::<node::Health>(&mut found);
     add::<plot::Plot>(&mut found);

@@ -92,6 +92,7 @@ async fn a_fetch_goes_on_where_it_was_when_the_peer_was_lost() {
     let error = b.fetch(&made.0, Duration::from_millis(700)).await.unwrap_err().to_string();
     assert!(error.contains(&made.0) && error.contains("gpu1 broke off (cut)"), "{error}");
     let asked = net.calls("GET", &a, "blobs");
+    until("nobody waits, and its files are closed", || b.fetcher().open_parts() == 0).await;
     // The daemon begins anew: what has come is on disk.
     net.falsify(&a, |_, answer| answer);
     let again = b.another_fetcher(&net);
@@ -338,4 +339,101 @@ async fn a_trial_goes_on_from_a_checkpoint_that_another_node_made() {
     b.app.0.executor.launch(launch(3, hash));
     until("it is about to start", || plan(3).exists()).await;
     assert!(at(&b).join("deep/model.pt").exists());
+}
+
+/// Answers after a while, as a slow link does.
+fn late(answer: Response<Body>, by: Duration) -> Response<Body> {
+    answer.map(|body| {
+        let waited = futures_util::stream::once(async move {
+            tokio::time::sleep(by).await;
+            Ok::<_, axum::Error>(Vec::new().into())
+        });
+        Body::from_stream(futures_util::StreamExt::chain(waited, body.into_data_stream()))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetches_whose_holder_says_nothing_keep_no_other_waiting() {
+    let (net, [a, b]) = cluster(["gpu1", "gpu2"]).await;
+    for digit in ["1", "2", "3", "4"] {
+        let hash = format!("b3:{}", digit.repeat(64));
+        net.stall(&a, &hash);
+        let fetcher = b.fetcher();
+        tokio::spawn(async move { fetcher.fetch(want(&hash, None), SOON).await });
+    }
+    until("all four are asked for", || net.calls("HEAD", &a, "blobs") == 4).await;
+    let made = archive(10, 9);
+    a.keeps(&made);
+    b.fetch(&made.0, Duration::from_secs(2)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn patience_is_for_silence_and_not_for_waiting_ones_turn() {
+    let (net, [a, b]) = cluster(["gpu1", "gpu2"]).await;
+    let made: Vec<_> = (10..15).map(|seed| archive(10, seed)).collect();
+    made.iter().for_each(|made| a.keeps(made));
+    net.falsify(&a, |_, answer| match answer.status() {
+        StatusCode::PARTIAL_CONTENT => late(answer, Duration::from_millis(1500)),
+        _ => answer,
+    });
+    for (hash, _) in &made[..4] {
+        let (fetcher, wanted) = (b.fetcher(), want(hash, None));
+        tokio::spawn(async move { fetcher.fetch(wanted, SOON).await });
+    }
+    until("all four come", || net.calls("GET", &a, "blobs") == 4).await;
+    net.falsify(&a, |_, answer| answer);
+    b.fetch(&made[4].0, Duration::from_millis(500)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_that_is_being_packed_is_waited_for() {
+    let (net, [a, b]) = cluster(["gpu1", "gpu2"]).await;
+    let trial = TrialId::new("node.7");
+    let at = a.dir.path().join("trials").join(trial.as_str()).join("checkpoint");
+    std::fs::create_dir_all(&at).unwrap();
+    std::fs::write(at.join("model.pt"), "weights").unwrap();
+    let hash = name_whole(&at, 1 << 20).unwrap();
+    let turns = a.app.0.executor.hold_packing().await;
+    // Others don't wait for it, and whoever asks is told soon.
+    let asked = std::time::Instant::now();
+    let router = super::super::peer_router(a.app.clone());
+    let mut request = Request::head(format!("/peer/v1/blobs/{hash}?trial=node.7")).body(Body::empty()).unwrap();
+    request.extensions_mut().insert(Caller(b.identity.node.clone()));
+    let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
+    assert!(answer.status() == 503 && answer.headers()["metaopt-packing"] == "true", "{answer:?}");
+    assert!(answer.headers().contains_key("retry-after") && asked.elapsed() < SOON);
+    let fetcher = b.fetcher();
+    let wanted = Want { hash: hash.clone(), kind: Kind::Checkpoint(trial), near: None };
+    let waiting = tokio::spawn(async move { fetcher.fetch(wanted, SOON / 2 + SOON / 10).await });
+    // Longer than its patience.
+    tokio::time::sleep(SOON).await;
+    assert_eq!(b.fetcher().progress(&hash).unwrap(), format!("checkpoint {hash} is being packed on gpu1"));
+    assert!(!waiting.is_finished());
+    drop(turns);
+    waiting.await.unwrap().unwrap();
+    assert!(net.calls("HEAD", &a, "blobs") < 6, "who asks is kept a while");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_on_members_that_are_gone_or_cannot_run_a_study_do_not_count() {
+    let (_net, [laptop, a, b, c, d]) = cluster(["laptop", "gpu1", "gpu2", "gpu3", "gpu4"]).await;
+    let made = archive(10, 15);
+    let stopping = tokio_util::sync::CancellationToken::new();
+    tokio::spawn(laptop.fetcher().keep_spreading(stopping.clone()));
+    laptop.call("PUT", &format!("/api/v1/snapshots/{}", made.0), made.1.clone()).await.ok(201);
+    let run = json!({"command": ["true"], "snapshot": made.0});
+    laptop.study("s", json!({"run": run})).await;
+    let all = [&a, &b, &c, &d];
+    let have = || all.iter().filter(|bench| bench.has(&made.0)).count();
+    until("two have it", || have() == 2).await;
+    let first = all.iter().find(|bench| bench.has(&made.0)).unwrap();
+    laptop.call("DELETE", &format!("/api/v1/nodes/{}", first.identity.node), "").await.ok(204);
+    laptop.fetcher().submitted(&made.0);
+    until("another has it in place of the one that was removed", || have() == 3).await;
+    let last = all.iter().position(|bench| !bench.has(&made.0)).unwrap();
+    let run = json!({"command": ["true"], "snapshot": made.0, "nodes": [format!("gpu{}", last + 1)]});
+    laptop.study("t", json!({"run": run})).await;
+    laptop.fetcher().submitted(&made.0);
+    until("the only one that may run the second study has it", || have() == 4).await;
+    stopping.cancel();
 }

@@ -30,6 +30,8 @@ pub(super) struct Net {
     routers: Mutex<BTreeMap<NodeId, (Router, Shell)>>,
     away: Mutex<BTreeSet<NodeId>>,
     mischief: Mutex<BTreeMap<NodeId, Mischief>>,
+    /// Calls with such paths to such nodes are never answered.
+    stalled: Mutex<BTreeSet<(NodeId, String)>>,
     /// Method, node and path of every call.
     calls: Mutex<Vec<(String, NodeId, String)>>,
 }
@@ -48,6 +50,10 @@ impl Net {
 
     pub(super) fn come_back(&self, bench: &Bench) {
         self.away.lock().unwrap().remove(&bench.identity.node);
+    }
+
+    pub(super) fn stall(&self, bench: &Bench, part: &str) {
+        self.stalled.lock().unwrap().insert((bench.identity.node.clone(), part.to_owned()));
     }
 
     pub(super) fn falsify(
@@ -76,6 +82,10 @@ impl Elsewhere for Links {
             let away = net.away.lock().unwrap().clone();
             if away.contains(&node) || away.contains(&me) {
                 return Err(cut(&node));
+            }
+            let stalled = net.stalled.lock().unwrap().clone();
+            if stalled.iter().any(|(n, part)| *n == node && path.contains(part)) {
+                std::future::pending::<()>().await;
             }
             let router = net.routers.lock().unwrap().get(&node).map(|(router, _)| router.clone());
             request.extensions_mut().insert(Caller(me));
