@@ -149,7 +149,8 @@ impl Node {
         let Some(study) = self.world.study(id) else { return false };
         let able = self.able(now, id, study.record.def.run.as_ref());
         let at_once: f64 = able.iter().map(|(_, slots)| slots).sum();
-        if able.len() < 2 || left as f64 > at_once {
+        // Twice: slots are filled again while others have not heard of the first filling.
+        if able.len() < 2 || left as f64 > 2.0 * at_once {
             return true;
         }
         let used = study.trials().len() as u64;

@@ -108,6 +108,10 @@ pub fn strike(world: &mut World) {
                 return;
             }
             let power = fault == Fault::PowerCut || (fault == Fault::DiskLost && world.random.chance(0.5));
+            if fault != Fault::DiskLost && world.random.chance(0.5) {
+                world.boxes[at].doomed = Some((long, power));
+                return world.fire(fault.name());
+            }
             world.crash(at, power);
             if fault == Fault::DiskLost {
                 world.say(|| format!("box{at} loses its disk"));

@@ -14,7 +14,6 @@ use metaopt_schema::{
 use crate::{
     clients::State,
     jobs::Job,
-    network::pair,
     world::{TIMING, World},
 };
 
@@ -183,7 +182,7 @@ fn doubles_end(world: &mut World) -> Option<String> {
     known.retain(|trial, _| living.contains_key(trial));
     for (trial, at) in living {
         let since = *known.entry(trial.clone()).or_insert(now);
-        if since + 12_000 < now {
+        if since + 6_000 < now {
             return Some(format!("5: {trial} runs on boxes {at:?}, which have heard one another for long"));
         }
     }

@@ -50,7 +50,9 @@ impl Job {
             95..=97 => Plan::Vanishes,
             _ => Plan::Unstartable,
         };
-        let steps = launch.resume_step + random.range(1, 5);
+        // Some last longer than a partition.
+        let long = random.chance(0.12);
+        let steps = launch.resume_step + if long { random.range(10, 25) } else { random.range(1, 5) };
         Self {
             step: launch.resume_step,
             launch,

@@ -81,20 +81,41 @@ pub enum Who {
 #[derive(Debug)]
 pub enum Event {
     Boot(usize),
+    /// How long it stays down, and whether the machine goes down too.
+    Crash(usize, u64, bool),
     Adopt(usize, u64),
     Tick(usize, u64),
     Flush(usize, u64),
     Committed(usize, u64),
-    Arrive { from: usize, to: usize, number: u64, frame: Arc<[u8]> },
-    Hear { at: usize, peer: usize, number: u64, up: bool },
+    Arrive {
+        from: usize,
+        to: usize,
+        number: u64,
+        frame: Arc<[u8]>,
+    },
+    Hear {
+        at: usize,
+        peer: usize,
+        number: u64,
+        up: bool,
+    },
     Net,
     Join(usize),
     Probed(usize, u64, StudyId),
     Step(usize, AttemptKey, u64),
     Obey(usize, AttemptKey, u64),
     Ended(usize, AttemptKey),
-    Call { at: usize, call: Call, who: Who },
-    Reply { who: Who, from: usize, call: Call, reply: Reply },
+    Call {
+        at: usize,
+        call: Call,
+        who: Who,
+    },
+    Reply {
+        who: Who,
+        from: usize,
+        call: Call,
+        reply: Reply,
+    },
     Client(usize, u64),
     Fault,
     Mend(Mend),
@@ -129,6 +150,8 @@ pub struct Machine {
     roll: Vec<Enrolled>,
     /// The database is gone, and the daemon doesn't know yet.
     pub lost: bool,
+    /// It is to crash within its next commit: how long for, and whether the machine goes down too.
+    pub doomed: Option<(u64, bool)>,
     wall_off: i64,
     mono_zero: u64,
     heard: u64,
@@ -305,6 +328,10 @@ impl World {
         }
         match event {
             Event::Boot(at) => self.boot(at),
+            Event::Crash(at, long, power) => {
+                self.crash(at, power);
+                self.at(long, Event::Boot(at));
+            }
             Event::Adopt(at, boot) if self.runs_as(at, boot) => self.adopt(at),
             Event::Tick(at, boot) if self.runs_as(at, boot) => self.tick(at),
             Event::Flush(at, boot) if self.runs_as(at, boot) => self.flush(at),
@@ -577,8 +604,11 @@ impl World {
         if nothing && !machine.trouble {
             return self.committed(at);
         }
+        if let Some((long, power)) = machine.doomed.take() {
+            self.at(delay / 2, Event::Crash(at, long, power));
+        }
         // A disk that fails is tried again after a second.
-        let delay = if machine.trouble { 1_000 } else { delay };
+        let delay = if self.boxes[at].trouble { 1_000 } else { delay };
         self.at(delay, Event::Committed(at, boot));
     }
 
@@ -1035,6 +1065,7 @@ fn machine(seed: u64, i: usize, slots: Vec<SlotSpec>) -> Machine {
         full: false,
         roll: Vec::new(),
         lost: false,
+        doomed: None,
         wall_off: 0,
         mono_zero: 0,
         heard: 0,
