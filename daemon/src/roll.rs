@@ -68,7 +68,7 @@ mod tests {
             addresses: vec!["10.0.0.1:7879".into()],
             removed: true,
         };
-        files::write_private(&dir.path().join(ROLL), &serde_json::to_vec(&[one.clone()]).unwrap()).unwrap();
+        files::write_private(&dir.path().join(ROLL), &serde_json::to_vec(std::slice::from_ref(&one)).unwrap()).unwrap();
         assert_eq!(read(dir.path()).unwrap(), Some(vec![one]));
         files::write_private(&dir.path().join(ROLL), b"[{").unwrap();
         assert!(format!("{:#}", read(dir.path()).unwrap_err()).contains("metaopt leave"));
