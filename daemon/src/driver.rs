@@ -105,8 +105,10 @@ struct Ending {
 /// How long peers are given to hear that this node leaves.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Frames of all peers that may wait for the node: the rest waits where it is.
-const FRAMES: usize = 256;
+/// What may wait for the node of all peers' frames, in pieces of [`PIECE`] bytes: the rest waits where it is.
+const PIECES: usize = 1024;
+/// See [`PIECES`]; a frame takes one at least.
+const PIECE: usize = 64 << 10;
 
 /// Both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +169,7 @@ impl Shell {
             clock,
             events,
             outbox: Arc::default(),
-            frames: Arc::new(Semaphore::new(FRAMES)),
+            frames: Arc::new(Semaphore::new(PIECES)),
             boot,
             ending: Arc::default(),
         };

@@ -3,8 +3,20 @@
 use metaopt_core::wire::Frame;
 use metaopt_schema::NodeId;
 
-use super::{Message, Shell};
+use super::{Message, PIECE, PIECES, Shell};
 use crate::peer::{Host, Known, Later, Newcomer, Standing, Up};
+
+/// About how many bytes a frame takes in memory.
+fn size(frame: &Frame) -> usize {
+    match frame {
+        Frame::Changes(changes) => changes.iter().map(|(_, change)| change.bytes.len() + 128).sum(),
+        Frame::Whole(_, snapshot, digest) => snapshot.len() + digest.len(),
+        Frame::Have { vectors, .. } | Frame::Want(vectors) => {
+            vectors.values().map(|vector| 128 + vector.len() * 96).sum()
+        }
+        _ => 0,
+    }
+}
 
 impl Host for Shell {
     fn standing(&self, node: &NodeId) -> Standing {
@@ -35,7 +47,8 @@ impl Host for Shell {
     fn frame(&self, node: &NodeId, frame: Frame) -> Later<()> {
         let (shell, node) = (self.clone(), node.clone());
         Box::pin(async move {
-            if let Ok(room) = shell.frames.clone().acquire_owned().await {
+            let pieces = (size(&frame) / PIECE + 1).min(PIECES) as u32;
+            if let Ok(room) = shell.frames.clone().acquire_many_owned(pieces).await {
                 let _ = shell.sender.send(Message::Frame(node, frame, room));
             }
         })

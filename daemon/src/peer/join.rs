@@ -152,6 +152,9 @@ async fn ask(inner: &Arc<Inner>, address: &str, key: Option<[u8; 32]>) -> Result
         .await
         .unwrap_or_else(|_| Err(Unmet::Broken("it is silent".into())))
         .map_err(|unmet| told(address, unmet))?;
+    // Whoever was invited before was invited into another cluster.
+    inner.invites().close();
+    inner.announce.notify_one();
     tracing::info!(node = %reached.peer.node, name, address, "joined");
     Ok(Joined { node: reached.peer.node, name, address: named() })
 }

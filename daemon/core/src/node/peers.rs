@@ -402,7 +402,7 @@ impl Node {
         if self.members().nth(1).is_none() && !self.is_removed(&self.config.id) {
             return Err(crate::Refusal::conflict("this node is in a cluster of its own: there is nothing to leave"));
         }
-        if self.linked().is_empty() && !force {
+        if self.linked().is_empty() && !force && !self.is_removed(&self.config.id) {
             return Err(crate::Refusal::conflict(
                 "no other member hears this node now, so that none would learn that it left: wait for a link, or `metaopt leave --force` and then `metaopt node remove` it on another",
             ));
