@@ -4,6 +4,7 @@
 //! over all nodes. Both sides hold the same trials; an event is a told result, seen by all nodes in the end. Commits to
 //! disk and TLS are not part of it on either side.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::expect_used)]
+#![allow(clippy::disallowed_methods, reason = "it measures how long the pure core takes")]
 
 use std::{
     collections::BTreeMap,

@@ -382,7 +382,7 @@ fn what_a_later_metaopt_wrote_is_kept_and_passed_on_by_one_that_does_not_know_it
     net.pass(5.0);
     assert_eq!(net.nodes[1].node.skipped_facts(), 1, "it came through one that doesn't know it");
     for one in &net.nodes {
-        let stored = one.disk.docs()[&DocId::Cluster].changes.iter().any(|change| *change == raw);
+        let stored = one.disk.docs()[&DocId::Cluster].changes.contains(&raw);
         assert!(stored, "and is on the disk of both, byte for byte");
     }
     net.study(1, json!({"run": run(), "budget": {"max_trials": 2}}));

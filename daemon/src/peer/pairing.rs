@@ -182,6 +182,8 @@ async fn invite(
     let name: String = unpack(&proof(wire, CONFIRM).await?)?;
     let name = clean(&name, 100);
     match invited.how {
+        // Its invitations were closed then; this says why. `admit` looks again.
+        How::Code(_) | How::Open if inner.tag() != invited.tag => return Err(Unmet::Here(JOINED.into())),
         How::Code(number) if !inner.invites().take(number, &peer.node) => return Err(Unmet::Here(WRONG.into())),
         How::Open if !inner.invites().is_open(Instant::now()) => return Err(Unmet::Here(NOT_OPEN.into())),
         _ => {}

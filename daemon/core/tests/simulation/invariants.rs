@@ -542,8 +542,10 @@ fn drawn(study: &StudyView) -> u64 {
     study.trials().iter().filter(|t| matches!(t.spec.by, Proposer::Sampler { .. })).count() as u64
 }
 
-/// 8. A strict budget is never exceeded; a soft one within its bound: not at all among nodes that hear one another, else
-/// by what each side of a partition could believe to be left, and a slot's worth a node.
+/// 8. Budgets are kept.
+///
+/// A strict one is never exceeded; a soft one within its bound: not at all among nodes that hear one another, else by
+/// what each side of a partition could believe to be left, and a slot's worth a node.
 pub fn budgets_hold(world: &World) -> Result<(), String> {
     for at in world.members() {
         let Some(node) = &world.boxes[at].node else { continue };
@@ -563,8 +565,9 @@ pub fn budgets_hold(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// 9. Clock jumps change no lease decision: where nothing else is wrong nobody is given up, and no client that lives
-/// loses its lease.
+/// 9. Clock jumps change no lease decision.
+///
+/// Where nothing else is wrong nobody is given up, and no client that lives loses its lease.
 pub fn clocks_decide_nothing(world: &World) -> Result<(), String> {
     if world.ledger.give_ups > 0 {
         return Err(format!("9: {} attempts were given up where only clocks jumped", world.ledger.give_ups));

@@ -53,7 +53,6 @@ pub enum Call {
     Create(Box<StudyDef>),
     Suggest { study: String, client: String, lease_s: f64 },
     Report { key: AttemptKey, step: u64, value: f64 },
-    Beat { key: AttemptKey },
     Complete { key: AttemptKey, told: Told },
     Study(String, StudyAction),
     Trial(TrialId, TrialAction),
@@ -401,7 +400,7 @@ impl World {
             grace_s: 2.0,
             pause_grace_s: 3.0,
             timing: TIMING,
-            curve_bytes: if at % 2 == 0 { 1 << 20 } else { 2_000 },
+            curve_bytes: if at.is_multiple_of(2) { 1 << 20 } else { 2_000 },
         };
         let boot = machine.boot;
         let actor = config.actor();
@@ -788,7 +787,7 @@ impl World {
             return self.at(1, Event::Reply { who, from: at, call, reply: Reply::Unsure });
         }
         // Calls about an attempt go to its holder, where that can be reached.
-        if let Call::Report { key, .. } | Call::Beat { key } | Call::Complete { key, .. } = &call
+        if let Call::Report { key, .. } | Call::Complete { key, .. } = &call
             && let Some(node) = &self.boxes[at].node
             && let Some(holder) = node.holder(key.trial.as_str(), Some(key.attempt))
             && let Some(holder) = self.index(&holder)
@@ -818,7 +817,6 @@ impl World {
                     let report = Report { step, values, attempt: Some(key.attempt) };
                     node.report(now, key.trial.as_str(), vec![report]).map(Reply::Action)
                 }
-                Call::Beat { key } => node.heartbeat(now, key.trial.as_str(), Some(key.attempt)).map(Reply::Action),
                 Call::Complete { key, told } => {
                     let completion = Completion { told, detail: None, attempt: Some(key.attempt) };
                     node.complete(now, key.trial.as_str(), completion).map(|_| Reply::Done)
