@@ -22,6 +22,8 @@ pub const PACKING: HeaderName = HeaderName::from_static("metaopt-packing");
 
 /// Longest that a peer may take to say whether it has something: it may have to read all of it first.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long others are still waited for when one has it.
+const OTHERS: Duration = Duration::from_millis(500);
 /// Peers asked at once.
 const AT_ONCE: usize = 8;
 
@@ -69,17 +71,28 @@ impl Fetcher {
         })
     }
 
-    /// Asks all members, who is likeliest to have it first.
+    /// Asks all members, who is likeliest to have it first. Who is silent keeps nobody waiting once somebody has it.
     pub(super) async fn ask(&self, want: &Want) -> Vec<(Member, Said)> {
         let mut members = self.others();
         members.sort_by_key(|member| want.near.as_ref().is_none_or(|(node, _)| *node != member.node));
-        stream::iter(members.into_iter().map(|member| async {
-            let said = self.ask_one(want, &member).await;
-            (member, said)
-        }))
-        .buffered(AT_ONCE)
-        .collect()
-        .await
+        let mut said: Vec<Option<Said>> = vec![None; members.len()];
+        let asked = members.clone().into_iter().enumerate();
+        let asked = asked.map(|(at, member)| async move { (at, self.ask_one(want, &member).await) });
+        let mut answers = std::pin::pin!(stream::iter(asked).buffer_unordered(AT_ONCE));
+        let mut until = None;
+        loop {
+            let next = match until {
+                None => answers.next().await,
+                Some(until) => tokio::time::timeout_at(until, answers.next()).await.unwrap_or(None),
+            };
+            let Some((at, one)) = next else { break };
+            if matches!(one, Said::Has(_)) {
+                until.get_or_insert_with(|| tokio::time::Instant::now() + OTHERS);
+            }
+            said[at] = Some(one);
+        }
+        let late = || Said::Not("had not answered when others had it".to_owned());
+        members.into_iter().zip(said.into_iter().map(|said| said.unwrap_or_else(late))).collect()
     }
 
     async fn ask_one(&self, want: &Want, member: &Member) -> Said {

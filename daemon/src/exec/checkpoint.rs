@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use super::{Inner, results};
 use crate::{
     blobs::{CHECKPOINT_LIMIT, Kind, Want},
-    snapshot::{SnapshotError, SnapshotStore, name_whole, pack_whole},
+    snapshot::{SnapshotError, name_whole, pack_whole, size_whole},
 };
 
 /// How long nothing of a checkpoint may come before its trial begins anew.
@@ -146,10 +146,10 @@ fn begin(inner: &Arc<Inner>, trial: &TrialId, hash: &str) -> Result<watch::Recei
     let (inner, trial, hash) = (Arc::clone(inner), trial.clone(), hash.to_owned());
     tokio::spawn(async move {
         let turn = Arc::clone(&inner.packing.turns).acquire_owned().await;
-        let (store, name) = (Arc::clone(&inner.checkpoints), hash.clone());
-        let done = tokio::task::spawn_blocking(move || pack(&store, &dir, &name)).await;
+        let (packing, name) = (Arc::clone(&inner), hash.clone());
+        let done = tokio::task::spawn_blocking(move || pack(&packing, &dir, &name)).await;
         drop(turn);
-        let done = done.map_err(|error| error.to_string()).and_then(|done| done.map_err(|error| error.to_string()));
+        let done = done.map_err(|error| error.to_string()).and_then(|done| done);
         let what = match done {
             Ok(true) => None,
             // A later attempt here went on from it.
@@ -171,15 +171,21 @@ fn begin(inner: &Arc<Inner>, trial: &TrialId, hash: &str) -> Result<watch::Recei
 }
 
 /// Packs it if it isn't in the store, and reads it, so that its form is known. Whether it is there. Blocking.
-fn pack(store: &SnapshotStore, dir: &Path, hash: &str) -> Result<bool, SnapshotError> {
+fn pack(inner: &Inner, dir: &Path, hash: &str) -> Result<bool, String> {
+    let told = |error: SnapshotError| error.to_string();
+    let store = &inner.checkpoints;
     if !store.has(hash) {
-        let temp = store.temp()?;
-        if pack_whole(dir, CHECKPOINT_LIMIT, &temp)? != hash {
+        let size = size_whole(dir, CHECKPOINT_LIMIT).map_err(told)?;
+        if let Some(why) = inner.fetcher.get().and_then(|fetcher| fetcher.no_room(size)) {
+            return Err(why);
+        }
+        let temp = store.temp().map_err(told)?;
+        if pack_whole(dir, CHECKPOINT_LIMIT, &temp).map_err(told)? != hash {
             return Ok(false);
         }
-        store.keep(hash, temp)?;
+        store.keep(hash, temp).map_err(told)?;
     }
-    Ok(store.form(hash)?.is_some())
+    Ok(store.form(hash).map_err(told)?.is_some())
 }
 
 /// Brings the checkpoint that an attempt is to go on from, where another node has it.

@@ -17,7 +17,7 @@ use std::{io, path::PathBuf};
 pub use pack::{Entry, Kind, LeftOut, Listing, PackOptions, Packed, list, pack};
 pub use store::{Form, SnapshotStore};
 pub use unpack::{Limits, unpack, verify};
-pub use whole::{name_whole, pack_whole};
+pub use whole::{name_whole, pack_whole, size_whole};
 
 /// Largest sum of file sizes packed unless asked otherwise (bytes).
 pub const DEFAULT_MAX_BYTES: u64 = 256 * 1024 * 1024;

@@ -34,7 +34,15 @@ pub fn pack_whole(dir: &Path, most: u64, out: &tempfile::NamedTempFile) -> Resul
     write(dir, most, BufWriter::new(out.as_file()), out.path())
 }
 
-fn write(dir: &Path, most: u64, out: impl Write, path: &Path) -> Result<String, SnapshotError> {
+/// Bytes of a directory's files: what its archive takes at most, but for its heads.
+///
+/// # Errors
+/// As [`name_whole`].
+pub fn size_whole(dir: &Path, most: u64) -> Result<u64, SnapshotError> {
+    list(dir, most).map(|listing| listing.bytes)
+}
+
+fn list(dir: &Path, most: u64) -> Result<Listing, SnapshotError> {
     let mut listing = Listing::default();
     walk(dir, Path::new(""), 0, &mut listing)?;
     listing.entries.sort_by_key(|entry| archive_name(&entry.path));
@@ -43,6 +51,11 @@ fn write(dir: &Path, most: u64, out: impl Write, path: &Path) -> Result<String, 
         let largest = largest(&listing);
         return Err(SnapshotError::TooLarge { dir: dir.to_owned(), bytes: listing.bytes, limit: most, largest });
     }
+    Ok(listing)
+}
+
+fn write(dir: &Path, most: u64, out: impl Write, path: &Path) -> Result<String, SnapshotError> {
+    let listing = list(dir, most)?;
     // Weights don't shrink; what there is to gain comes with the fastest level.
     let options = PackOptions { level: 1, ..PackOptions::default() };
     pack::write(dir, &listing, &options, out).map_err(|error| error.told(SnapshotError::io(path)))

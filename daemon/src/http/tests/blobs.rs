@@ -368,6 +368,31 @@ async fn fetches_whose_holder_says_nothing_keep_no_other_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_says_nothing_keeps_nobody_from_those_that_have_it() {
+    let (net, [a, b, c]) = cluster(["gpu1", "gpu2", "gpu3"]).await;
+    let made = archive(10, 16);
+    c.keeps(&made);
+    net.stall(&a, &made.0);
+    // Who is asked is waited for twice as long as this.
+    tokio::time::timeout(SOON, b.fetch(&made.0, SOON)).await.unwrap().unwrap();
+    assert_eq!(net.calls("HEAD", &a, "blobs"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_is_not_packed_into_the_room_that_is_kept_for_results() {
+    let (_net, [a, b]) = cluster(["full", "gpu2"]).await;
+    let trial = TrialId::new("node.7");
+    let at = a.dir.path().join("trials").join(trial.as_str()).join("checkpoint");
+    std::fs::create_dir_all(&at).unwrap();
+    std::fs::write(at.join("model.pt"), "weights").unwrap();
+    let hash = name_whole(&at, 1 << 20).unwrap();
+    let wanted = Want { hash: hash.clone(), kind: Kind::Checkpoint(trial), near: None };
+    let error = b.fetcher().fetch(wanted, Duration::from_millis(500)).await.unwrap_err().to_string();
+    assert!(error.contains(&hash) && error.contains("full answered 503"), "{error}");
+    assert!(!a.app.0.executor.checkpoints().has(&hash));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn patience_is_for_silence_and_not_for_waiting_ones_turn() {
     let (net, [a, b]) = cluster(["gpu1", "gpu2"]).await;
     let made: Vec<_> = (10..15).map(|seed| archive(10, seed)).collect();

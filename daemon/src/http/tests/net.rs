@@ -126,7 +126,7 @@ fn deliver(shell: &Shell, from: &NodeId, frame: Frame) {
 }
 
 /// A cluster in which everybody knows everybody; nodes are called `gpu1`, `gpu2`, …, with a slot each, except where the
-/// name is `laptop`.
+/// name is `laptop`; the disk of `full` has no room.
 pub(super) async fn cluster<const N: usize>(names: [&str; N]) -> (Arc<Net>, [Bench; N]) {
     let net = Arc::new(Net::default());
     let benches = names.map(|name| {
@@ -135,7 +135,8 @@ pub(super) async fn cluster<const N: usize>(names: [&str; N]) -> (Arc<Net>, [Ben
         Bench::called(name, slots, |app| {
             let me = app.0.node.clone();
             let links = Links { net: links, me };
-            let fetcher = Fetcher::new(app.0.shell.clone(), links, &app.0.executor, &app.0.dir, Some(0));
+            let min_free = if name == "full" { u64::MAX } else { 0 };
+            let fetcher = Fetcher::new(app.0.shell.clone(), links, &app.0.executor, &app.0.dir, Some(min_free));
             app.with_fetcher(fetcher)
         })
     });
