@@ -106,7 +106,7 @@ mod tests {
         let chart = chart(&spans, 16);
         assert_eq!(chart[0], "  a  |=========|=====");
         assert_eq!(chart[1], "       |----");
-        assert_eq!(chart[2], "  b  |xxxxxxx");
+        assert_eq!(chart[2], "  b  |xxxxxxxx");
         assert!(chart[3].trim_end().ends_with("8 s"), "{chart:?}");
     }
 }
