@@ -7,6 +7,7 @@ mod committer;
 mod host;
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -102,6 +103,10 @@ struct Ending {
     departed: AtomicBool,
 }
 
+/// How long the node is kept from readers and from its next heartbeat at a time, but for what one message takes.
+const LONGEST: Duration = Duration::from_millis(50);
+/// How long what this node knows may take to reach a peer before it leaves.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long peers are given to hear that this node leaves.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -280,6 +285,10 @@ impl Shell {
     /// # Errors
     /// It is in no cluster with others; a failing disk.
     pub async fn leave(&self, force: bool) -> Result<(), CallError> {
+        let waits_until = Instant::now() + LAST_WORDS;
+        while !force && Instant::now() < waits_until && self.read(|node, _| node.is_ahead_of_all()) {
+            tokio::time::sleep(TICK).await;
+        }
         self.call(move |node, now| node.leave(now, force)).await?;
         self.stop_all();
         self.ending.departed.store(true, Ordering::SeqCst);
@@ -339,23 +348,25 @@ struct Driver {
 impl Driver {
     fn run(mut self) {
         let mut next_tick = Instant::now();
+        let mut messages: VecDeque<Message> = VecDeque::new();
         loop {
-            let first = match self.receiver.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
-                Ok(message) => Some(message),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            let mut messages: Vec<Message> = first.into_iter().collect();
+            if messages.is_empty() {
+                match self.receiver.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
+                    Ok(message) => messages.push_back(message),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
             while messages.len() < BATCH
                 && let Ok(message) = self.receiver.try_recv()
             {
-                messages.push(message);
+                messages.push_back(message);
             }
             let tick = Instant::now() >= next_tick;
             if tick {
                 next_tick = Instant::now() + TICK;
             }
-            let batch = self.handle(messages, tick);
+            let batch = self.handle(&mut messages, tick);
             let last = batch.last;
             if !self.hand_over(batch) || last {
                 return;
@@ -381,7 +392,9 @@ impl Driver {
         }
     }
 
-    fn handle(&mut self, messages: Vec<Message>, tick: bool) -> Batch {
+    /// Handles what has come, as far as readers and peers can wait; the rest stays for the next time.
+    fn handle(&mut self, messages: &mut VecDeque<Message>, tick: bool) -> Batch {
+        let began = Instant::now();
         let mut last = false;
         let mut answers: Vec<Deliver> = Vec::new();
         let now = self.shell.clock.now();
@@ -389,6 +402,7 @@ impl Driver {
         let mut node = self.shell.node.write().unwrap_or_else(PoisonError::into_inner);
         let silence =
             Duration::from_millis(now.mono_ms.saturating_sub(std::mem::replace(&mut self.heard, now.mono_ms)));
+        node.forgive_silence(now);
         if silence > AWAY || trouble.is_some() || self.health.behind() > BEHIND {
             // Who waits for an answer can't renew. First, so that a renewal of this batch counts from when it came.
             node.away(silence.as_millis() as u64);
@@ -398,7 +412,7 @@ impl Driver {
             self.said = hold.cloned();
             node.hold(now, self.said.clone());
         }
-        for message in messages {
+        while let Some(message) = messages.pop_front() {
             match message {
                 Message::Call(call, refuse) => match &trouble {
                     // A node that can't store takes nothing new on.
@@ -414,7 +428,8 @@ impl Driver {
                 Message::PeerDown(peer) => node.peer_down(now, &peer),
                 // A node that can't store takes nothing in: what it misses now, it asks for later.
                 Message::Frame(peer, frame, _room) => {
-                    let asks = matches!(frame, Frame::Heartbeat(_) | Frame::Compare(_) | Frame::Want(_));
+                    // Nor can it answer what would first have to be stored.
+                    let asks = matches!(frame, Frame::Heartbeat(_) | Frame::Compare(_));
                     if trouble.is_none() || asks {
                         node.frame(now, &peer, frame);
                     }
@@ -423,6 +438,9 @@ impl Driver {
                 Message::Notice(text) => node.notice(text),
                 Message::StopAll => node.stop_all(now),
                 Message::Quit => last = true,
+            }
+            if began.elapsed() > LONGEST {
+                break;
             }
         }
         if tick {

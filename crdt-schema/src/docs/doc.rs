@@ -151,6 +151,11 @@ impl Doc {
         Ok(Some(RawChange { actor, seq: change.seq(), bytes: change.raw_bytes().into() }))
     }
 
+    /// Bytes of a fact as it stands in a change, about; 0 where it can't be written.
+    pub fn size_of(&self, fact: &Fact) -> usize {
+        codec::encode(&self.id, fact).map_or(0, |entry| entry.key.len() + entry.bytes.len())
+    }
+
     /// The entries of `facts` that aren't there yet, checked against every law that writing could break.
     fn missing(&self, facts: &[Fact]) -> Result<Vec<Entry>, DocError> {
         let mut entries: Vec<Entry> = Vec::with_capacity(facts.len());

@@ -169,6 +169,15 @@ impl World {
         Touched::Nothing
     }
 
+    /// Folds one study anew from `facts`, which must be all that its documents say: where one key has got two values,
+    /// what was folded first may not be what stands.
+    pub fn refold(&mut self, id: &StudyId, facts: Vec<Fact>) {
+        self.forget(id);
+        self.studies.remove(id);
+        self.fold_all(facts);
+        self.rename();
+    }
+
     /// Drops what a deleted study held; its tombstone stays.
     fn forget(&mut self, id: &StudyId) {
         let Some(study) = self.studies.get_mut(id) else { return };

@@ -271,14 +271,16 @@ impl StudyView {
         (!cost.is_nan() && self.violation(trial) <= 0.0).then(|| (cost + 0.0, trial.key()))
     }
 
-    /// Trial `i` has changed.
-    fn judge(&mut self, i: u32) {
+    /// Trial `i` has changed, whose merit was `before`.
+    fn judge(&mut self, i: u32, before: Option<f64>) {
         let merit = |i: u32| self.merit(&self.trials[i as usize]);
         let better = |a: u32, b: u32| match (merit(a), merit(b)) {
             (Some(a), Some(b)) => a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).is_lt(),
             (a, b) => a.is_some() && b.is_none(),
         };
+        let no_worse = |now: f64| before.is_some_and(|before| now.total_cmp(&before).is_le());
         self.best = match self.best {
+            Some(best) if best == i && merit(i).is_some_and(|(cost, _)| no_worse(cost)) => Some(best),
             // It may have lost its place to any of them.
             Some(best) if best == i => (0..self.trials.len() as u32)
                 .filter(|&i| merit(i).is_some())
@@ -387,8 +389,10 @@ impl StudyView {
 
     fn update(&mut self, i: u32, f: impl FnOnce(&mut TrialView, RetryPolicy, &mut Pool)) {
         let policy = self.policy();
+        let before = self.trials[i as usize].state;
+        let merit =
+            if self.best == Some(i) { self.merit(&self.trials[i as usize]).map(|(cost, _)| cost) } else { None };
         let trial = &mut self.trials[i as usize];
-        let before = trial.state;
         f(trial, policy, &mut self.pool);
         let after = trial.state;
         self.counts[before as usize] -= 1;
@@ -411,7 +415,7 @@ impl StudyView {
             self.held.remove(&i);
         }
         if before == TrialState::Complete || after == TrialState::Complete {
-            self.judge(i);
+            self.judge(i, merit);
         }
     }
 

@@ -14,4 +14,6 @@ pub mod wire;
 
 pub use commands::{Now, Refusal, RefusalKind};
 pub use effects::{Effect, Output, Parcel};
-pub use node::{Enrolled, NoShelf, Node, NodeConfig, NodeStatus, ReadDoc, Saved, Shelf, StoredDoc, Timing, read_doc};
+pub use node::{
+    Enrolled, Forked, NoShelf, Node, NodeConfig, NodeStatus, ReadDoc, Saved, Shelf, StoredDoc, Timing, read_doc,
+};

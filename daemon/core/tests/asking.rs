@@ -220,9 +220,12 @@ fn a_fork_starts_from_the_finished_trials_and_may_grow_the_space() {
         bench.tell(id.as_str(), None, 0.5).unwrap();
     }
     let add = Space::parse_edit(&json!([{"name": "y", "type": "bool", "default": true}])).unwrap();
-    let id = bench.node.fork_study(bench.now, &study, "t".into(), Some(add)).unwrap();
-    bench.settle();
-    let fork = bench.node.study(id.as_str()).unwrap();
+    let forked = bench.node.fork_study(bench.now, &study, "t".into(), Some(add)).unwrap();
+    for some in forked.finished.chunks(1) {
+        bench.node.copy_trials(bench.now, &forked.study, some).unwrap();
+        bench.settle();
+    }
+    let fork = bench.node.study(forked.study.as_str()).unwrap();
     assert_eq!((fork.trials().len(), fork.imported()), (2, 2));
     assert!(fork.trials().iter().all(|t| t.spec.params.get("y") == Some(json!(true))));
     assert_eq!(bench.ask("t", 2, None).trials.len(), 2, "the budget is the fork's own");

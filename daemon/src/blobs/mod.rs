@@ -207,7 +207,10 @@ impl Fetcher {
             open.used = Instant::now();
             return Ok(Arc::clone(&open.part));
         }
+        // What is half here is read first, which may take long.
+        drop(parts);
         let part = Arc::new(Mutex::new(Part::open(self.store(kind).dir(), digits, form)?));
+        let mut parts = lock(&self.parts);
         parts.insert(hash.to_owned(), Open { part: Arc::clone(&part), used: Instant::now() });
         Ok(part)
     }

@@ -188,6 +188,9 @@ impl Shape for dto::Fork {
     const FIELDS: &'static [Field] = &[need("name", Kind::Text), may("add", Kind::List)];
 }
 
+/// Trials copied into a fork in one go: others are served in between.
+const COPIED_AT_ONCE: usize = 100;
+
 /// POST fork.
 pub async fn fork(
     State(app): State<App>,
@@ -205,16 +208,25 @@ pub async fn fork(
         None => None,
         Some(add) => Some(Space::parse_edit(add).map_err(|errors| ApiError::fields(below_add(errors)))?),
     };
-    let answer = app
+    let forked = app
         .shell()
         .call(move |node, now| {
-            let id =
-                node.fork_study(now, &study, body.name, add).map_err(|refusal| match refusal.errors.is_empty() {
-                    true => refusal,
-                    false => Refusal::invalid(below_add(refusal.errors)),
-                })?;
-            rendered(node, now, id.as_str())
+            node.fork_study(now, &study, body.name, add).map_err(|refusal| match refusal.errors.is_empty() {
+                true => refusal,
+                false => Refusal::invalid(below_add(refusal.errors)),
+            })
         })
         .await?;
+    let id = forked.study.clone();
+    for some in forked.finished.chunks(COPIED_AT_ONCE) {
+        let (id, some) = (id.clone(), some.to_vec());
+        if let Err(error) = app.shell().call(move |node, now| node.copy_trials(now, &id, &some)).await {
+            // A fork with a part of its history would pass for the whole.
+            let id = forked.study.clone();
+            let _ = app.shell().call(move |node, now| node.delete_study(now, id.as_str())).await;
+            return Err(error.into());
+        }
+    }
+    let answer = app.shell().call(move |node, now| rendered(node, now, id.as_str())).await?;
     Ok((StatusCode::CREATED, axum::Json(answer)))
 }

@@ -26,7 +26,7 @@ use std::{
 use metaopt_engine::{History, Rule, Sampler};
 use metaopt_schema::{
     AttemptKey, ClaimId, DocId, Lamport, NodeId, Stamp, StudyId, TrialId,
-    docs::{Actor, DocError, RawChange},
+    docs::{Actor, Doc, DocError, RawChange},
     facts::{ClusterFact, Fact, Hardware, METRIC_SEGMENT, MetricChunk, NodeRecord},
     shape::nearest,
     stamp::{Clock, MAX_AHEAD_MS, WallMs},
@@ -37,6 +37,7 @@ pub use peers::{Enrolled, Timing};
 pub use report::{MAX_METRICS, MAX_STEP};
 pub use residence::{NoShelf, REST_AFTER_MS, ReadDoc, Saved, Shelf, StoredDoc, read_doc};
 pub use status::NodeStatus;
+pub use studies::Forked;
 
 use self::{contend::Turns, index::Index, peers::Peers, replicate::Pulls, residence::Replica, thin::Thinned};
 use crate::{
@@ -106,6 +107,8 @@ pub struct Node {
     /// The daemon is ending its jobs and itself: nothing starts any more.
     closing: bool,
     pending: Vec<Fact>,
+    /// Facts of documents that could not be read when they were to be written.
+    unwritten: Vec<Fact>,
     /// What was written since the last drain.
     written: Written,
     points: BTreeMap<(StudyId, AttemptKey, NodeId), Vec<Point>>,
@@ -221,6 +224,7 @@ impl Node {
             booted_ms: now.wall_ms,
             closing: false,
             pending: Vec::new(),
+            unwritten: Vec::new(),
             written: Written::default(),
             points: BTreeMap::new(),
             thinned: BTreeMap::new(),
@@ -510,16 +514,26 @@ impl Node {
     /// Puts what is pending into the documents, to be drained later.
     fn write_pending(&mut self) {
         let mut by_doc: BTreeMap<DocId, Vec<Fact>> = BTreeMap::new();
-        for fact in std::mem::take(&mut self.pending) {
+        for fact in std::mem::take(&mut self.unwritten) {
             by_doc.entry(fact.doc()).or_default().push(fact);
         }
+        let mut new: BTreeSet<DocId> = BTreeSet::new();
+        for fact in std::mem::take(&mut self.pending) {
+            let doc = fact.doc();
+            new.insert(doc.clone());
+            by_doc.entry(doc).or_default().push(fact);
+        }
         for ((study, key, node), points) in std::mem::take(&mut self.points) {
-            let Some(first) = points.first().map(|p| p.step) else { continue };
             let Some((_, trial)) = self.world.trial(&key.trial) else { continue };
             let segment = (trial.place.seq / METRIC_SEGMENT) as u32;
-            let chunk = MetricChunk { node, segment, trial: key.trial, attempt: key.attempt, chunk: first, points };
-            let fact = Fact::Metric(study, chunk);
-            by_doc.entry(fact.doc()).or_default().push(fact);
+            for points in chunks(points) {
+                let Some(first) = points.first().map(|p| p.step) else { continue };
+                let (node, trial) = (node.clone(), key.trial.clone());
+                let chunk = MetricChunk { node, segment, trial, attempt: key.attempt, chunk: first, points };
+                let fact = Fact::Metric(study.clone(), chunk);
+                new.insert(fact.doc());
+                by_doc.entry(fact.doc()).or_default().push(fact);
+            }
         }
         let mut done = std::mem::take(&mut self.written);
         done.owed = None;
@@ -527,16 +541,22 @@ impl Node {
             let doc = match self.wake(&id) {
                 Ok(doc) => doc,
                 Err(error) => {
-                    // It rests on a disk that can't be read now: to be written later.
-                    self.pending.extend(facts);
-                    done.owed = Some(error);
+                    // It rests on a disk that can't be read now: to be written later. Who says something of it is told
+                    // so, and nobody else.
+                    if new.contains(&id) {
+                        done.owed = Some(error);
+                    }
+                    self.unwritten.extend(facts);
                     continue;
                 }
             };
-            let written = match doc.write(&facts) {
-                Err(_) if facts.len() > 1 => facts.into_iter().map(|fact| doc.write(&[fact])).collect(),
-                written => vec![written],
-            };
+            let mut written = Vec::new();
+            for part in parts(doc, facts) {
+                match doc.write(&part) {
+                    Err(_) if part.len() > 1 => written.extend(part.into_iter().map(|fact| doc.write(&[fact]))),
+                    one => written.push(one),
+                }
+            }
             for one in written {
                 match one {
                     Ok(Some(change)) => {
@@ -551,7 +571,7 @@ impl Node {
         self.written = done;
     }
 
-    /// Everything since the last drain: one change a document, effects and events. A fact that its document refuses, which
+    /// Everything since the last drain: a change a document, or several where it is much; effects and events. A fact that its document refuses, which
     /// means a bug, is told in `refused` and takes no other along: what a document has taken must be stored, or its
     /// next change could never be read.
     pub fn drain(&mut self) -> Output {
@@ -576,6 +596,68 @@ impl Node {
         }
         output
     }
+}
+
+/// Bytes of one change, about: what is sent between nodes has limits (see [`crate::wire`]).
+const CHANGE_BYTES: usize = 1 << 20;
+/// Facts of one change: each is looked for among those before it.
+const CHANGE_FACTS: usize = 256;
+/// Values of one chunk of a curve.
+const CHUNK_VALUES: usize = 4096;
+
+/// Facts as so many changes. All of one trial stay together: nobody is to see a part of them alone.
+fn parts(doc: &Doc, facts: Vec<Fact>) -> Vec<Vec<Fact>> {
+    if facts.len() < 2 {
+        return vec![facts];
+    }
+    let mut groups: Vec<(usize, Vec<Fact>)> = Vec::new();
+    let mut of_trials: BTreeMap<TrialId, usize> = BTreeMap::new();
+    for fact in facts {
+        let size = doc.size_of(&fact);
+        let group = match &fact {
+            Fact::Trial(_, place, _) => *of_trials.entry(place.id.clone()).or_insert(groups.len()),
+            _ => groups.len(),
+        };
+        if group == groups.len() {
+            groups.push((0, Vec::new()));
+        }
+        groups[group].0 += size;
+        groups[group].1.push(fact);
+    }
+    let mut parts: Vec<Vec<Fact>> = vec![Vec::new()];
+    let mut bytes = 0;
+    for (size, facts) in groups {
+        let full = |part: &Vec<Fact>| bytes + size > CHANGE_BYTES || part.len() + facts.len() > CHANGE_FACTS;
+        if parts.last().is_none_or(|part| !part.is_empty() && full(part)) {
+            parts.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += size;
+        if let Some(part) = parts.last_mut() {
+            part.extend(facts);
+        }
+    }
+    parts
+}
+
+/// Points as chunks that fit into changes. A chunk is named by its first step.
+fn chunks(points: Vec<Point>) -> Vec<Vec<Point>> {
+    let mut chunks: Vec<Vec<Point>> = Vec::new();
+    let (mut values, mut firsts) = (0, BTreeSet::new());
+    for point in points {
+        let more = point.values.len().max(1);
+        let full = values + more > CHUNK_VALUES && !firsts.contains(&point.step);
+        match chunks.last_mut().filter(|_| !full) {
+            Some(chunk) => chunk.push(point),
+            None => {
+                firsts.insert(point.step);
+                chunks.push(vec![point]);
+                values = 0;
+            }
+        }
+        values += more;
+    }
+    chunks
 }
 
 /// Nodes changed.

@@ -39,6 +39,8 @@ const CATCH_UP_LOST_MS: [u64; 2] = [60_000, 600_000];
 const EPOCH_MS: u64 = 1_577_836_800_000;
 /// Trials that clients may ask of one node at once, as a weight beside slots.
 const ASKED_AT_ONCE: f64 = 4.0;
+/// Documents that differ for longer than this differ by more than what is on its way (milliseconds).
+const LONG_MS: u64 = 10_000;
 /// A want that isn't said again ends after this long (milliseconds).
 const WANT_MS: u64 = 3_000;
 /// Runs of one node that are told apart.
@@ -93,6 +95,8 @@ pub(super) struct Peer {
     pub(super) beat: Option<Heartbeat>,
     /// Since when its documents differ from ours.
     pub(super) differs: Option<u64>,
+    /// Since this link is up they were equal once: what came later went over it in order.
+    level: bool,
     /// How far its clock is ahead of ours (milliseconds).
     skew: i64,
 }
@@ -129,6 +133,7 @@ impl Node {
     pub fn peer_up(&mut self, now: Now, peer: &NodeId) {
         let entry = self.peer(now, peer);
         entry.linked = true;
+        entry.level = false;
         entry.differs = Some(0); // compared at its first heartbeat
         let beat = self.heartbeat_frame(now);
         self.post(vec![peer.clone()], &beat, true);
@@ -220,6 +225,9 @@ impl Node {
         let wants = beat.wants.clone();
         entry.beat = Some(beat);
         entry.differs = differs.then(|| entry.differs.unwrap_or(now.mono_ms));
+        // What differs for long was lost on the way.
+        let long = entry.differs.is_some_and(|since| since + LONG_MS <= now.mono_ms);
+        entry.level = entry.linked && (!differs || (entry.level && !long));
         for study in wants {
             self.give_share(now, from, &study);
         }
@@ -248,9 +256,12 @@ impl Node {
     }
 
     /// Time in which this node itself was away counts as nobody's silence.
-    pub(super) fn forgive_silence(&mut self, now: Now) {
+    ///
+    /// Called before anything is handled, not only at a tick: what waited must not be decided by who seems silent.
+    pub fn forgive_silence(&mut self, now: Now) {
         let gap = now.mono_ms.saturating_sub(self.ticked);
         if gap > AWAY_MS {
+            self.ticked = now.mono_ms;
             self.peers.all.values_mut().for_each(|peer| peer.heard = peer.heard.saturating_add(gap).min(now.mono_ms));
             self.turns_begin_anew(now);
             self.fall_behind(now);
@@ -407,11 +418,22 @@ impl Node {
                 "no other member hears this node now, so that none would learn that it left: wait for a link, or `metaopt leave --force` and then `metaopt node remove` it on another",
             ));
         }
+        if self.is_ahead_of_all() && !force && !self.is_removed(&self.config.id) {
+            return Err(crate::Refusal::conflict(
+                "what this node knows has not reached another member yet, and would be lost to them: try again in a moment, or `metaopt leave --force`",
+            ));
+        }
         let (lamport, id) = (self.next_lamport(), self.config.id.clone());
         let edit = NodeEdit::Removed;
         self.write(Fact::Cluster(ClusterFact::NodeEdit { node: id.clone(), lamport, by: id, edit }));
         self.nodes_changed(now);
         Ok(())
+    }
+
+    /// Whether no member that it is linked with has what this node knows, nor will by what is on its way.
+    pub fn is_ahead_of_all(&self) -> bool {
+        let mut linked = self.peers.all.values().filter(|peer| peer.linked).peekable();
+        linked.peek().is_some() && !linked.any(|peer| peer.level)
     }
 
     /// Where this node is reached, as its links find out.

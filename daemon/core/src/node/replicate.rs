@@ -225,7 +225,7 @@ impl Node {
                 None if known => {
                     let changes = self.wake(&doc).map(|doc| doc.changes_after(&theirs)).unwrap_or_default();
                     let changes: Vec<(DocId, RawChange)> = changes.into_iter().map(|c| (doc.clone(), c)).collect();
-                    wire::changes(&changes).unwrap_or_default()
+                    self.framed(&changes)
                 }
                 None => Vec::new(),
             };
@@ -236,6 +236,13 @@ impl Node {
             }
         }
         self.post(vec![peer.clone()], &Frame::Sent, false);
+    }
+
+    /// Changes in frames. One that fits into none would never reach anybody: that is said.
+    fn framed(&mut self, changes: &[(DocId, RawChange)]) -> Vec<Arc<[u8]>> {
+        let (frames, errors) = wire::changes(changes);
+        self.troubles.extend(errors.iter().map(|error| format!("a change can't be sent: {error}")));
+        frames
     }
 
     /// A document as it is stored, where that says all of it; none where it is better sent change by change.
@@ -272,6 +279,10 @@ impl Node {
             self.write_pending();
         }
         for (id, changes) in by_doc {
+            // One of those before may have deleted its study.
+            if self.is_dead(&id) {
+                continue;
+            }
             let applied = match self.wake(&id) {
                 Ok(doc) => doc.apply(&changes),
                 // It rests on a disk that can't be read now: they come again.
@@ -292,7 +303,27 @@ impl Node {
                 _ => applied.facts,
             };
             self.fold_foreign(now, facts);
+            if let (true, Some(study)) = (applied.refold, id.study().cloned()) {
+                self.refold(now, &study);
+            }
         }
+    }
+
+    /// Sees a study anew: two wrote one fact differently (a database was put back from a copy), and what was folded first
+    /// isn't what stands.
+    fn refold(&mut self, now: Now, study: &StudyId) {
+        let docs: Vec<DocId> = self.docs.keys().filter(|doc| doc.study() == Some(study)).cloned().collect();
+        let mut facts = Vec::new();
+        for doc in &docs {
+            match self.facts_of(doc) {
+                Ok(some) => facts.extend(some),
+                Err(error) => return self.troubles.push(error.to_string()),
+            }
+        }
+        self.world.refold(study, facts);
+        self.renew_models(study);
+        self.touched(Touched::Study(study.clone()));
+        self.mine_in(study).iter().for_each(|trial| self.reconcile(now, trial));
     }
 
     /// Takes in a whole document of which nothing is here.
@@ -427,13 +458,8 @@ impl Node {
             }
         }
         for (to, changes) in by_target {
-            match wire::changes(&changes) {
-                Ok(frames) => {
-                    let parcels = frames.into_iter().map(|frame| Parcel { to: to.clone(), frame, at_once: false });
-                    self.parcels.extend(parcels);
-                }
-                Err(error) => self.troubles.push(format!("changes could not be sent: {error}")),
-            }
+            let frames = self.framed(&changes);
+            self.parcels.extend(frames.into_iter().map(|frame| Parcel { to: to.clone(), frame, at_once: false }));
         }
     }
 }

@@ -151,6 +151,13 @@ impl Node {
                 Some(Replica::Packed(bytes)) => Doc::load(id.clone(), &self.actor, Some(bytes), &[])?,
                 Some(_) => self.unshelved(id)?,
             };
+            // A peer's digest may have said more than its document: what is lacking is asked for again.
+            let vector = doc.vector();
+            if self.docs.contains_key(id) && self.index.vector(id) != Some(&vector) {
+                self.troubles.push(format!("{id} has not what was said of it: what it lacks is fetched again"));
+                self.index.forget(id);
+                self.index.put(id, &vector);
+            }
             if let Some(Replica::Packed(bytes)) = self.docs.insert(id.clone(), Replica::Live(Box::new(doc), ticked))
                 && matches!(id, DocId::Metrics { .. })
             {
@@ -177,7 +184,7 @@ impl Node {
     }
 
     /// What a document says.
-    fn facts_of(&self, id: &DocId) -> Result<Vec<Fact>, DocError> {
+    pub(super) fn facts_of(&self, id: &DocId) -> Result<Vec<Fact>, DocError> {
         let facts = match self.docs.get(id) {
             None => Facts::default(),
             Some(Replica::Live(doc, _)) => doc.facts(),

@@ -39,11 +39,25 @@ impl Node {
         // What a removed node held goes to who made the study, or to the first member.
         let lives = |node: &NodeId| !self.is_removed(node);
         let creator = Some(&study.record.node).filter(|node| lives(node));
-        if let Some(heir) = creator.or_else(|| self.members().map(|n| &n.id).next()).cloned() {
+        // Not by its ID: who joins later is to inherit nothing that the heir before it has spent.
+        let oldest = || self.members().min_by_key(|n| (n.record.as_ref().map(|r| &r.at), &n.id)).map(|n| &n.id);
+        if let Some(heir) = creator.or_else(oldest).cloned() {
             // Also what such a one had spent of another's: it is not to be spent twice.
             let left: i64 = balances.iter().filter(|(node, _)| !lives(node)).map(|(_, left)| left).sum();
             balances.retain(|node, _| lives(node));
-            *balances.entry(heir).or_default() += left.max(0);
+            let balance = balances.entry(heir).or_default();
+            *balance = balance.saturating_add(left);
+        }
+        // Who has spent more than it held (the budget was lowered, or made strict, meanwhile) spent what others hold.
+        let mut over: i64 = balances.values().filter(|left| **left < 0).sum();
+        for left in balances.values_mut() {
+            if *left < 0 {
+                *left = 0;
+            } else {
+                let taken = (*left).min(-over);
+                *left -= taken;
+                over += taken;
+            }
         }
         Some(balances)
     }
@@ -65,6 +79,10 @@ impl Node {
 
     /// A peer says that it would like a part of a study's budget.
     pub(super) fn give_share(&mut self, now: Now, to: &NodeId, id: &StudyId) {
+        // Who doesn't know yet what it gave and spent gives nothing.
+        if self.is_catching_up(now) {
+            return;
+        }
         let Some(study) = self.world.study(id).filter(|s| !s.deleted) else { return };
         let Some(balances) = self.balances(study) else { return };
         let has = |node: &NodeId| balances.get(node).copied().unwrap_or(0);

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use metaopt_engine::{History, check_study, hash64, rule, sampler};
 use metaopt_schema::{
-    FieldError, StudyId,
+    FieldError, StudyId, TrialId,
     facts::{ClusterFact, Fact, StudyFact},
     space::Space,
     study::{StudyDef, StudyEdit, StudyRecord, StudyState},
     template,
     trial::{Proposer, TrialState},
-    view::StudyView,
+    view::{StudyView, TrialView},
 };
 
 use super::{Node, Runtime};
@@ -215,11 +215,12 @@ impl Node {
         }
     }
 
-    /// A new study with the definition of another, perhaps with more parameters, and with its finished trials to start from.
+    /// A new study with the definition of another, perhaps with more parameters. What it starts from is copied by
+    /// [`Node::copy_trials`].
     ///
     /// # Errors
     /// Unknown study, a name that is taken, parameters that contradict.
-    pub fn fork_study(&mut self, now: Now, study: &str, name: String, add: Option<Space>) -> Result<StudyId, Refusal> {
+    pub fn fork_study(&mut self, now: Now, study: &str, name: String, add: Option<Space>) -> Result<Forked, Refusal> {
         let view = self.study(study)?;
         let origin = view.id.clone();
         let mut def = view.record.def.clone();
@@ -238,20 +239,32 @@ impl Node {
         if self.world.study_named(&def.name).is_some() {
             return Err(Refusal::conflict(format!("there is a study `{}` already; choose another name", def.name)));
         }
-        let curves = self.curves(view, view.trials().iter())?;
-        let finished: Vec<_> =
-            view.trials().iter().zip(curves).filter_map(|(t, curve)| super::trials::as_import(t, curve)).collect();
+        let finished = view.trials().iter().filter(|t| t.state.is_terminal()).map(|t| t.place.id.clone()).collect();
         let id = StudyId::new(format!("s{}", self.mint()));
         self.define(now, id.clone(), def, Some(origin));
+        Ok(Forked { study: id, finished })
+    }
+
+    /// Copies finished trials with their curves into a fork: as many of them at a time as others can wait for.
+    ///
+    /// # Errors
+    /// A curve can't be read now, or one of the two studies is gone.
+    pub fn copy_trials(&mut self, now: Now, fork: &StudyId, trials: &[TrialId]) -> Result<(), Refusal> {
+        let origin = self.study(fork.as_str())?.record.forked_from.clone();
+        let origin = self.study(origin.as_ref().map_or("", StudyId::as_str))?;
+        let there: Vec<&TrialView> = trials.iter().filter_map(|id| origin.trial(id)).collect();
+        let curves = self.curves(origin, there.iter().copied())?;
+        let finished: Vec<_> =
+            there.iter().zip(curves).filter_map(|(t, curve)| super::trials::as_import(t, curve)).collect();
         for mut trial in finished {
             // A trial that the grown space doesn't admit (its edit was refused meanwhile, say) is left behind.
-            let Some(space) = self.world.study(&id).map(|s| &s.space) else { continue };
+            let Some(space) = self.world.study(fork).map(|s| &s.space) else { continue };
             if let Ok(params) = space.check_params_with_defaults(&trial.params) {
                 trial.params = params;
-                self.import_one(now, &id, trial);
+                self.import_one(now, fork, trial);
             }
         }
-        Ok(id)
+        Ok(())
     }
 
     /// Deletes a study for ever; its running trials are stopped.
@@ -278,11 +291,22 @@ impl Node {
         self.leases.retain(|_, lease| lease.study != *id);
         self.points.retain(|(study, _, _), _| study != id);
         self.thinned.retain(|_, held| held.study != *id);
-        self.pending.retain(|f| !matches!(f, Fact::Trial(s, ..) | Fact::Metric(s, _) if s == id));
+        let lives = |f: &Fact| !matches!(f, Fact::Trial(s, ..) | Fact::Metric(s, _) if s == id);
+        self.pending.retain(lives);
+        self.unwritten.retain(lives);
         self.studies.remove(id);
         self.forget_deleted();
         self.events.push(Event { kind: "study.deleted", study: Some(id.clone()), trial: None, data: None });
     }
+}
+
+/// A study that was forked, and the trials of its origin that belong into it.
+#[derive(Clone, Debug)]
+pub struct Forked {
+    /// The new one.
+    pub study: StudyId,
+    /// Oldest first.
+    pub finished: Vec<TrialId>,
 }
 
 /// Everything about a definition that isn't its shape.

@@ -55,21 +55,25 @@ fn compressed(kind: Kind, payload: &[u8]) -> Option<Vec<u8>> {
 ///
 /// # Errors
 /// A change breaks a limit by itself, or names a document that can't be sent.
-pub fn changes(changes: &[(DocId, RawChange)]) -> Result<Vec<Arc<[u8]>>, WireError> {
-    let mut frames = Vec::new();
+pub fn changes(changes: &[(DocId, RawChange)]) -> (Vec<Arc<[u8]>>, Vec<WireError>) {
+    let (mut frames, mut errors) = (Vec::new(), Vec::new());
+    let mut send = |batch: Vec<(DocId, RawChange)>| match encode(&Frame::Changes(batch)) {
+        Ok(frame) => frames.push(frame),
+        Err(error) => errors.push(error),
+    };
     let mut batch: Vec<(DocId, RawChange)> = Vec::new();
     let mut size = 0;
     for (doc, change) in changes {
         let more = change.bytes.len() + change.actor.len();
         if !batch.is_empty() && (size + more > BATCH || batch.len() == payload::ENTRIES) {
-            frames.push(encode(&Frame::Changes(std::mem::take(&mut batch)))?);
+            send(std::mem::take(&mut batch));
             size = 0;
         }
         size += more;
         batch.push((doc.clone(), change.clone()));
     }
     if !batch.is_empty() {
-        frames.push(encode(&Frame::Changes(batch))?);
+        send(batch);
     }
-    Ok(frames)
+    (frames, errors)
 }
