@@ -312,10 +312,9 @@ pub fn now_and_then(world: &mut World) {
 pub fn export(node: &Node) -> Vec<String> {
     let mut lines = Vec::new();
     for view in node.world().cluster.nodes.values() {
-        let joined = view.record.is_some();
         lines.push(format!(
-            "node {} joined {joined} removed {} draining {} lost {} hardware {:?}",
-            view.id, view.removed, view.draining, view.lost, view.hardware
+            "node {} joined {:?} removed {} draining {} lost {} hardware {:?}",
+            view.id, view.record, view.removed, view.draining, view.lost, view.hardware
         ));
     }
     for study in node.studies() {
