@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use common::{Disk, def, good};
 use metaopt_core::{
     Effect, Node, NodeConfig, Now, Parcel,
-    commands::{Completion, NodeAction, Report, SuggestRequest, Told, TrialAction},
+    commands::{Completion, ImportedTrial, NodeAction, Report, StudyPatch, SuggestRequest, Told, TrialAction},
     launch::{AttemptEvent, Launch},
     wire::{Decoder, Frame, Heartbeat},
 };
@@ -17,6 +17,7 @@ use metaopt_schema::{
     DocId, NodeId, StudyId, TrialId,
     docs::{Actor, Doc, RawChange},
     facts::{Fact, Hardware, SlotKind, SlotSpec, TrialFact},
+    study::Budget,
     trial::{Place, Proposer, Reason, TrialSpec, TrialState},
 };
 use serde_json::json;
@@ -679,4 +680,160 @@ fn a_node_whose_database_is_lost_learns_from_its_peers_what_it_did_itself() {
     net.agree();
     let trials = net.trials(1);
     assert!(trials.len() == 60 && trials.iter().all(|(_, state)| *state == TrialState::Complete), "{trials:?}");
+}
+
+#[test]
+fn what_is_much_is_said_in_changes_that_frames_can_carry() {
+    let mut net = Net::new(2, 0);
+    net.study(0, json!({}));
+    let study = net.nodes[0].node.study("s").unwrap().id.to_string();
+    // 24 MB that hardly shrink, in one call.
+    let noise = |i: u64| {
+        let mut bytes = vec![0; 30_000];
+        blake3::Hasher::new().update(&i.to_le_bytes()).finalize_xof().fill(&mut bytes);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let points = |n| {
+        (1..=n).map(|step| Report {
+            step,
+            values: [("loss".to_owned(), Some(0.5))].into_iter().collect(),
+            attempt: None,
+        })
+    };
+    let trials = (0..400u64).map(|i| ImportedTrial {
+        params: [("x".to_owned(), json!(i as f64 / 400.0))].into_iter().collect(),
+        told: Told::Complete([("loss".to_owned(), 0.5)].into_iter().collect()),
+        reports: points(if i == 0 { 900 } else { 1 }).collect(),
+        detail: None,
+        user_attrs: [("noise".to_owned(), json!(noise(i)))].into_iter().collect(),
+        id: None,
+    });
+    net.nodes[0].node.import(net.now, &study, trials.collect()).unwrap();
+    net.settle();
+    net.agree();
+    assert_eq!(net.trials(1).len(), 400);
+    assert_eq!(net.nodes[0].node.root(), net.nodes[1].node.root());
+}
+
+#[test]
+fn a_budget_that_is_made_strict_is_kept_whoever_had_spent_more_than_its_part() {
+    let mut net = Net::new(3, 0);
+    net.study(0, json!({"budget": {"max_trials": 20}}));
+    let ask = |net: &mut Net, at: usize| {
+        let request = SuggestRequest { count: 1, client_id: None, lease_s: 60.0 };
+        let given = net.nodes[at].node.suggest(net.now, "s", request).map_or(0, |given| given.trials.len());
+        net.pass(0.2);
+        given
+    };
+    let soft: usize = (0..12).map(|i| ask(&mut net, usize::from(i > 1))).sum();
+    assert!(soft >= 8, "most of them by another than its maker");
+    let strict = StudyPatch {
+        budget: Some(Budget { max_trials: Some(20), strict: true, ..Budget::default() }),
+        ..StudyPatch::default()
+    };
+    net.nodes[0].node.patch_study(net.now, "s", strict).unwrap();
+    net.pass(1.0);
+    // The third gets a part, then each is alone.
+    (0..30).for_each(|_| _ = ask(&mut net, 2));
+    net.cut = vec![(0, 1), (0, 2), (1, 2)];
+    net.pass(1.0);
+    for at in 0..3 {
+        (0..25).for_each(|_| _ = ask(&mut net, at));
+    }
+    net.cut.clear();
+    net.pass(8.0);
+    net.agree();
+    assert_eq!(net.trials(0).len(), 20, "all of it, and no more");
+}
+
+#[test]
+fn who_leaves_first_tells_what_it_found_out_alone() {
+    let mut net = Net::new(2, 1);
+    net.pass(3.0);
+    net.cut = vec![(0, 1)];
+    net.pass(1.0);
+    net.study(1, json!({"run": run(), "budget": {"max_trials": 3}}));
+    let refused = net.nodes[1].node.leave(net.now, false).unwrap_err();
+    assert!(refused.to_string().contains("no other member hears"), "{refused}");
+    net.cut.clear();
+    net.relink();
+    let refused = net.nodes[1].node.leave(net.now, false).unwrap_err();
+    assert!(refused.to_string().contains("has not reached another member"), "{refused}");
+    net.pass(5.0);
+    assert!(net.nodes[0].node.study("s").is_ok());
+    net.nodes[1].node.leave(net.now, false).unwrap();
+}
+
+#[test]
+fn a_digest_that_says_more_than_its_document_is_found_out_and_made_good() {
+    let mut net = Net::new(2, 2);
+    net.study(0, json!({"run": run(), "budget": {"max_trials": 9}}));
+    net.pass(3.0);
+    let ends = net.nodes[0].launched.remove(0);
+    net.nodes[0].node.attempt(net.now, &ends.key, AttemptEvent::Exited(good(0.5)));
+    net.settle();
+    let of = |doc: &DocId| matches!(doc, DocId::Trials { node, .. } if *node == id(0));
+    let doc = net.nodes[0].disk.docs().into_keys().find(of).unwrap();
+    let changes = net.nodes[0].disk.docs()[&doc].changes.clone();
+    let read = |changes: &[RawChange]| Doc::load(doc.clone(), &Actor::new(&id(5), 1), None, changes).unwrap();
+    let (part, whole) = (read(&changes[..changes.len() - 1]), read(&changes));
+    assert!(changes.len() > 1);
+    let mut fresh = Net::new(2, 0);
+    // It has the study; of the trials it gets a part under the digest of the whole.
+    let study = net.nodes[0].disk.docs().into_iter().find(|(doc, _)| matches!(doc, DocId::Study(_))).unwrap();
+    let study = study.1.changes.into_iter().map(|change| (study.0.clone(), change)).collect();
+    let (bearer, last) = (id(0), changes[changes.len() - 1].clone());
+    let now = fresh.now;
+    fresh.nodes[1].node.frame(now, &bearer, Frame::Changes(study));
+    let lie = Frame::Whole(doc.clone(), part.save().into(), whole.digest().into());
+    fresh.nodes[1].node.frame(now, &bearer, lie);
+    let said = fresh.nodes[1].node.drain();
+    assert!(said.wholes.iter().any(|(id, _)| *id == doc));
+    // It wakes when something new is said of it.
+    fresh.nodes[1].node.frame(now, &bearer, Frame::Changes(vec![(doc.clone(), last.clone())]));
+    let said = fresh.nodes[1].node.drain();
+    assert!(said.troubles.is_empty(), "what it is said to have it doesn't ask for: {:?}", said.troubles);
+    let running = net.nodes[0].launched[0].key.trial.clone();
+    fresh.nodes[1].node.trial_action(now, running.as_str(), TrialAction::Cancel).unwrap();
+    let said = fresh.nodes[1].node.drain();
+    assert!(said.troubles.iter().any(|trouble| trouble.contains("fetched again")), "{:?}", said.troubles);
+    fresh.nodes[1].node.frame(now, &bearer, Frame::Changes(vec![(doc.clone(), last.clone())]));
+    assert!(fresh.nodes[1].node.drain().changes.iter().any(|(_, change)| *change == last), "now it is taken");
+}
+
+#[test]
+fn of_two_configurations_under_one_name_all_see_the_same_however_they_came() {
+    let mut net = Net::new(2, 0);
+    net.study(0, json!({}));
+    let study = net.nodes[0].node.study("s").unwrap().id.clone();
+    let place = Place { id: TrialId::mint(&id(7), 1), node: id(7), seq: 0 };
+    // One machine, put back from a copy of its disk, gives one number twice.
+    let twins: Vec<(DocId, RawChange)> = [(1, 0.25), (2, 0.75)]
+        .map(|(run, x)| {
+            let spec = TrialSpec {
+                node_name: "gpu7".into(),
+                counter: 1,
+                at: metaopt_schema::Stamp { ms: 1_790_000_000_000 + run, n: 0, node: id(7) },
+                params: [("x".to_owned(), json!(x))].into_iter().collect(),
+                by: Proposer::Enqueued,
+                user_attrs: Default::default(),
+                imported_as: None,
+            };
+            let fact = Fact::Trial(study.clone(), place.clone(), TrialFact::Proposed(spec));
+            let mut doc = Doc::new(fact.doc(), &Actor::new(&id(7), run));
+            (fact.doc(), doc.write(&[fact]).unwrap().unwrap())
+        })
+        .into();
+    let shown = |net: &Net, at: usize| net.nodes[at].node.trial(place.id.as_str()).unwrap().1.spec.params.params();
+    net.cut = vec![(0, 1)];
+    net.pass(0.5);
+    for (at, order) in [(0, [0, 1]), (1, [1, 0])] {
+        for i in order {
+            let (now, bearer) = (net.now, id(1 - at));
+            net.nodes[at].node.frame(now, &bearer, Frame::Changes(vec![twins[i].clone()]));
+            net.settle();
+        }
+    }
+    assert_eq!(shown(&net, 0), shown(&net, 1));
+    assert_eq!(net.nodes[0].node.study("s").unwrap().trials().len(), 1);
 }

@@ -203,8 +203,10 @@ fn doubles_end(world: &mut World) -> Option<String> {
             living.entry(key.trial.clone()).or_default().push(at);
         }
     }
-    living.retain(|_, at| at.len() > 1 && at.iter().all(|i| well_connected(world, at[0]).contains(i)));
     let now = world.now;
+    // Who doesn't know yet what it did can't tell that it does it twice.
+    let knows = |i: &usize| world.boxes[*i].recollects <= now;
+    living.retain(|_, at| at.len() > 1 && at.iter().all(|i| knows(i) && well_connected(world, at[0]).contains(i)));
     let known = &mut world.ledger.doubles;
     known.retain(|trial, _| living.contains_key(trial));
     for (trial, at) in living {

@@ -39,6 +39,9 @@ const WALL: u64 = 1_790_000_000_000;
 /// A call that takes longer is given up by who called.
 pub const PATIENCE_MS: u64 = 4_000;
 
+/// How long a node that lost its database waits for those who may know what it did, while some are away.
+const RECOLLECTS_MS: u64 = 60_000;
+
 /// Short waits, so that much happens in little time.
 pub const TIMING: Timing =
     Timing { beat_ms: 1_000, suspect_ms: 5_000, orphan_ms: 15_000, quorum_ms: 45_000, turn_ms: 500, settle_ms: 300 };
@@ -153,6 +156,8 @@ pub struct Machine {
     roll: Vec<Enrolled>,
     /// The database is gone, and the daemon doesn't know yet.
     pub lost: bool,
+    /// Until then it may still be finding out what it did before its database was lost.
+    pub recollects: u64,
     /// It is to crash within its next commit: how long for, and whether the machine goes down too.
     pub doomed: Option<(u64, bool)>,
     wall_off: i64,
@@ -428,6 +433,7 @@ impl World {
         }
         self.ledger.restarted(at);
         if std::mem::take(&mut self.boxes[at].lost) {
+            self.boxes[at].recollects = true_now + RECOLLECTS_MS;
             let roll = self.boxes[at].roll.clone();
             self.with(at, |node, now| node.restore(now, roll));
         }
@@ -1080,6 +1086,7 @@ fn machine(seed: u64, i: usize, slots: Vec<SlotSpec>) -> Machine {
         full: false,
         roll: Vec::new(),
         lost: false,
+        recollects: 0,
         doomed: None,
         wall_off: 0,
         mono_zero: 0,
