@@ -154,18 +154,28 @@ pub fn remarks(cluster: &Value) -> Vec<String> {
         let older = if older(&theirs, ours) { called.as_str() } else { "this node" };
         out.push(format!("{called} runs metaopt {theirs}, this node {ours}: install the newer one on {older}"));
     }
-    for trouble in list(cluster, "troubles").iter().filter(|trouble| some(trouble, "node").is_none()) {
-        let since = some(trouble, "since").and_then(value::ago).map_or_else(String::new, |ago| format!(" (for {ago})"));
-        let why = strip(text(trouble, "why")).replace('\n', " ");
-        let address = strip(text(trouble, "address"));
-        out.push(if address.is_empty() || why.contains(&address) {
-            format!("{why}{since}")
-        } else {
-            format!("{address}: {why}{since}")
-        });
-    }
+    out.extend(troubles(cluster));
     out.extend(open(cluster));
     out
+}
+
+/// Who can't be linked with, and why, where it doesn't stand beside a node of the list: a node that is no member, say.
+pub fn troubles(cluster: &Value) -> Vec<String> {
+    let listed: Vec<&str> = list(cluster, "nodes").iter().map(|node| text(node, "id")).collect();
+    let all = list(cluster, "troubles").iter();
+    let other = all.filter(|trouble| some(trouble, "node").is_none() || !listed.contains(&text(trouble, "node")));
+    other
+        .map(|trouble| {
+            let since =
+                some(trouble, "since").and_then(value::ago).map_or_else(String::new, |ago| format!(" (for {ago})"));
+            let why = strip(text(trouble, "why")).replace('\n', " ");
+            let who = [text(trouble, "address"), text(trouble, "node")].into_iter().find(|who| !who.is_empty());
+            match who.map(strip).filter(|who| !why.contains(who)) {
+                Some(who) => format!("{who}: {why}{since}"),
+                None => format!("{why}{since}"),
+            }
+        })
+        .collect()
 }
 
 /// That the door stands open, if it does.
@@ -228,20 +238,22 @@ mod tests {
     #[test]
     fn remarks_name_the_fix() {
         let troubles = json!([{"node": null, "address": "10.0.0.9:7879", "why": "no answer", "since": "2026-01-01T00:00:00Z"},
-            {"node": "x", "address": "10.0.0.5:7879", "why": "told beside the node", "since": "2026-01-01T00:00:00Z"}]);
+            {"node": "id-old-alive", "address": "10.0.0.5:7879", "why": "told beside the node", "since": "2026-01-01T00:00:00Z"},
+            {"node": "x", "address": "10.0.0.6:7879", "why": "this node is no member there", "since": "2026-01-01T00:00:00Z"}]);
         let nodes =
             json!([node("box", "alive", "0.1.0"), node("box", "suspect", "0.1.0"), node("old", "alive", "0.0.9")]);
         let cluster =
             json!({"version": "0.1.0", "nodes": nodes, "troubles": troubles, "open_until": "2999-01-01T00:00:00Z"});
         let said = remarks(&cluster);
-        assert_eq!(said.len(), 4, "{said:#?}");
+        assert_eq!(said.len(), 5, "{said:#?}");
         assert!(
             said[0].contains("2 nodes are called `box` (id-box-alive and id-box-suspect)")
                 && said[0].contains("metaopt.toml")
         );
         assert_eq!(said[1], "old runs metaopt 0.0.9, this node 0.1.0: install the newer one on old");
         assert!(said[2].starts_with("10.0.0.9:7879: no answer (for "), "{}", said[2]);
-        assert!(said[3].contains("run commands here") && said[3].contains("metaopt invite --close"));
+        assert!(said[3].starts_with("10.0.0.6:7879: this node is no member there (for "), "{}", said[3]);
+        assert!(said[4].contains("run commands here") && said[4].contains("metaopt invite --close"));
     }
 
     #[test]

@@ -24,12 +24,15 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
         return Err(Failure::no_daemon("no daemon runs here").hint("`metaopt up` starts one"));
     }
     let body = context.client()?.get("/nodes")?;
+    let cluster = context.client()?.get("/cluster").unwrap_or_default();
     if context.out.json {
+        // Which of them this machine is.
+        let mut body = body;
+        body["node"] = cluster.get("node").cloned().unwrap_or_default();
         return context.out.body(&body);
     }
     let nodes = list(&body, "items");
     show(nodes, context)?;
-    let cluster = context.client()?.get("/cluster").unwrap_or_default();
     for remark in remarks(&cluster) {
         context.out.say(remark);
     }
