@@ -7,10 +7,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::{
+    failure::Failure,
     json::{list, some, text},
     nearest::nearest,
     render::{strip::strip, style::Style, table::Cell, table::Table, value},
 };
+
+/// Fewest letters of an ID that stand for it.
+const PREFIX: usize = 4;
 
 /// The members that weren't removed.
 pub fn members(nodes: &[Value]) -> impl Iterator<Item = &Value> {
@@ -196,9 +200,20 @@ pub fn older(a: &str, b: &str) -> bool {
     matches!((read(a), read(b)), (Some(a), Some(b)) if a < b)
 }
 
-/// The node that was meant, where there is none of that name.
-pub fn meant<'a>(nodes: &'a [Value], typed: &str) -> Option<&'a str> {
-    nearest(typed, members(nodes).map(name))
+/// That there is no node of that name or ID, with the one that was meant.
+pub fn no_such(nodes: &[Value], typed: &str) -> Failure {
+    let failure = Failure::not_found(format!("there is no node `{typed}`"));
+    match nearest(typed, members(nodes).map(name)) {
+        Some(near) => failure.hint(format!("did you mean `{near}`?")),
+        None => failure.hint("`metaopt nodes` lists them"),
+    }
+}
+
+/// The one node whose ID begins so.
+pub fn begins(nodes: &[Value], typed: &str) -> Option<String> {
+    let mut found = nodes.iter().map(|node| text(node, "id")).filter(|id| id.starts_with(typed));
+    let first = found.next().filter(|_| typed.len() >= PREFIX)?;
+    found.next().is_none().then(|| first.to_owned())
 }
 
 #[cfg(test)]
@@ -254,6 +269,13 @@ mod tests {
         assert!(said[2].starts_with("10.0.0.9:7879: no answer (for "), "{}", said[2]);
         assert!(said[3].starts_with("10.0.0.6:7879: this node is no member there (for "), "{}", said[3]);
         assert!(said[4].contains("run commands here") && said[4].contains("metaopt invite --close"));
+    }
+
+    #[test]
+    fn an_id_may_be_cut_short_where_one_alone_begins_so() {
+        let nodes = [json!({"id": "abcd1111"}), json!({"id": "abcd2222"}), json!({"id": "zbcd2222"})];
+        assert_eq!(begins(&nodes, "abcd2").as_deref(), Some("abcd2222"));
+        assert_eq!([begins(&nodes, "abcd"), begins(&nodes, "zbc"), begins(&nodes, "xxxx")], [None, None, None]);
     }
 
     #[test]

@@ -156,6 +156,25 @@ fn what_is_for_ever_needs_a_yes() {
 }
 
 #[test]
+fn a_node_is_found_by_the_first_letters_of_its_id_and_one_without_slots_takes_no_trials() {
+    let mut lap = node("xyzw1", "lap", "alive");
+    lap["slots"] = json!([]);
+    let answered = lap.clone();
+    let fake =
+        fake(vec![node("xyzv2", "box1", "alive"), node("n-2", "box2", "alive"), lap], move |call, _| match call {
+            "POST /nodes/xyzw1/resume" | "POST /nodes/xyzw1/drain" => (200, answered.clone()),
+            call if call.starts_with("GET /nodes/") => problem(404, "there is no such node"),
+            other => panic!("{other}"),
+        });
+    let resumed = fake.run(&["node", "resume", "xyzw"]);
+    assert!(code(&resumed) == 0 && text(&resumed.stderr).contains("runs no trials"), "{}", text(&resumed.stderr));
+    for (typed, meant) in [("xyz", "`metaopt nodes` lists"), ("BOX2", "did you mean `box2`?")] {
+        let unknown = fake.run(&["node", "drain", typed]);
+        assert!(code(&unknown) == 4 && text(&unknown.stderr).contains(meant), "{}", text(&unknown.stderr));
+    }
+}
+
+#[test]
 fn a_daemon_that_cannot_leave_says_so() {
     let fake = fake(two(), |_, _| problem(409, "not yet"));
     let output = fake.run(&["leave", "--yes"]);
