@@ -69,7 +69,10 @@ fn an_open_door_is_said_plainly_and_can_be_closed() {
     assert_eq!(asked, [json!({"open": true, "ttl_s": 600.0}), json!({"open": true, "ttl_s": 1200.0})]);
     let closed = fake.run(&["invite", "--close"]);
     assert!(code(&closed) == 0 && text(&closed.stderr).contains("nobody can join"), "{}", text(&closed.stderr));
+    assert_eq!(text(&fake.run(&["--json", "invite", "--close"]).stdout), "{\"closed\":true}\n");
     assert_eq!(code(&fake.run(&["invite", "--open", "5m", "--ttl", "5m"])), 2);
+    let long = fake.run(&["invite", "--open", "2h"]);
+    assert!(code(&long) == 2 && text(&long.stderr).contains("--open"), "{}", text(&long.stderr));
 }
 
 #[test]
@@ -85,6 +88,8 @@ fn a_join_waits_for_the_history_and_prints_the_members() {
     assert_eq!(names, ["gpu1", "gpu2"]);
     assert!(text(&output.stderr).contains("joined the cluster of gpu2"), "{}", text(&output.stderr));
     assert_eq!(fake.asked("POST /cluster/join"), [json!({"code": CODE, "peer": null})]);
+    assert_eq!(code(&fake.run(&["join", "ABCD", "EFGH", "JK23"])), 0);
+    assert_eq!(fake.asked("POST /cluster/join")[1]["code"], CODE);
     let body: Value = serde_json::from_slice(&fake.run(&["--json", "join", CODE]).stdout).unwrap();
     assert_eq!((&body["name"], body["cluster"].as_array().unwrap().len()), (&json!("gpu2"), 2));
 }
