@@ -72,7 +72,8 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
         // A slip in the name is told before anything is asked.
         let found = if id.is_some() { client.get(&path(""))? } else { found? };
         let question = format!(
-            "Remove {} from the cluster for ever? Its running trials are given to others, and it can't come back under this identity.",
+            "Remove {} from the cluster for ever? Its running trials are given to others, output files that nobody fetched from it \
+             (`metaopt pull`) are out of reach then, and it can't come back under this identity.",
             strip(text(&found, "name"))
         );
         if !ask::yes(&question, &format!("removing node `{node}` for ever"))? {
