@@ -65,7 +65,7 @@ fn follow(trial: &str, context: &Context) -> Result<(), Failure> {
     let id = text(&shown, "id").to_owned();
     let mut stripper = Stripper::default();
     let (mut read, mut since, mut told) = (Read::default(), Instant::now(), None);
-    let Some(mut attempt) = read.next(&shown, 0, true) else {
+    let Some(mut attempt) = read.next(&shown, 0, false) else {
         // The daemon's words for a trial that was not started yet.
         client.stream(&trial_path(&id, "/logs")).map_err(|failure| log_missing(failure, trial))?;
         return Ok(());
@@ -141,13 +141,14 @@ impl Read {
         self.positions.get(&attempt).map_or("", String::as_str)
     }
 
-    /// The attempt to go on with in place of `now`: one that runs, else a later one. `away`: nothing can be read of `now`.
+    /// The attempt to go on with in place of `now`: where that is over, one that runs, else a later one; where nothing can be
+    /// read of it (`away`), a later one that runs. So it never goes to and fro.
     fn next(&self, trial: &Value, now: u64, away: bool) -> Option<u64> {
-        let open = |n: u64| !self.ended.contains(&n) && n != now;
-        let runs = numbers(trial).filter(|n| open(*n) && ended(trial, *n).is_none()).last();
-        let later = numbers(trial).filter(|n| open(*n) && *n > now).last();
-        let over = away || self.ended.contains(&now) || ended(trial, now).is_some();
-        runs.or(later).filter(|_| over)
+        let over = now == 0 || self.ended.contains(&now) || ended(trial, now).is_some();
+        let open = |n: &u64| !self.ended.contains(n) && *n != now;
+        let runs = numbers(trial).filter(open).filter(|n| ended(trial, *n).is_none() && (over || *n > now)).last();
+        let later = numbers(trial).filter(open).filter(|n| over && *n > now).last();
+        runs.or(later).filter(|_| over || away)
     }
 }
 
@@ -163,7 +164,9 @@ fn ended(trial: &Value, attempt: u64) -> Option<&Value> {
 
 /// `attempt 1 was lost with box5`
 fn how_it_ended(trial: &Value, attempt: u64) -> String {
-    let Some(found) = ended(trial, attempt) else { return format!("attempt {attempt} is over") };
+    let Some(found) = ended(trial, attempt) else {
+        return format!("attempt {attempt} is over or out of reach");
+    };
     match text(found, "reason") {
         "lost_node" => format!("attempt {attempt} was lost with {}", strip(text(found, "node"))),
         "paused" => format!("attempt {attempt} was paused"),
@@ -179,4 +182,31 @@ fn is_over(trial: &Value) -> bool {
 /// A 404 is about the trial or about its log; only the daemon knows which.
 fn log_missing(failure: Failure, trial: &str) -> Failure {
     if failure.message.contains("log") { failure } else { unknown_trial(failure, trial) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_goes_on_to_what_runs_and_never_to_and_fro() {
+        let trial = |reasons: &[Option<&str>]| {
+            let all = reasons.iter().enumerate().map(|(i, reason)| json!({"attempt": i + 1, "reason": reason}));
+            json!({"attempts": all.collect::<Vec<_>>()})
+        };
+        let mut read = Read::default();
+        assert_eq!(read.next(&trial(&[]), 0, false), None);
+        assert_eq!(read.next(&trial(&[Some("exit"), Some("exit")]), 0, false), Some(2));
+        assert_eq!(read.next(&trial(&[None, Some("superseded")]), 0, false), Some(1));
+        let both = trial(&[None, None]);
+        assert_eq!((read.next(&both, 1, false), read.next(&both, 1, true)), (None, Some(2)));
+        assert_eq!(read.next(&both, 2, true), None);
+        let first = trial(&[None, Some("superseded")]);
+        assert_eq!((read.next(&first, 2, true), read.next(&first, 1, true)), (Some(1), None));
+        assert_eq!(read.next(&trial(&[Some("lost_node"), None]), 1, false), Some(2));
+        read.ended.insert(1);
+        assert_eq!(read.next(&trial(&[None, Some("superseded")]), 2, true), None, "it was printed already");
+    }
 }
