@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, interrupt};
 
 /// Somebody can answer.
 pub fn possible() -> bool {
@@ -23,6 +23,6 @@ pub fn line(prompt: &str) -> String {
     eprint!("{prompt}");
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
+    let _ = interrupt::while_asking(|| std::io::stdin().lock().read_line(&mut answer));
     answer.trim().to_owned()
 }

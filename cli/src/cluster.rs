@@ -7,10 +7,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::{
+    failure::Failure,
     json::{list, some, text},
     nearest::nearest,
     render::{strip::strip, style::Style, table::Cell, table::Table, value},
 };
+
+/// Fewest letters of an ID that stand for it.
+const PREFIX: usize = 4;
 
 /// The members that weren't removed.
 pub fn members(nodes: &[Value]) -> impl Iterator<Item = &Value> {
@@ -154,18 +158,28 @@ pub fn remarks(cluster: &Value) -> Vec<String> {
         let older = if older(&theirs, ours) { called.as_str() } else { "this node" };
         out.push(format!("{called} runs metaopt {theirs}, this node {ours}: install the newer one on {older}"));
     }
-    for trouble in list(cluster, "troubles").iter().filter(|trouble| some(trouble, "node").is_none()) {
-        let since = some(trouble, "since").and_then(value::ago).map_or_else(String::new, |ago| format!(" (for {ago})"));
-        let why = strip(text(trouble, "why")).replace('\n', " ");
-        let address = strip(text(trouble, "address"));
-        out.push(if address.is_empty() || why.contains(&address) {
-            format!("{why}{since}")
-        } else {
-            format!("{address}: {why}{since}")
-        });
-    }
+    out.extend(troubles(cluster));
     out.extend(open(cluster));
     out
+}
+
+/// Who can't be linked with, and why, where it doesn't stand beside a node of the list: a node that is no member, say.
+pub fn troubles(cluster: &Value) -> Vec<String> {
+    let listed: Vec<&str> = list(cluster, "nodes").iter().map(|node| text(node, "id")).collect();
+    let all = list(cluster, "troubles").iter();
+    let other = all.filter(|trouble| some(trouble, "node").is_none() || !listed.contains(&text(trouble, "node")));
+    other
+        .map(|trouble| {
+            let since =
+                some(trouble, "since").and_then(value::ago).map_or_else(String::new, |ago| format!(" (for {ago})"));
+            let why = strip(text(trouble, "why")).replace('\n', " ");
+            let who = [text(trouble, "address"), text(trouble, "node")].into_iter().find(|who| !who.is_empty());
+            match who.map(strip).filter(|who| !why.contains(who)) {
+                Some(who) => format!("{who}: {why}{since}"),
+                None => format!("{why}{since}"),
+            }
+        })
+        .collect()
 }
 
 /// That the door stands open, if it does.
@@ -186,9 +200,20 @@ pub fn older(a: &str, b: &str) -> bool {
     matches!((read(a), read(b)), (Some(a), Some(b)) if a < b)
 }
 
-/// The node that was meant, where there is none of that name.
-pub fn meant<'a>(nodes: &'a [Value], typed: &str) -> Option<&'a str> {
-    nearest(typed, members(nodes).map(name))
+/// That there is no node of that name or ID, with the one that was meant.
+pub fn no_such(nodes: &[Value], typed: &str) -> Failure {
+    let failure = Failure::not_found(format!("there is no node `{typed}`"));
+    match nearest(typed, members(nodes).map(name)) {
+        Some(near) => failure.hint(format!("did you mean `{near}`?")),
+        None => failure.hint("`metaopt nodes` lists them"),
+    }
+}
+
+/// The one node whose ID begins so.
+pub fn begins(nodes: &[Value], typed: &str) -> Option<String> {
+    let mut found = nodes.iter().map(|node| text(node, "id")).filter(|id| id.starts_with(typed));
+    let first = found.next().filter(|_| typed.len() >= PREFIX)?;
+    found.next().is_none().then(|| first.to_owned())
 }
 
 #[cfg(test)]
@@ -228,20 +253,29 @@ mod tests {
     #[test]
     fn remarks_name_the_fix() {
         let troubles = json!([{"node": null, "address": "10.0.0.9:7879", "why": "no answer", "since": "2026-01-01T00:00:00Z"},
-            {"node": "x", "address": "10.0.0.5:7879", "why": "told beside the node", "since": "2026-01-01T00:00:00Z"}]);
+            {"node": "id-old-alive", "address": "10.0.0.5:7879", "why": "told beside the node", "since": "2026-01-01T00:00:00Z"},
+            {"node": "x", "address": "10.0.0.6:7879", "why": "this node is no member there", "since": "2026-01-01T00:00:00Z"}]);
         let nodes =
             json!([node("box", "alive", "0.1.0"), node("box", "suspect", "0.1.0"), node("old", "alive", "0.0.9")]);
         let cluster =
             json!({"version": "0.1.0", "nodes": nodes, "troubles": troubles, "open_until": "2999-01-01T00:00:00Z"});
         let said = remarks(&cluster);
-        assert_eq!(said.len(), 4, "{said:#?}");
+        assert_eq!(said.len(), 5, "{said:#?}");
         assert!(
             said[0].contains("2 nodes are called `box` (id-box-alive and id-box-suspect)")
                 && said[0].contains("metaopt.toml")
         );
         assert_eq!(said[1], "old runs metaopt 0.0.9, this node 0.1.0: install the newer one on old");
         assert!(said[2].starts_with("10.0.0.9:7879: no answer (for "), "{}", said[2]);
-        assert!(said[3].contains("run commands here") && said[3].contains("metaopt invite --close"));
+        assert!(said[3].starts_with("10.0.0.6:7879: this node is no member there (for "), "{}", said[3]);
+        assert!(said[4].contains("run commands here") && said[4].contains("metaopt invite --close"));
+    }
+
+    #[test]
+    fn an_id_may_be_cut_short_where_one_alone_begins_so() {
+        let nodes = [json!({"id": "abcd1111"}), json!({"id": "abcd2222"}), json!({"id": "zbcd2222"})];
+        assert_eq!(begins(&nodes, "abcd2").as_deref(), Some("abcd2222"));
+        assert_eq!([begins(&nodes, "abcd"), begins(&nodes, "zbc"), begins(&nodes, "xxxx")], [None, None, None]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod nearest;
 pub mod output;
 pub mod remote;
 pub mod render;
+pub mod root;
 pub mod settings;
 pub mod shorthand;
 pub mod sse;

@@ -13,7 +13,11 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|candidate| {
             let other = candidate.to_lowercase();
             let begins = lower.chars().count() >= 3 && other.starts_with(&lower);
-            let distance = if begins { 1 } else { strsim::osa_distance(&lower, &other) };
+            let distance = match strsim::osa_distance(&lower, &other) {
+                0 => 0,
+                _ if begins => 1,
+                distance => distance,
+            };
             (distance, candidate)
         })
         .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
@@ -31,6 +35,7 @@ mod tests {
         assert_eq!(nearest("loguniforn", ["uniform", "loguniform"]), Some("loguniform"));
         assert_eq!(nearest("MNIST", ["mnist", "train"]), Some("mnist"));
         assert_eq!(nearest("expo", ["explain", "export"]), Some("export"));
+        assert_eq!(nearest("BOX2", ["box1", "box2"]), Some("box2"));
         assert_eq!(nearest("bananas", ["status", "trials"]), None);
         assert_eq!(nearest("x", ["y"]), None);
     }

@@ -69,7 +69,10 @@ fn an_open_door_is_said_plainly_and_can_be_closed() {
     assert_eq!(asked, [json!({"open": true, "ttl_s": 600.0}), json!({"open": true, "ttl_s": 1200.0})]);
     let closed = fake.run(&["invite", "--close"]);
     assert!(code(&closed) == 0 && text(&closed.stderr).contains("nobody can join"), "{}", text(&closed.stderr));
+    assert_eq!(text(&fake.run(&["--json", "invite", "--close"]).stdout), "{\"closed\":true}\n");
     assert_eq!(code(&fake.run(&["invite", "--open", "5m", "--ttl", "5m"])), 2);
+    let long = fake.run(&["invite", "--open", "2h"]);
+    assert!(code(&long) == 2 && text(&long.stderr).contains("--open"), "{}", text(&long.stderr));
 }
 
 #[test]
@@ -85,6 +88,8 @@ fn a_join_waits_for_the_history_and_prints_the_members() {
     assert_eq!(names, ["gpu1", "gpu2"]);
     assert!(text(&output.stderr).contains("joined the cluster of gpu2"), "{}", text(&output.stderr));
     assert_eq!(fake.asked("POST /cluster/join"), [json!({"code": CODE, "peer": null})]);
+    assert_eq!(code(&fake.run(&["join", "ABCD", "EFGH", "JK23"])), 0);
+    assert_eq!(fake.asked("POST /cluster/join")[1]["code"], CODE);
     let body: Value = serde_json::from_slice(&fake.run(&["--json", "join", CODE]).stdout).unwrap();
     assert_eq!((&body["name"], body["cluster"].as_array().unwrap().len()), (&json!("gpu2"), 2));
 }
@@ -153,6 +158,25 @@ fn what_is_for_ever_needs_a_yes() {
     assert!(text(&lost.stderr).contains("offered to others now"), "{}", text(&lost.stderr));
     let unknown = fake.run(&["node", "remove", "--yes", "gpu3"]);
     assert!(code(&unknown) == 4 && text(&unknown.stderr).contains("did you mean `gpu"), "{}", text(&unknown.stderr));
+}
+
+#[test]
+fn a_node_is_found_by_the_first_letters_of_its_id_and_one_without_slots_takes_no_trials() {
+    let mut lap = node("xyzw1", "lap", "alive");
+    lap["slots"] = json!([]);
+    let answered = lap.clone();
+    let fake =
+        fake(vec![node("xyzv2", "box1", "alive"), node("n-2", "box2", "alive"), lap], move |call, _| match call {
+            "POST /nodes/xyzw1/resume" | "POST /nodes/xyzw1/drain" => (200, answered.clone()),
+            call if call.starts_with("GET /nodes/") => problem(404, "there is no such node"),
+            other => panic!("{other}"),
+        });
+    let resumed = fake.run(&["node", "resume", "xyzw"]);
+    assert!(code(&resumed) == 0 && text(&resumed.stderr).contains("runs no trials"), "{}", text(&resumed.stderr));
+    for (typed, meant) in [("xyz", "`metaopt nodes` lists"), ("BOX2", "did you mean `box2`?")] {
+        let unknown = fake.run(&["node", "drain", typed]);
+        assert!(code(&unknown) == 4 && text(&unknown.stderr).contains(meant), "{}", text(&unknown.stderr));
+    }
 }
 
 #[test]

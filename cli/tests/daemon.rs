@@ -195,3 +195,26 @@ fn a_machine_without_slots_and_its_name_are_remembered_also_where_its_daemon_run
     assert_eq!(place.ok(&["up", "--name", "box"]).lines().count(), 1);
     assert_eq!(place.json(&["nodes"])["items"][0]["name"], "box");
 }
+
+#[test]
+fn root_is_told_that_jobs_are_not_run_as_root() {
+    if text(&std::process::Command::new("id").arg("-u").output().unwrap().stdout).trim() != "0" {
+        return;
+    }
+    let place = Place::new();
+    let run = |args: &[&str]| place.command(args).env_remove("METAOPT_ALLOW_ROOT").output().unwrap();
+    run(&["status"]);
+    let allowed = place.command(&["doctor"]).output().unwrap();
+    let said = text(&allowed.stdout);
+    // What the daemon was told counts, not who asks.
+    assert!(
+        code(&allowed) == 1 && said.contains("jobs are not run as root") && said.contains("METAOPT_ALLOW_ROOT=1"),
+        "{said}"
+    );
+    let shown = text(&run(&["submit", "--dry-run", "--in-place", "--", "true", "--x~uniform(0, 1)"]).stdout);
+    assert!(shown.contains("jobs are not run as root"), "{shown}");
+    let other = Place::new();
+    other.ok(&["status"]);
+    let said = text(&other.run(&["doctor"]).stdout);
+    assert!(!said.contains("root, and"), "{said}");
+}

@@ -20,6 +20,7 @@ fn place(name: &str, slots: u64, why: Option<&str>) -> Value {
 fn daemon(after: usize, places: Vec<Value>) -> Fake {
     let asked = AtomicUsize::new(0);
     Fake::new(move |call, body| match call {
+        "GET /nodes" => (200, page(&[support::node("n-1", "box1", "alive")])),
         "POST /studies" => (201, json!({"id": "s-1", "name": "s", "run": body["run"]})),
         "GET /studies/s-1/places" if asked.fetch_add(1, Ordering::Relaxed) < after => {
             (200, page(&[place("laptop", 0, Some("has no slots"))]))
@@ -49,4 +50,26 @@ fn submit_says_that_a_study_is_only_on_this_machine_and_why() {
         serde_json::from_slice(&daemon(0, nowhere()).run(&[&SUBMIT[..0], &["--json"], &SUBMIT[..]].concat()).stdout)
             .unwrap();
     assert_eq!((&json["id"], &json["places"][1]["name"]), (&json!("s-1"), &json!("gpu1")));
+}
+
+#[test]
+fn submit_says_that_no_machine_can_run_a_study_that_others_have() {
+    let there = |name, why| {
+        let mut place = place(name, 1, Some(why));
+        place["known"] = json!(true);
+        place
+    };
+    let places = vec![there("lap", "has no GPU"), there("box1", "is not for it"), there("box2", "has no GPU")];
+    let said = text(&daemon(0, places.clone()).run(&SUBMIT).stderr);
+    assert!(said.contains("no machine can run it now: lap and box2: has no GPU; box1: is not for it\n"), "{said}");
+    let args = [&["submit", "--node", "box1"], &SUBMIT[1..]].concat();
+    let said = text(&daemon(0, places).run(&args).stderr);
+    assert!(said.contains("now: box1: is not for it; lap and box2: has no GPU\n"), "{said}");
+}
+
+#[test]
+fn a_study_for_a_node_that_is_not_there_is_refused_with_the_one_that_was_meant() {
+    let output = daemon(0, Vec::new()).run(&[&["submit", "--node", "bxo1"], &SUBMIT[1..]].concat());
+    let said = text(&output.stderr);
+    assert!(code(&output) == 4 && said.contains("no node `bxo1`") && said.contains("did you mean `box1`"), "{said}");
 }

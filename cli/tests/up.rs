@@ -196,6 +196,15 @@ fn metaopt_is_copied_where_it_is_older_joins_there_and_again_changes_nothing() {
     }
     let again = up(&[]);
     assert!(code(&again) == 0 && text(&again.stderr).contains("gpu2: a member already"), "{}", text(&again.stderr));
+    // As where it was installed at a place that ssh doesn't look at: there is nobody to ask until it is copied.
+    std::fs::remove_file(home.join(".local/bin/metaopt")).unwrap();
+    let unseen = up(&[]);
+    let said = text(&unseen.stderr);
+    assert!(code(&unseen) == 0 && said.contains("copying") && said.contains("gpu2: a member already"), "{said}");
+    here.ok(&["node", "remove", "--yes", "two"]);
+    let removed = up(&[]);
+    let said = text(&removed.stderr);
+    assert!(code(&removed) == 1 && said.contains("was removed") && said.contains("`metaopt leave` there"), "{said}");
     drop(end);
 }
 

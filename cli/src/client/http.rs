@@ -265,7 +265,8 @@ pub fn refusal(reply: &Reply) -> Failure {
     };
     failure = match reply.status {
         401 => failure.hint("the token is wrong: check METAOPT_TOKEN, or unset METAOPT_URL to use the local daemon's"),
-        429 => failure.hint("too many calls at once: try again in a moment"),
+        // Unless its words say when.
+        429 if !failure.message.contains("again") => failure.hint("too many calls at once: try again in a moment"),
         _ => failure,
     };
     failure.status = Some(reply.status);
@@ -331,6 +332,13 @@ mod tests {
     fn exit_codes_follow_the_status() {
         let code = |status| refusal(&Reply { status, body: Value::Null }).code;
         assert_eq!([code(404), code(422), code(409), code(503)], [4, 2, 1, 1]);
+    }
+
+    #[test]
+    fn too_many_calls_come_with_one_time_to_wait() {
+        let hints = |detail: &str| refusal(&Reply { status: 429, body: json!({"detail": detail}) }).hints;
+        assert!(hints("too many wrong codes; try again in 372 seconds").is_empty());
+        assert_eq!(hints("64 requests are being handled already").len(), 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Host, Ssh,
     install::{Programs, differs},
-    probe::{self, Found, probe},
+    probe::{self, Found, Standing, probe},
 };
 use crate::{
     client::Client,
@@ -57,8 +57,39 @@ impl Plan {
     pub fn bring(&self, host: &Host, tell: &dyn Fn(&str)) -> Result<Outcome, Failure> {
         tell("looking what is there");
         let found = probe(&self.ssh, host)?;
-        if found.is_with(&self.node) {
+        if self.is_member(host, &found)? {
             return Ok(Outcome::Member);
+        }
+        if let Some(at) = found.at.as_ref().filter(|_| !is_outdated(&found)) {
+            return self.join(host, &found, at, tell);
+        }
+        self.install(host, &found, tell)?;
+        // Where there was none on its PATH, nobody could be asked who is a member.
+        let found = if found.at.is_none() { probe(&self.ssh, host)? } else { found };
+        if self.is_member(host, &found)? {
+            return Ok(Outcome::Member);
+        }
+        self.join(host, &found, &format!("{}/metaopt", probe::BIN), tell)
+    }
+
+    /// Whether the machine is a member already; a failure where it can't become one.
+    fn is_member(&self, host: &Host, found: &Found) -> Result<bool, Failure> {
+        let ours = self.client.get("/nodes")?;
+        match found.standing(&self.node, list(&ours, "items")) {
+            Standing::Member => return Ok(true),
+            Standing::Removed => {
+                return Err(Failure::failed(
+                    "it was removed from its cluster for ever: its identity is no member any more",
+                )
+                .hint("run `metaopt leave` there, which makes it a node of its own again, then this once more"));
+            }
+            Standing::Unknown => {
+                return Err(Failure::failed(
+                    "it says that it is in a cluster with this machine, which does not know it",
+                )
+                .hint("where it joined just now, run this again in a moment; else run `metaopt leave` there first"));
+            }
+            Standing::Stranger => {}
         }
         let others = found.others();
         if !others.is_empty() {
@@ -67,14 +98,7 @@ impl Plan {
                 host.as_str()
             )));
         }
-        let program = match &found.at {
-            Some(at) if !is_outdated(&found) => at.clone(),
-            _ => {
-                self.install(host, &found, tell)?;
-                format!("{}/metaopt", probe::BIN)
-            }
-        };
-        self.join(host, &found, &program, tell)
+        Ok(false)
     }
 
     fn install(&self, host: &Host, found: &Found, tell: &dyn Fn(&str)) -> Result<(), Failure> {

@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::{Host, Ssh};
-use crate::{failure::Failure, json::text};
+use crate::{
+    failure::Failure,
+    json::{list, text},
+};
 
 /// Where a metaopt is looked for first, and brought to.
 pub const BIN: &str = "$HOME/.local/bin";
@@ -33,6 +36,21 @@ pub struct Found {
     pub version: Option<String>,
     /// The members that its daemon knows, where one runs.
     pub nodes: Vec<Value>,
+    /// Which of them it is itself; an older metaopt doesn't say.
+    pub node: Option<String>,
+}
+
+/// How the machine stands to this one's cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Both hold each other for members.
+    Member,
+    /// It was a member of a cluster, and was removed.
+    Removed,
+    /// It holds this one for a member, and this one knows nothing of it.
+    Unknown,
+    /// It has nothing to do with it.
+    Stranger,
 }
 
 /// Looks.
@@ -65,17 +83,30 @@ fn read(out: &str) -> Option<Found> {
     let mut connection = connection.split_whitespace().map(str::to_owned);
     let client = connection.next();
     let server = connection.nth(1);
-    let nodes = fact("nodes").and_then(|text| serde_json::from_str::<Value>(&text).ok());
-    let nodes = nodes.and_then(|body| body.get("items").and_then(Value::as_array).cloned()).unwrap_or_default();
+    let body = fact("nodes").and_then(|text| serde_json::from_str::<Value>(&text).ok()).unwrap_or_default();
+    let (nodes, node) =
+        (list(&body, "items").to_vec(), Some(text(&body, "node").to_owned()).filter(|id| !id.is_empty()));
     // `metaopt 0.1.0`
     let version = fact("version").and_then(|text| text.split_whitespace().nth(1).map(str::to_owned));
-    Some(Found { os: fact("os")?, arch: fact("arch")?, client, server, at: fact("at"), version, nodes })
+    Some(Found { os: fact("os")?, arch: fact("arch")?, client, server, at: fact("at"), version, nodes, node })
 }
 
 impl Found {
-    /// The machine is a member of the cluster of `node` already.
-    pub fn is_with(&self, node: &str) -> bool {
-        self.members().any(|member| text(member, "id") == node)
+    /// How it stands to the cluster of `node`, which knows `ours`.
+    pub fn standing(&self, node: &str, ours: &[Value]) -> Standing {
+        let state = |nodes: &[Value]| {
+            let own = nodes.iter().find(|row| Some(text(row, "id")) == self.node.as_deref());
+            own.map(|row| text(row, "state").to_owned())
+        };
+        let (here, there) = (state(ours), state(&self.nodes));
+        let removed = |state: &Option<String>| state.as_deref() == Some("removed");
+        if removed(&here) || removed(&there) {
+            return Standing::Removed;
+        }
+        if !self.members().any(|member| text(member, "id") == node) {
+            return Standing::Stranger;
+        }
+        if self.node.is_some() && here.is_none() { Standing::Unknown } else { Standing::Member }
     }
 
     /// Names of those that it is in a cluster with; empty where it is alone, or has no daemon.
@@ -103,12 +134,26 @@ mod tests {
         assert_eq!((found.os.as_str(), found.arch.as_str()), ("Linux", "x86_64"));
         assert_eq!((found.client.as_deref(), found.server.as_deref()), (Some("10.0.0.1"), Some("10.0.0.2")));
         assert_eq!((found.version.as_deref(), found.at.as_deref()), (Some("0.1.0"), Some("/usr/bin/metaopt")));
-        assert!(found.is_with("b") && !found.is_with("c") && !found.is_with("x"));
+        let standing = |found: &Found, node, ours: Value| found.standing(node, list(&ours, "items"));
+        let none = Value::Null;
+        assert_eq!(standing(&found, "b", none.clone()), Standing::Member, "an older one that doesn't say who it is");
+        assert_eq!(
+            (standing(&found, "c", none.clone()), standing(&found, "x", none.clone())),
+            (Standing::Stranger, Standing::Stranger)
+        );
         assert_eq!(found.others(), ["gpu2", "gpu1"]);
         let bare = read("metaopt-os=Darwin\nmetaopt-arch=arm64\nmetaopt-ssh=\nmetaopt-end=1\n").unwrap();
         assert_eq!(bare, Found { os: "Darwin".into(), arch: "arm64".into(), ..Found::default() });
         assert!(bare.others().is_empty());
         assert_eq!(read("metaopt-os=Linux\nmetaopt-arch=x86_64\n"), None, "it broke off");
+        let ours =
+            |state: &str| serde_json::json!({"items": [{"id": "b", "state": "alive"}, {"id": "a", "state": state}]});
+        let told = Found { node: Some("a".into()), ..found };
+        assert_eq!(standing(&told, "b", ours("alive")), Standing::Member);
+        assert_eq!(standing(&told, "b", ours("removed")), Standing::Removed, "it may not know it yet");
+        assert_eq!(standing(&told, "b", none.clone()), Standing::Unknown);
+        let gone = Found { node: Some("c".into()), ..told };
+        assert_eq!(standing(&gone, "b", none), Standing::Removed);
         assert_eq!(read("This service allows sftp connections only.\n"), None);
     }
 }

@@ -54,27 +54,40 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// For a terminal of `width` columns: columns that don't fit are left out, the first two never.
-    pub fn aligned(&self, width: usize, head: impl Fn(&str) -> String) -> String {
+    /// Headings of the columns that don't fit.
+    pub fn left_out(&self, width: usize) -> &[String] {
+        &self.heads[self.fits(&self.widths(), width)..]
+    }
+
+    fn widths(&self) -> Vec<usize> {
         let count = |text: &str| text.chars().count();
-        let widths: Vec<usize> = self
-            .heads
+        self.heads
             .iter()
             .enumerate()
             .map(|(at, head)| {
                 let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| count(&cell.plain));
                 cells.max().unwrap_or(0).max(count(head))
             })
-            .collect();
+            .collect()
+    }
+
+    fn fits(&self, widths: &[usize], width: usize) -> usize {
         let mut used = 0;
-        let fits = widths
+        widths
             .iter()
             .enumerate()
             .take_while(|(at, w)| {
                 used += *w + 2;
                 *at < 2 || used <= width + 2
             })
-            .count();
+            .count()
+    }
+
+    /// For a terminal of `width` columns: columns that don't fit are left out, the first two never.
+    pub fn aligned(&self, width: usize, head: impl Fn(&str) -> String) -> String {
+        let count = |text: &str| text.chars().count();
+        let widths = self.widths();
+        let fits = self.fits(&widths, width);
         let mut out = String::new();
         let mut line = |cells: Vec<(String, usize, bool)>| {
             let mut text = String::new();
@@ -133,6 +146,7 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_loses_the_last_columns() {
+        assert_eq!((table().left_out(15), table().left_out(80)), (&["best".to_owned()][..], &[][..]));
         assert_eq!(table().aligned(15, str::to_owned), "name   state\ngröße  <running>\nm      paused\n");
     }
 

@@ -54,6 +54,9 @@ pub fn run(context: &Context, draft: &Draft, around: &Surroundings) -> Result<()
     }
     out.push_str(&head("\nslots"));
     out.push_str(&slots(&nodes, run));
+    if let Some(why) = crate::root::refuses(&context.place).filter(|_| !command.is_empty()) {
+        out.push_str(&format!("  {} on this machine {why}\n", style.warn("but")));
+    }
     out.push_str(&style.faint("\nnothing was created\n"));
     context.out.print(&out)
 }

@@ -10,7 +10,6 @@ use crate::{
     failure::Failure,
     interrupt,
     json::{list, text},
-    output::Output,
     render::{progress, style::terminal_width, value},
 };
 
@@ -69,7 +68,8 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
         let study = first.get(&format!("/studies/{STUDY}"))?;
         let counts = |state: &str| study.pointer(&format!("/counts/{state}")).and_then(Value::as_u64).unwrap_or(0);
         let ended = counts("complete") + counts("pruned") + counts("fail");
-        line(out, &study, ended, args.trials, &machines);
+        let nodes = first.list("/nodes", 100).unwrap_or_default();
+        out.say(progress::cut(&line(&study, ended, args.trials, &nodes), 110));
         if killed.is_none() && ended >= u64::from(args.trials) / 3 {
             out.say(format!("--- cutting the power of {} and of all that it runs ---", machines[victim].name));
             machines[victim].kill();
@@ -186,10 +186,12 @@ fn until<T>(began: Instant, late: &str, mut of: impl FnMut() -> Result<Option<T>
     }
 }
 
-fn line(out: Output, study: &Value, ended: u64, trials: u32, machines: &[Machine]) {
-    let nodes = machines[0].client().and_then(|client| client.list("/nodes", 100).ok()).unwrap_or_default();
+/// How far it is; what isn't known yet is left out.
+fn line(study: &Value, ended: u64, trials: u32, nodes: &[Value]) -> String {
     let mut boxes: Vec<String> = nodes
         .iter()
+        // One that was just heard of has told no name yet.
+        .filter(|node| !text(node, "name").is_empty())
         .map(|node| {
             let busy = list(node, "slots").iter().filter(|slot| text(slot, "state") == "busy").count();
             let state = text(node, "state");
@@ -198,6 +200,21 @@ fn line(out: Output, study: &Value, ended: u64, trials: u32, machines: &[Machine
         })
         .collect();
     boxes.sort();
-    let best = study.pointer("/best/values/loss").and_then(Value::as_f64).map(value::number).unwrap_or_default();
-    out.say(progress::cut(&format!("{ended:>4}/{trials}   {}   best loss {best}", boxes.join("   ")), 110));
+    let best = study.pointer("/best/values/loss").and_then(Value::as_f64);
+    let parts = [format!("{ended:>4}/{trials}")].into_iter().chain(boxes);
+    let parts = parts.chain(best.map(|best| format!("best loss {}", value::number(best))));
+    parts.collect::<Vec<_>>().join("   ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_leaves_out_what_is_not_known_yet() {
+        let nodes = [json!({"name": "", "state": "alive"}), json!({"name": "box1", "state": "alive", "slots": []})];
+        assert_eq!(line(&json!({"best": null}), 0, 36, &nodes), "   0/36   box1 0 running");
+        let study = json!({"best": {"values": {"loss": 0.5}}});
+        assert_eq!(line(&study, 1, 36, &nodes), "   1/36   box1 0 running   best loss 0.5");
+    }
 }

@@ -37,11 +37,19 @@ struct Check {
 
 /// Runs every check; exit code 1 when one is bad. Starts nothing.
 pub fn run(_: Args, context: &Context) -> Result<(), Failure> {
-    let checks: Vec<Check> =
-        [programs(), data_dir(context), hiding(context), key_file(context), daemon(context), python(), gpus()]
-            .into_iter()
-            .flatten()
-            .collect();
+    let checks: Vec<Check> = [
+        programs(),
+        data_dir(context),
+        hiding(context),
+        key_file(context),
+        daemon(context),
+        root(context),
+        python(),
+        gpus(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let bad = checks.iter().any(|check| matches!(check.verdict, Verdict::Bad));
     if context.out.json {
         let word = |check: &Check| match check.verdict {
@@ -150,6 +158,11 @@ fn daemon(context: &Context) -> Vec<Check> {
     }
     out.extend(cluster(&client));
     out
+}
+
+/// Whether jobs are refused because of whose the daemon is; only where they are.
+fn root(context: &Context) -> Vec<Check> {
+    crate::root::refuses(&context.place).map(|why| bad("root", why)).into_iter().collect()
 }
 
 /// Whether others reach this machine, and it them.

@@ -11,11 +11,11 @@ use super::nodes;
 use crate::{
     ask,
     client::{Client, restart},
-    cluster::{and, members, name, older, remarks},
+    cluster::{and, members, name, older, remarks, troubles, whys},
     context::Context,
     failure::{Doing, Failure},
     interrupt,
-    json::{list, text},
+    json::{list, some, text},
     render::strip::strip,
     settings,
 };
@@ -33,9 +33,9 @@ const LOOK: Duration = Duration::from_millis(150);
 /// now (`metaopt invite --open` there).
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// As `metaopt invite` printed it on a member
+    /// As `metaopt invite` printed it on a member; its parts may be words of their own
     #[arg(value_name = "CODE", conflicts_with = "code_stdin")]
-    pub code: Option<String>,
+    pub code: Vec<String>,
     /// The member to join through, where the network passes no multicast; repeatable: the first that answers
     #[arg(long = "peer", value_name = "HOST:PORT")]
     pub peers: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let mut code = match args.code_stdin {
         true => Some(read_code()?),
-        false => args.code.clone(),
+        false => Some(args.code.join("-")).filter(|code| !code.is_empty()),
     };
     let client = prepare(&Settings { name: args.name.clone(), no_worker: args.no_worker }, context)?;
     let say = |text: String| {
@@ -62,6 +62,7 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
             context.out.say(text);
         }
     };
+    let before = client.list("/studies", usize::MAX)?;
     let joined = loop {
         match try_peers(&client, code.as_deref(), &args.peers) {
             Ok(joined) => break joined,
@@ -89,15 +90,28 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     say(format!("joined the cluster of {}; its history arrives", strip(through)));
     let arrived = wait(&client, text(&joined, "node"))?;
     let cluster = client.get("/cluster")?;
+    let renamed = renamed(&before, &client.list("/studies", usize::MAX)?);
+    let unlinked = if arrived { None } else { unlinked(&cluster).filter(|_| !interrupt::pressed()) };
     if context.out.json {
         let mut body = joined.clone();
         body["cluster"] = cluster.get("nodes").cloned().unwrap_or_default();
-        return context.out.body(&body);
+        body["renamed"] = renamed.iter().map(|(id, old, new)| json!({"id": id, "before": old, "now": new})).collect();
+        context.out.body(&body)?;
+        return unlinked.map_or(Ok(()), Err);
     }
     let members: Vec<Value> = members(list(&cluster, "nodes")).cloned().collect();
     nodes::show(&members, context)?;
     for remark in remarks(&cluster) {
         context.out.say(remark);
+    }
+    for (_, old, new) in renamed {
+        let (old, new) = (strip(&old), strip(&new));
+        context.out.say(format!(
+            "this machine's study `{old}` is called `{new}` now: an older one of the cluster bears its name"
+        ));
+    }
+    if let Some(failure) = unlinked {
+        return Err(failure);
     }
     if !arrived {
         context.out.say(format!(
@@ -106,6 +120,36 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// ID, name before and name now of studies that had to give way to others of their name.
+fn renamed(before: &[Value], after: &[Value]) -> Vec<(String, String, String)> {
+    let now = |id: &str| after.iter().find(|study| text(study, "id") == id).map(|study| text(study, "name"));
+    let all = before.iter().map(|study| (text(study, "id"), text(study, "name")));
+    let changed = all.filter_map(|(id, old)| Some((id, old, now(id).filter(|new| *new != old)?)));
+    changed.map(|(id, old, new)| (id.to_owned(), old.to_owned(), new.to_owned())).collect()
+}
+
+/// Whether another member was heard since this node started.
+fn heard(nodes: &[Value], own: &str) -> bool {
+    members(nodes).any(|node| text(node, "id") != own && some(node, "last_seen").is_some())
+}
+
+/// That this node is a member by name alone, where no other was heard; with what the daemon says of each.
+fn unlinked(cluster: &Value) -> Option<Failure> {
+    let (nodes, own) = (list(cluster, "nodes"), text(cluster, "node"));
+    if heard(nodes, own) {
+        return None;
+    }
+    let others: Vec<Value> = nodes.iter().filter(|node| text(node, "id") != own).cloned().collect();
+    let mut failure = Failure::failed(format!(
+        "it was let in, but no link to any member came up within {} s: nothing passes between them yet",
+        HISTORY.as_secs()
+    ));
+    failure.causes = whys(&others).into_iter().chain(troubles(cluster)).collect();
+    Some(failure.hint(
+        "it goes on trying: open TCP port 7879 of one machine to the other; `metaopt nodes` shows when the link is up",
+    ))
 }
 
 /// What is written into `metaopt.toml` first.
@@ -208,10 +252,26 @@ fn try_peers(client: &Client, code: Option<&str>, peers: &[String]) -> Result<Va
             other => return other,
         }
     }
-    join(Some(last)).map_err(|mut failure| {
+    join(Some(last)).map_err(|failure| {
+        let mut failure = unresolved(failure, last);
         failure.causes.extend(unreached);
         failure
     })
+}
+
+/// A peer that was not reached because its name has no address: a slow answer to that looks like silence to the daemon.
+fn unresolved(failure: Failure, peer: &str) -> Failure {
+    let host = peer.rsplit_once(':').map_or(peer, |(host, _)| host);
+    let said = ["no answer", "lookup", "the name has no address"].iter().any(|words| failure.message.contains(words));
+    if failure.status != Some(502) || !said || host.contains(':') {
+        return failure;
+    }
+    match std::net::ToSocketAddrs::to_socket_addrs(&(host, 7879)) {
+        Ok(_) => failure,
+        Err(error) => Failure { message: format!("cannot reach {peer}: the name {host} can't be resolved"), ..failure }
+            .cause(error)
+            .hint("check its spelling, or name an address: --peer 10.0.0.4:7879"),
+    }
 }
 
 /// What the daemon said, where it refused for want of a code.
@@ -221,19 +281,22 @@ fn needs_code(failure: &Failure) -> Option<&str> {
     (failure.status == Some(422)).then(|| text(about, "detail"))
 }
 
-/// Waits until the member is there and nothing new came for a while. Answers whether that was so.
+/// Waits until the member is there, some member was heard, and nothing new came for a while. Answers whether that was so.
 fn wait(client: &Client, through: &str) -> Result<bool, Failure> {
     interrupt::watch();
     let until = Instant::now() + HISTORY;
+    let cluster = client.get("/cluster")?;
+    let own = text(&cluster, "node");
     let mut last = (Value::Null, Instant::now());
     while Instant::now() < until && !interrupt::pressed() {
-        let seen = look(client)?;
+        let seen = look(client, own)?;
         if seen != last.0 {
             last = (seen, Instant::now());
         }
         let nodes = last.0.get("nodes").and_then(Value::as_array);
         let there = nodes.is_some_and(|nodes| nodes.iter().any(|node| node == through));
-        if there && last.1.elapsed() >= QUIET {
+        let heard = last.0.get("heard") == Some(&json!(true));
+        if there && heard && last.1.elapsed() >= QUIET {
             return Ok(true);
         }
         interrupt::sleep(LOOK);
@@ -242,15 +305,58 @@ fn wait(client: &Client, through: &str) -> Result<bool, Failure> {
 }
 
 /// What grows while a history arrives: members, studies, trials.
-fn look(client: &Client) -> Result<Value, Failure> {
+fn look(client: &Client, own: &str) -> Result<Value, Failure> {
     let nodes = client.get("/nodes")?;
     let ids: Vec<&str> = list(&nodes, "items").iter().map(|node| text(node, "id")).collect();
     let studies = client.list("/studies", 1000)?;
     let studies: Vec<Value> = studies.iter().map(|study| json!([study.get("id"), study.get("counts")])).collect();
-    Ok(json!({"nodes": ids, "studies": studies}))
+    Ok(json!({"nodes": ids, "heard": heard(list(&nodes, "items"), own), "studies": studies}))
 }
 
 /// The names of members, for people.
 pub fn names(nodes: &[Value]) -> String {
     and(&members(nodes).map(|node| strip(name(node))).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn studies_that_gave_way_are_told_by_both_names() {
+        let before = [json!({"id": "1", "name": "quick"}), json!({"id": "2", "name": "slow"})];
+        let after = [
+            json!({"id": "9", "name": "quick"}),
+            json!({"id": "1", "name": "quick-2"}),
+            json!({"id": "2", "name": "slow"}),
+        ];
+        assert_eq!(renamed(&before, &after), [("1".into(), "quick".into(), "quick-2".into())]);
+    }
+
+    #[test]
+    fn a_member_that_nobody_hears_is_told_why() {
+        let row = |id: &str, seen: Value, why: Value| json!({"id": id, "name": id, "state": "alive", "last_seen": seen, "why": why});
+        let at = json!("2026-01-01T00:00:00Z");
+        let nodes =
+            [row("a", at.clone(), Value::Null), row("b", Value::Null, json!("not heard since this node started"))];
+        let mut cluster = json!({"node": "a", "nodes": nodes,
+            "troubles": [{"node": null, "address": "10.0.0.9:7879", "why": "no answer", "since": null}]});
+        let failure = unlinked(&cluster).unwrap();
+        assert_eq!((failure.code, failure.hints.len()), (1, 1));
+        assert_eq!(failure.causes, ["b: not heard since this node started", "10.0.0.9:7879: no answer"]);
+        cluster["nodes"][1]["last_seen"] = at;
+        assert_eq!(unlinked(&cluster), None);
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_not_taken_for_silence() {
+        let failure = |message: &str| Failure { status: Some(502), ..Failure::failed(message) };
+        let told = unresolved(
+            failure("cannot reach nosuch.invalid:7879: no answer; is metaoptd running there?"),
+            "nosuch.invalid",
+        );
+        assert!(told.message.contains("nosuch.invalid can't be resolved"), "{}", told.message);
+        let there = failure("cannot reach localhost:1: no answer");
+        assert_eq!(unresolved(there.clone(), "localhost:1"), there);
+    }
 }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Take this machine out of its cluster for ever; it starts anew with a fresh key and an empty history
 ///
-/// The members keep everything. Here the database is moved aside, not deleted.
+/// The members keep all results; output files that nobody fetched go with it. Here the database is moved aside, not deleted.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Don't ask
@@ -38,7 +38,8 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     // Alone, there is nothing to lose: the daemon says that there is nothing to leave.
     if !args.yes && !others.is_empty() {
         let question = format!(
-            "Take this machine ({}) out of the cluster of {others} for ever? Its trials end here, its history is moved aside, and it starts anew with none.",
+            "Take this machine ({}) out of the cluster of {others} for ever? Its trials end here, output files that nobody fetched from \
+             it (`metaopt pull`) are out of the others' reach then, its history is moved aside, and it starts anew with none.",
             text(&before, "name")
         );
         if !ask::yes(&question, "leaving the cluster for ever")? {

@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use crate::{
-    cluster::{remarks, table, whys},
+    cluster::{and, remarks, table, whys},
     context::Context,
     failure::Failure,
     json::list,
+    render::style::terminal_width,
 };
 
 /// The machines of the cluster: state, slots, trials, when they were last heard, where they are reached
@@ -24,12 +25,15 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
         return Err(Failure::no_daemon("no daemon runs here").hint("`metaopt up` starts one"));
     }
     let body = context.client()?.get("/nodes")?;
+    let cluster = context.client()?.get("/cluster").unwrap_or_default();
     if context.out.json {
+        // Which of them this machine is.
+        let mut body = body;
+        body["node"] = cluster.get("node").cloned().unwrap_or_default();
         return context.out.body(&body);
     }
     let nodes = list(&body, "items");
     show(nodes, context)?;
-    let cluster = context.client()?.get("/cluster").unwrap_or_default();
     for remark in remarks(&cluster) {
         context.out.say(remark);
     }
@@ -38,8 +42,13 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
 
 /// The table, and below it in a terminal what is said of each node.
 pub fn show(nodes: &[Value], context: &Context) -> Result<(), Failure> {
-    context.out.table(&table(nodes, context.out.style, context.out.terminal))?;
+    let table = table(nodes, context.out.style, context.out.terminal);
+    context.out.table(&table)?;
     if context.out.terminal {
+        let left_out = table.left_out(terminal_width());
+        if !left_out.is_empty() {
+            context.out.hint(format!("too narrow for {}: `metaopt nodes --json` has all", and(left_out)));
+        }
         for why in whys(nodes) {
             context.out.say(why);
         }

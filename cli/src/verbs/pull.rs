@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::{
     client::{Client, segment},
     context::{Context, study_path, trial_path},
-    failure::{Doing, Failure, NOT_FOUND},
+    failure::{Doing, Failure, NO_DAEMON, NOT_FOUND},
     json::{list, some, text},
-    render::value,
+    render::{strip::strip, value},
 };
 
 /// Fetch the output files of a trial, or of a study's complete trials
@@ -29,7 +29,9 @@ pub struct Args {
 /// Fetches them.
 pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
-    let trials = match client.get(&trial_path(&args.target, "")) {
+    let one = client.get(&trial_path(&args.target, ""));
+    let of_study = one.is_err();
+    let trials = match one {
         Ok(trial) => vec![trial],
         Err(failure) if failure.code == NOT_FOUND => {
             let study = context.study(&args.target).map_err(|failure| match failure.code {
@@ -40,29 +42,63 @@ pub fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         Err(failure) => return Err(failure),
     };
-    let (mut files, mut bytes) = (0, 0);
+    let mut done = Done::default();
+    let mut failed: Vec<(&str, Failure)> = Vec::new();
     for trial in &trials {
-        let (more, size) = fetch(client, trial, &args.output, context)?;
-        files += more;
-        bytes += size;
+        let folder = folder(&trials, trial, &args.target, client);
+        match relative(folder).and_then(|name| fetch(client, trial, &args.output.join(name), &mut done, context)) {
+            Ok(()) => {}
+            // One trial's files may be on a machine that is away; without a daemon, or a reader, nothing more comes.
+            Err(failure) if of_study && failure.code != NO_DAEMON && !failure.message.is_empty() => {
+                failed.push((folder, failure));
+            }
+            Err(failure) => return Err(failure),
+        }
     }
-    if files == 0 {
+    if done.files > 0 {
+        context.out.say(format!("fetched {}, {}", value::counted(done.files, "file"), value::bytes(done.bytes)));
+    } else if failed.is_empty() {
         context.out.say("there are no output files");
         context.out.hint("scripts leave them in $METAOPT_OUTPUT_DIR");
-    } else {
-        context.out.say(format!("fetched {}, {}", value::counted(files, "file"), value::bytes(bytes)));
     }
-    Ok(())
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let mut failure = Failure::failed(format!(
+        "the files of {} of {} could not all be fetched",
+        failed.len(),
+        value::counted(trials.len(), "trial")
+    ));
+    for (folder, why) in failed {
+        let whys: Vec<String> = std::iter::once(why.message).chain(why.causes).collect();
+        failure = failure.cause(format!("{}: {}", strip(folder), whys.join(": ")));
+    }
+    Err(failure.hint("run it again for what is lacking; `metaopt nodes` says who is away"))
 }
 
-fn fetch(client: &Client, trial: &Value, output: &Path, context: &Context) -> Result<(usize, u64), Failure> {
+/// What came.
+#[derive(Debug, Default)]
+struct Done {
+    files: usize,
+    bytes: u64,
+}
+
+/// The folder of a trial: its label, or its ID where another trial bears the same label.
+fn folder<'a>(trials: &'a [Value], trial: &'a Value, typed: &str, client: &Client) -> &'a str {
+    let (id, label) = (text(trial, "id"), text(trial, "label"));
+    // Who types an ID may do so because the label means several.
+    let typed_it = typed == id && typed != label;
+    let several = trials.iter().filter(|other| text(other, "label") == label).count() > 1
+        || typed_it && client.get(&trial_path(label, "")).is_err_and(|failure| failure.status == Some(409));
+    if several { id } else { label }
+}
+
+/// Fetches a trial's files into `top`.
+fn fetch(client: &Client, trial: &Value, top: &Path, done: &mut Done, context: &Context) -> Result<(), Failure> {
     let base = trial_path(text(trial, "id"), "/artifacts");
-    let top = output.join(relative(text(trial, "label"))?);
     let hashed = || client.get(&format!("{base}?hashes=true"));
     let artifacts = hashed()?;
-    let items = list(&artifacts, "items");
-    let mut bytes = 0;
-    for item in items {
+    for item in list(&artifacts, "items") {
         let name = text(item, "name");
         let path = top.join(relative(name)?);
         let from = format!("{base}/{}", segment(name));
@@ -75,9 +111,10 @@ fn fetch(client: &Client, trial: &Value, output: &Path, context: &Context) -> Re
         }
         draft.persist(&path).map_err(|error| error.error).doing(|| format!("cannot write {}", path.display()))?;
         context.out.line(path.display().to_string())?;
-        bytes += size;
+        done.files += 1;
+        done.bytes += size;
     }
-    Ok((items.len(), bytes))
+    Ok(())
 }
 
 /// Fetches a file beside where it is to lie; answers its size and BLAKE3 hash too.

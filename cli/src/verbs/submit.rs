@@ -13,6 +13,7 @@ use super::{best, follow};
 use crate::{
     cli::seconds,
     client::{Client, http::refusal},
+    cluster::{and, members, no_such},
     context::{Context, study_path},
     failure::{FAILED, Failure},
     json::{list, some, text, trials_in},
@@ -133,7 +134,7 @@ pub struct Args {
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(150);
-/// Most nodes that are named when none can run it.
+/// Most reasons, and nodes of each, that are named when none can run it.
 const NAMED: usize = 4;
 
 /// Creates the study.
@@ -150,6 +151,9 @@ pub fn run(args: Args, context: &Context, shorthand: bool) -> Result<(), Failure
     }
     if draft.with_snapshot {
         files::check_directory(&around.cwd)?;
+    }
+    if !args.node.is_empty() {
+        known(&args.node, context.client()?)?;
     }
     if args.dry_run {
         return dry_run::run(context, &draft, &around);
@@ -204,7 +208,7 @@ fn told(context: &Context, mut study: Value) -> Result<(), Failure> {
     }
     let places = places(context.client()?, &id);
     if !places.is_empty() && !places.iter().any(is_ready) {
-        context.out.say(format!("only on this machine: {}", why_nowhere(&places)));
+        context.out.say(nowhere(&places, list(study.get("run").unwrap_or(&Value::Null), "nodes")));
     }
     context.out.hint(format!("metaopt status {name} --watch follows it"));
     Ok(())
@@ -229,22 +233,54 @@ fn is_ready(place: &Value) -> bool {
     place.get("ready") == Some(&json!(true)) && place.get("slots").and_then(Value::as_u64).unwrap_or(0) > 0
 }
 
-/// Why no node can run it, this one first.
-fn why_nowhere(places: &[Value]) -> String {
+/// That no node can run it, and why: those that the study is for first, then this one.
+fn nowhere(places: &[Value], only: &[Value]) -> String {
     let why = |place: &Value| match some(place, "why").map(value::short) {
         Some(why) => why,
         None if place.get("snapshot") == Some(&json!(false)) => "does not have its files yet".to_owned(),
         None => "runs no trials".to_owned(),
     };
+    let elsewhere = places.iter().skip(1).any(|place| place.get("known") == Some(&json!(true)));
+    let head = if elsewhere { "no machine can run it now" } else { "only on this machine" };
     if let [own] = places {
-        return why(own);
+        return format!("{head}: {}", why(own));
+    }
+    let is_meant =
+        |place: &Value| ["name", "node"].iter().any(|key| place.get(key).is_some_and(|it| only.contains(it)));
+    let (meant, others): (Vec<&Value>, Vec<&Value>) = places.iter().partition(|place| is_meant(place));
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for place in meant.into_iter().chain(others) {
+        let (why, name) = (why(place), strip(text(place, "name")));
+        match groups.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((why, vec![name])),
+        }
     }
     let mut all: Vec<String> =
-        places.iter().take(NAMED).map(|place| format!("{}: {}", strip(text(place, "name")), why(place))).collect();
-    if places.len() > NAMED {
-        all.push(format!("{} more", places.len() - NAMED));
+        groups.iter().take(NAMED).map(|(why, names)| format!("{}: {why}", named(names))).collect();
+    let more: usize = groups.iter().skip(NAMED).map(|(_, names)| names.len()).sum();
+    if more > 0 {
+        all.push(format!("{more} more"));
     }
-    all.join("; ")
+    format!("{head}: {}", all.join("; "))
+}
+
+/// `a, b and c`, or the first of many.
+fn named(names: &[String]) -> String {
+    match names.len() {
+        0..=NAMED => and(names),
+        n => and(&[&names[..NAMED], &[format!("{} more", n - NAMED)]].concat()),
+    }
+}
+
+/// Refuses nodes that aren't there, before a study waits for them.
+fn known(wanted: &[String], client: &Client) -> Result<(), Failure> {
+    let nodes = client.list("/nodes", usize::MAX)?;
+    let is = |node: &Value, wanted: &str| [text(node, "name"), text(node, "id")].contains(&wanted);
+    match wanted.iter().find(|wanted| !members(&nodes).any(|node| is(node, wanted))) {
+        Some(unknown) => Err(no_such(&nodes, unknown)),
+        None => Ok(()),
+    }
 }
 
 fn finish(context: &Context, study: &Value) -> Result<(), Failure> {

@@ -81,7 +81,8 @@ pub const TOKEN: &str = "s3cret";
 type Asked = Arc<Mutex<Vec<(String, Value)>>>;
 type Answer = dyn Fn(&str, &Value) -> (u16, Value) + Send + Sync;
 
-/// Answers calls (`POST /cluster/join`) with what a function makes of them, and remembers them.
+/// Answers calls (`POST /cluster/join`) with what a function makes of them, and remembers them. Of a GET the body is its query
+/// and the event to go on after, where there is one; a text that is answered goes out as it is.
 pub struct Fake {
     url: String,
     asked: Asked,
@@ -138,7 +139,7 @@ fn serve(stream: &TcpStream, answer: &Answer, asked: &Asked) {
         if reader.read_line(&mut first).unwrap_or(0) == 0 {
             return;
         }
-        let mut length = 0;
+        let (mut length, mut after) = (0, String::new());
         loop {
             let mut line = String::new();
             if reader.read_line(&mut line).unwrap_or(0) == 0 {
@@ -147,6 +148,9 @@ fn serve(stream: &TcpStream, answer: &Answer, asked: &Asked) {
             let lower = line.trim().to_lowercase();
             if let Some(n) = lower.strip_prefix("content-length:") {
                 length = n.trim().parse().unwrap();
+            }
+            if let Some(id) = lower.strip_prefix("last-event-id:") {
+                id.trim().clone_into(&mut after);
             }
             if lower.is_empty() {
                 break;
@@ -162,12 +166,22 @@ fn serve(stream: &TcpStream, answer: &Answer, asked: &Asked) {
             None if path == "/healthz" => (200, Value::Null),
             None => {
                 let path = path.strip_prefix("/api/v1").unwrap_or(path);
-                let call = format!("{method} {}", path.split('?').next().unwrap());
+                let (at, query) = path.split_once('?').unwrap_or((path, ""));
+                let call = format!("{method} {at}");
+                let body = match (method, query, after.as_str()) {
+                    ("GET", "", "") => body,
+                    ("GET", ..) => serde_json::json!({"query": query, "after": after}),
+                    _ => body,
+                };
                 asked.lock().unwrap().push((call.clone(), body.clone()));
                 answer(&call, &body)
             }
         };
-        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let text = match body {
+            Value::Null => String::new(),
+            Value::String(text) => text,
+            body => body.to_string(),
+        };
         let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", text.len());
         let mut stream = stream;
         if stream.write_all((head + &text).as_bytes()).is_err() {
