@@ -27,6 +27,7 @@ demo-python: (venv "./python-client scikit-learn")
 test: check
     cargo build --locked --workspace --bins
     METAOPT_PYTHON={{python}} cargo test --locked --workspace
+    just simulate-mutations
     cd python-client && {{python}} -m pytest
 
 # Format, lints, types, licences: what can be told without running anything
@@ -65,6 +66,18 @@ upgrade-test from="HEAD~1":
     cargo build --locked --workspace --bins
     METAOPT_OLD_PROGRAMS={{justfile_directory()}}/target/upgraded/debug \
         cargo test --locked -p metaopt-integration --test cluster -- --nocapture upgrade
+
+# Clusters in virtual time, one number deciding everything; so many seeds of each scenario, or as many as CI (docs/simulation.md)
+simulate seeds="":
+    {{ if seeds == "" { "" } else { "METAOPT_SIM_SEEDS=" + seeds } }} cargo test --locked -p metaopt-core --test simulation -- --nocapture
+
+# Breaks one rule of the cluster after another: the simulation must notice each (docs/simulation.md)
+simulate-mutations:
+    cargo test --locked -p metaopt-core --features mutations --test simulation -- broken_rules --nocapture
+
+# Memory, CPU and bytes of a node in clusters of 2 to 64 that hold up to 100,000 trials (docs/performance.md)
+simulate-scale nodes="2,4,8,16,32,64" trials="1000,10000,100000":
+    cargo run --release --locked -p metaopt-core --example cluster_scale -- {{nodes}} {{trials}}
 
 # Measures all figures of docs/performance.md, or those named: feel, rate, events, open, suggest, cluster, singly
 bench *figures: (_bench figures)

@@ -31,11 +31,15 @@ pub enum Mutation {
     NoRelaying,
     /// What is not stored yet is sent to peers.
     SendEarly,
+    /// Frames of who is no member are taken like a member's.
+    HearStrangers,
+    /// Everybody proposes the last trials of a budget at once.
+    NoTurns,
 }
 
 impl Mutation {
     /// All.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::OrphanAtOnce,
         Self::NoYielding,
         Self::CountTheLater,
@@ -49,6 +53,8 @@ impl Mutation {
         Self::ReuseNumbers,
         Self::NoRelaying,
         Self::SendEarly,
+        Self::HearStrangers,
+        Self::NoTurns,
     ];
 }
 

@@ -3,7 +3,7 @@
 
 use metaopt_schema::{
     ClaimId, NodeId, Stamp, StudyId, TrialId,
-    facts::{Fact, MetricChunk, StudyFact, TrialFact},
+    facts::{ClusterFact, Fact, Hardware, MetricChunk, NodeEdit, NodeRecord, StudyFact, TrialFact},
     study::{StudyEdit, StudyRecord, StudyState, validate::parse_study},
     trial::{Claim, End, Outcome, Place, Point, Proposer, Reason, TrialEdit, TrialSpec, TrialState, Values},
     view::{TrialView, World},
@@ -126,13 +126,37 @@ fn study_edit(kind: u8, lamport: u64, by: u8) -> Fact {
     Fact::Study(study_id(), StudyFact::Edited { lamport, by: node(by), edit })
 }
 
+/// What a key says is told by the key: of one key there is one fact.
+fn cluster(kind: u8, about: u8, lamport: u64, by: u8) -> Fact {
+    let (node, by) = (node(about), node(by));
+    Fact::Cluster(match kind {
+        0 => {
+            let at = Stamp { ms: 100 - u64::from(by == node) * 50, n: 0, node: by };
+            ClusterFact::Joined(NodeRecord { node, public_key: "ab".into(), at })
+        }
+        1 => {
+            let hardware = Hardware { name: format!("gpu{lamport}"), ..Hardware::default() };
+            ClusterFact::Hardware { node, lamport, hardware }
+        }
+        _ => {
+            let edits = [NodeEdit::Drain, NodeEdit::Resume, NodeEdit::Lost, NodeEdit::Quarantine, NodeEdit::Removed];
+            let edit = edits[(lamport as usize + by.as_str().len() + usize::from(about)) % 5];
+            ClusterFact::NodeEdit { node, lamport, by, edit }
+        }
+    })
+}
+
 fn facts() -> impl Strategy<Value = Vec<Fact>> {
     let about = (0..3u8, 0..11u8, 1..4u32, 0..2u8).prop_map(|(t, k, a, h)| about(t, k, a, h));
     let edits = (0..5u8, 1..5u64, 0..2u8).prop_map(|(k, l, b)| study_edit(k, l, b));
-    (prop::collection::vec(about, 0..30), prop::collection::vec(edits, 0..6)).prop_map(|(about, edits)| {
+    let members = (0..3u8, 0..3u8, 1..5u64, 0..3u8).prop_map(|(k, n, l, b)| cluster(k, n, l, b));
+    let all =
+        (prop::collection::vec(about, 0..30), prop::collection::vec(edits, 0..6), prop::collection::vec(members, 0..8));
+    all.prop_map(|(about, edits, members)| {
         let mut all = vec![defined(), proposed(0), proposed(1), proposed(2)];
         all.extend(about);
         all.extend(edits);
+        all.extend(members);
         all
     })
 }
@@ -152,7 +176,8 @@ fn shown(world: &World) -> String {
     for (number, trial) in study.trials().iter().enumerate() {
         assert_eq!(study.number(trial), number as u64);
     }
-    format!("{:?} {:?} {:?} {:?} {:#?}", study.name, study.wanted, study.note, study.user_attrs, study.trials())
+    let of_study = format!("{:?} {:?} {:?} {:?}", study.name, study.wanted, study.note, study.user_attrs);
+    format!("{of_study} {:#?} {:#?}", study.trials(), world.cluster)
 }
 
 fn fold<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> World {

@@ -54,7 +54,14 @@ impl ClusterView {
 
     pub(super) fn fold(&mut self, fact: &ClusterFact) {
         match fact {
-            ClusterFact::Joined(record) => self.node(&record.node).record = Some(record.clone()),
+            // Each of both sides wrote it down, and the node itself: the first counts.
+            ClusterFact::Joined(record) => {
+                let known = &mut self.node(&record.node).record;
+                let key = |record: &NodeRecord| (record.at.clone(), record.public_key.clone());
+                if known.as_ref().is_none_or(|known| key(record) < key(known)) {
+                    *known = Some(record.clone());
+                }
+            }
             ClusterFact::Hardware { node, lamport, hardware } => {
                 let view = self.node(node);
                 if *lamport >= view.said {

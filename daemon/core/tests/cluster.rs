@@ -11,12 +11,13 @@ use metaopt_core::{
     About, Effect, Node, NodeConfig, Now, Parcel,
     commands::{Completion, NodeAction, Report, SuggestRequest, Told, TrialAction},
     launch::{AttemptEvent, Launch},
-    wire::Decoder,
+    wire::{Decoder, Frame, Heartbeat},
 };
 use metaopt_schema::{
-    NodeId,
-    facts::{Hardware, SlotKind, SlotSpec},
-    trial::{Reason, TrialState},
+    DocId, NodeId, StudyId, TrialId,
+    docs::{Actor, Doc, RawChange},
+    facts::{Fact, Hardware, SlotKind, SlotSpec, TrialFact},
+    trial::{Place, Proposer, Reason, TrialSpec, TrialState},
 };
 use serde_json::json;
 
@@ -191,7 +192,7 @@ fn run() -> serde_json::Value {
 #[test]
 fn what_one_does_all_know_at_once_and_the_work_is_shared() {
     let mut net = Net::new(3, 2);
-    net.study(1, json!({"run": run(), "budget": {"max_trials": 12}}));
+    net.study(1, json!({"run": run(), "budget": {"max_trials": 18}}));
     assert!(net.nodes.iter().all(|one| one.launched.len() == 2), "each fills its slots");
     for _ in 0..40 {
         (0..3).for_each(|at| net.finish(at));
@@ -199,7 +200,7 @@ fn what_one_does_all_know_at_once_and_the_work_is_shared() {
     }
     net.agree();
     let trials = net.trials(0);
-    assert_eq!(trials.len(), 12, "no trial too many");
+    assert_eq!(trials.len(), 18, "no trial too many");
     assert!(trials.iter().all(|(_, state)| *state == TrialState::Complete), "{trials:?}");
 }
 
@@ -255,6 +256,31 @@ fn a_minority_gives_nothing_up_and_two_doubles_become_one() {
     assert!(net.nodes[3].stopped.is_empty() && net.nodes[4].stopped.is_empty());
     let stopped: usize = taken.iter().map(|at| net.nodes[*at].stopped.len()).sum();
     assert_eq!(stopped, 2, "{:?}", net.nodes.iter().map(|n| n.stopped.clone()).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_peer_heard_long_ago_makes_no_majority() {
+    let mut net = Net::new(5, 1);
+    net.study(0, json!({"run": run(), "budget": {"max_trials": 5}}));
+    // Node 3 knows that node 4 has no link to node 0, then neither hears of anybody.
+    net.cut = vec![(0, 4)];
+    net.pass(5.0);
+    net.cut = (0..4).map(|other| (other, 4)).collect();
+    net.pass(20.0);
+    net.cut.extend((0..3).map(|other| (other, 3)));
+    net.pass(100.0);
+    net.cut.retain(|pair| *pair != (3, 4));
+    net.settle();
+    let seen = |net: &Net, of: usize| {
+        let all = net.nodes[4].node.nodes(net.now).into_iter();
+        all.map(|node| (node.id, node.state)).find(|(node, _)| *node == id(of)).unwrap().1
+    };
+    assert_eq!(seen(&net, 3), "alive");
+    assert_ne!(seen(&net, 0), "alive", "what node 3 tells of it is as old as its own silence");
+    net.pass(30.0);
+    for trial in net.nodes[4].node.study("s").unwrap().trials().iter() {
+        assert!(trial.attempts.iter().all(|a| a.given_up().is_none()), "two of five give nobody up");
+    }
 }
 
 #[test]
@@ -337,6 +363,39 @@ fn a_strict_budget_is_never_exceeded_though_every_side_goes_on() {
 }
 
 #[test]
+fn of_what_waits_for_one_to_end_only_one_node_starts_the_next() {
+    for strict in [false, true] {
+        let mut net = Net::new(3, 1);
+        let budget = json!({"max_trials": 40, "max_parallel": 1, "strict": strict});
+        net.study(0, json!({"run": run(), "budget": budget}));
+        let mut held_by = Vec::new();
+        for round in 0..8 {
+            net.pass(10.0);
+            let holders = |net: &Net| (0..3).filter(|at| !net.nodes[*at].launched.is_empty()).collect::<Vec<usize>>();
+            let at = holders(&net);
+            assert_eq!(at.len(), 1, "strict {strict}, round {round}");
+            // It can't be started there: while it waits for another node all could go on, and see whose turn it is.
+            let broken = net.nodes[at[0]].launched.remove(0);
+            let failed = AttemptEvent::LaunchFailed("no such program".into());
+            net.nodes[at[0]].node.attempt(net.now, &broken.key, failed);
+            net.pass(20.0);
+            let at = holders(&net);
+            assert_eq!(at.len(), 1, "strict {strict}, round {round}");
+            held_by.push(at[0]);
+            // It starts nothing itself when its trial ends, so that the others hear of the end alone.
+            let (me, other) = (id(at[0]), (at[0] + 1) % 3);
+            net.nodes[other].node.node_action(net.now, me.as_str(), NodeAction::Drain).unwrap();
+            net.settle();
+            net.finish(at[0]);
+            net.nodes[other].node.node_action(net.now, me.as_str(), NodeAction::Resume).unwrap();
+            net.settle();
+        }
+        net.agree();
+        assert!((0..3).any(|at| at != held_by[0] && held_by.contains(&at)), "not always one: {held_by:?}");
+    }
+}
+
+#[test]
 fn sixteen_nodes_that_agree_on_who_is_there_never_choose_the_same() {
     let finite =
         json!([{"name": "a", "type": "int", "low": 1, "high": 20}, {"name": "b", "type": "int", "low": 1, "high": 15}]);
@@ -366,7 +425,6 @@ fn sixteen_nodes_that_agree_on_who_is_there_never_choose_the_same() {
 #[test]
 fn what_a_later_metaopt_wrote_is_kept_and_passed_on_by_one_that_does_not_know_it() {
     use automerge::{ActorId, Automerge, ROOT, ReadDoc, transaction::Transactable};
-    use metaopt_schema::{DocId, docs::RawChange};
 
     let mut net = Net::new(2, 1);
     // A fact of a kind that doesn't exist yet, written by a node that isn't here: only its changes come.
@@ -396,6 +454,158 @@ fn what_a_later_metaopt_wrote_is_kept_and_passed_on_by_one_that_does_not_know_it
     net.study(1, json!({"run": run(), "budget": {"max_trials": 2}}));
     net.agree();
     assert!(later.get(ROOT, "zz/of-a-later-kind").unwrap().is_some());
+}
+
+#[test]
+fn a_stranger_is_not_heard_and_gets_no_answer() {
+    let mut net = Net::new(2, 1);
+    net.study(0, json!({"run": run(), "budget": {"max_trials": 9}}));
+    net.nodes[0].node.drain();
+    let root = net.nodes[0].node.root();
+    // Everything that a member would be answered for, and a change that would make it one.
+    let mut other = Node::load(
+        NodeConfig { id: id(9), entropy: [9; 32], ..common::config(9) },
+        net.now,
+        Vec::new(),
+        Arc::new(Disk::default()),
+        None,
+    )
+    .unwrap();
+    other.adopted(net.now, &[]);
+    let joined = other.drain().changes;
+    assert!(!joined.is_empty());
+    let wanted = net.nodes[0].disk.docs().into_keys().map(|doc| (doc, BTreeMap::new())).collect();
+    let lent = net.nodes[1]
+        .disk
+        .docs()
+        .into_iter()
+        .flat_map(|(doc, stored)| stored.changes.into_iter().map(move |change| (doc.clone(), change)));
+    let frames = [
+        Frame::Heartbeat(Heartbeat { boot: 1, seq: 1, free: 9, ..Heartbeat::default() }),
+        Frame::Changes(joined),
+        Frame::Changes(lent.collect()),
+        Frame::Compare(Vec::new()),
+        Frame::Want(wanted),
+    ];
+    for frame in frames {
+        net.nodes[0].node.frame(net.now, &id(9), frame);
+    }
+    let output = net.nodes[0].node.drain();
+    assert!(output.is_empty(), "{output:?}");
+    assert_eq!(net.nodes[0].node.root(), root);
+    assert!(!net.nodes[0].node.is_member(&id(9)) && net.nodes[0].node.nodes(net.now).len() == 2);
+}
+
+#[test]
+fn garbage_from_a_member_changes_nothing_and_stands_in_nobodys_way() {
+    let mut net = Net::new(3, 1);
+    net.study(0, json!({"run": run(), "budget": {"max_trials": 30}}));
+    let rogue = id(2);
+    let docs = net.nodes[2].disk.docs();
+    let (doc, stored) = docs.iter().find(|(doc, _)| matches!(doc, DocId::Trials { .. })).unwrap();
+    let good = stored.changes[0].clone();
+    let root = net.nodes[0].node.root();
+    let change = |seq: u64, actor: &[u8], bytes: &[u8]| {
+        (doc.clone(), RawChange { actor: actor.into(), seq, bytes: bytes.into() })
+    };
+    let study = |name: &str| DocId::Study(StudyId::new(name));
+    let mut torn = good.bytes.to_vec();
+    torn[good.bytes.len() / 2] ^= 1;
+    let refused = [
+        // Under another number, another's name, and of another document.
+        Frame::Changes(vec![change(good.seq + 7, &good.actor, &good.bytes)]),
+        Frame::Changes(vec![change(good.seq, b"node000000000000\0\0\0\0\0\0\0\x07", &good.bytes)]),
+        Frame::Changes(vec![(study("madeup"), RawChange { seq: 1, ..good.clone() })]),
+        Frame::Changes(vec![change(900, &good.actor, &torn), change(901, b"", b""), change(902, b"x", &[0; 64])]),
+        Frame::Whole(study("another"), b"no document".as_slice().into(), b"no digest".as_slice().into()),
+    ];
+    for frame in refused {
+        let what = format!("{frame:?}");
+        net.nodes[0].node.frame(net.now, &rogue, frame);
+        let output = net.nodes[0].node.drain();
+        assert!(!output.troubles.is_empty(), "{what}");
+        assert!(output.changes.is_empty() && output.wholes.is_empty() && output.parcels.is_empty(), "{output:?}");
+    }
+    let far: BTreeMap<DocId, BTreeMap<Arc<[u8]>, u64>> = (0..2_000)
+        .map(|i| (study(&format!("madeup{i}")), [(Arc::from(b"actor".as_slice()), u64::MAX)].into()))
+        .chain([(doc.clone(), [(good.actor.clone(), u64::MAX)].into())])
+        .collect();
+    let odd = [
+        Frame::Have { vectors: far.clone(), more: true },
+        Frame::Have { vectors: far.clone(), more: false },
+        Frame::Want(far),
+        Frame::Compare((0..60_000u32).map(|i| (i as u8, u64::from(i))).collect()),
+        Frame::Sent,
+        Frame::Sent,
+        Frame::Heartbeat(Heartbeat { wall_ms: 1 << 63, root: 1, ..Heartbeat::default() }),
+        Frame::Heartbeat(Heartbeat {
+            wall_ms: u64::MAX,
+            links: vec![id(7)],
+            heard: vec![(id(7), 1, u64::MAX)],
+            ..Heartbeat::default()
+        }),
+        Frame::Heartbeat(Heartbeat {
+            wants: vec![StudyId::new("madeup")],
+            active: vec![StudyId::new("madeup")],
+            ..Heartbeat::default()
+        }),
+    ];
+    for frame in odd {
+        net.nodes[0].node.frame(net.now, &rogue, frame);
+        assert!(net.nodes[0].node.drain().changes.is_empty());
+    }
+    assert_eq!(net.nodes[0].node.root(), root);
+
+    for _ in 0..40 {
+        (0..3).for_each(|at| net.finish(at));
+        net.pass(1.0);
+    }
+    net.agree();
+    let trials = net.trials(0);
+    assert!(trials.len() == 30 && trials.iter().all(|(_, state)| *state == TrialState::Complete), "{trials:?}");
+    assert!(net.nodes.iter().all(|one| one.node.root() == net.nodes[0].node.root()));
+}
+
+#[test]
+fn what_is_said_in_a_nodes_name_starts_nothing_there() {
+    let mut net = Net::new(2, 2);
+    net.study(0, json!({"run": run(), "budget": {"max_trials": 1}}));
+    (0..2).for_each(|at| net.finish(at));
+    let study = net.nodes[0].node.study("s").unwrap().id.clone();
+    let launched = |net: &Net| net.nodes.iter().map(|one| one.launched.len()).sum::<usize>();
+    assert_eq!(launched(&net), 0);
+    // A trial of node 1, and an attempt at it of node 0, which knows nothing of it; then its result.
+    let place = Place { id: TrialId::new(format!("{}.77", id(1))), node: id(1), seq: 77 };
+    let doc = DocId::Trials { study: study.clone(), node: id(1), segment: 0 };
+    let real = net.nodes[0].node.study("s").unwrap().trials()[0].clone();
+    let mut claim = real.attempts[0].claim.clone().unwrap();
+    let spec = TrialSpec {
+        node_name: "gpu1".into(),
+        counter: 77,
+        at: real.spec.at.clone(),
+        params: real.spec.params.params(),
+        by: Proposer::Enqueued,
+        user_attrs: Default::default(),
+        imported_as: None,
+    };
+    claim.asked = false;
+    let facts = [TrialFact::Proposed(spec), TrialFact::Claimed { attempt: 1, node: id(0), claim }];
+    let facts: Vec<Fact> = facts.into_iter().map(|fact| Fact::Trial(study.clone(), place.clone(), fact)).collect();
+    let mut forged = Doc::new(doc.clone(), &Actor::new(&id(1), 77));
+    let change = forged.write(&facts).unwrap().unwrap();
+    for at in 0..2 {
+        let other = id(1 - at);
+        net.nodes[at].node.frame(net.now, &other, Frame::Changes(vec![(doc.clone(), change.clone())]));
+    }
+    net.pass(10.0);
+    // The trial is as good as any, and is run as the attempt that somebody claimed himself.
+    let of = |one: &Box1| one.launched.iter().map(|l| (l.key.trial.clone(), l.key.attempt)).collect::<Vec<_>>();
+    let all: Vec<_> = net.nodes.iter().flat_map(of).collect();
+    assert_eq!(all, [(place.id.clone(), 2)], "nobody runs what it didn't claim itself");
+    let trial = net.nodes[1].node.trial(place.id.as_str()).unwrap().1.clone();
+    assert_eq!(trial.attempts[0].effective_end().unwrap().reason, Reason::LostNode, "its node says that it has none");
+    net.agree();
+    assert_eq!(net.nodes[0].node.root(), net.nodes[1].node.root());
 }
 
 #[test]

@@ -110,15 +110,22 @@ impl Node {
         if timed_out(study, now) {
             return Err(IdleReason::Budget);
         }
-        if study.budget.max_parallel.is_some_and(|max| running >= max) {
+        let room = study.budget.max_parallel.map(|max| max.saturating_sub(running));
+        if room == Some(0) {
             return Err(IdleReason::Wait);
         }
+        let waiting = study.count(TrialState::Waiting);
         let (left, mine, strict) = (budget_left(study), self.may_propose(study), study.budget.strict);
         let others = match self.claimable(now, id) {
             Ok(Some(taken)) => return Ok(taken),
             Ok(None) => false,
             Err(_) => true,
         };
+        // What others are about to claim takes up room as well.
+        let room = room.map(|room| if others { room.saturating_sub(waiting) } else { room });
+        if room == Some(0) {
+            return Err(IdleReason::Wait);
+        }
         if left == Some(0) {
             return Err(if others { IdleReason::Wait } else { IdleReason::Budget });
         }
@@ -126,7 +133,8 @@ impl Node {
             self.want_share(now, id);
             return Err(IdleReason::Wait);
         }
-        if !strict && !self.has_ticket(now, id, left) {
+        // Room that several nodes could take: of a strict budget each spends only what is its own.
+        if !self.has_ticket(now, id, room.into_iter().chain(left.filter(|_| !strict)).min()) {
             return Err(IdleReason::Wait);
         }
         if self.studies.get(id).is_some_and(|r| r.exhausted) {

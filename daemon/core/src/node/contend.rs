@@ -50,8 +50,8 @@ pub(super) struct Turns {
     overdue: BTreeMap<(AttemptKey, NodeId), u64>,
     /// Claims that settle: when each may start.
     settling: BTreeMap<AttemptKey, (u64, Box<Launch>)>,
-    /// The trials of a study known last, and since when: whose turn the next is hangs on it.
-    tickets: BTreeMap<StudyId, (u64, u64)>,
+    /// The trials of a study known last, those of them that ran, and since when: whose turn the next is hangs on it.
+    tickets: BTreeMap<StudyId, ((u64, u64), u64)>,
     next_look: u64,
 }
 
@@ -142,24 +142,26 @@ impl Node {
         turn(&what, rest, me).map(|turn| turn + u64::from(near.is_some()))
     }
 
-    /// Whether this node may propose a further trial now, as far as the budget goes. Far from its end everybody may; the
-    /// last ones go by turns, so that nodes that hear of one another don't exceed it.
+    /// Whether this node may propose a further trial now, where only `left` more may be. Of many everybody may; the last
+    /// ones go by turns, so that nodes that hear of one another don't exceed the budget, nor how many may run at once.
     pub(super) fn has_ticket(&mut self, now: Now, id: &StudyId, left: Option<u64>) -> bool {
         let Some(left) = left else { return true };
         let Some(study) = self.world.study(id) else { return false };
         let able = self.able(now, id, study.record.def.run.as_ref());
         let at_once: f64 = able.iter().map(|(_, slots)| slots).sum();
         // Twice: slots are filled again while others have not heard of the first filling.
-        if able.len() < 2 || left as f64 > 2.0 * at_once {
+        if able.len() < 2 || left as f64 > 2.0 * at_once || breaks(Mutation::NoTurns) {
             return true;
         }
         let used = study.trials().len() as u64;
         let nodes = able.into_iter().map(|(node, _)| node);
         let Some(ahead) = before(&format!("ticket {id} {used}"), nodes, &self.config.id) else { return false };
         let wait: u64 = ahead.iter().map(|node| if self.is_full(node) { FULL_TURN_MS } else { TICKET_TURN_MS }).sum();
-        let (known, since) = self.turns.tickets.entry(id.clone()).or_insert((used, now.mono_ms));
-        if *known != used {
-            (*known, *since) = (used, now.mono_ms);
+        // What ends makes room on several nodes at once, whose turns were all over: they begin anew.
+        let state = (used, study.count(TrialState::Running));
+        let (known, since) = self.turns.tickets.entry(id.clone()).or_insert((state, now.mono_ms));
+        if *known != state {
+            (*known, *since) = (state, now.mono_ms);
         }
         *since + wait <= now.mono_ms
     }

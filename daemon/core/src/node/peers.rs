@@ -3,7 +3,7 @@
 //! Owns: links as the node knows them, signs of life, the members that decisions count on. Must not: open links, or read
 //! clocks: silence is counted on this node's monotonic clock alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use metaopt_schema::{
     AttemptKey, NodeId, StudyId,
@@ -152,7 +152,7 @@ impl Node {
 
     /// A frame came from `peer`.
     pub fn frame(&mut self, now: Now, peer: &NodeId, frame: Frame) {
-        if !self.is_member(peer) {
+        if !self.is_member(peer) && !breaks(Mutation::HearStrangers) {
             return;
         }
         match frame {
@@ -178,11 +178,14 @@ impl Node {
         self.peers.seq += 1;
         let links = self.linked();
         // In a full mesh nobody needs to hear of others through us.
-        let unheard = |node: &NodeId| {
-            let lacks = |peer: &Peer| peer.beat.as_ref().is_some_and(|beat| !beat.links.contains(node));
-            self.peers.all.iter().any(|(id, peer)| id != node && peer.linked && lacks(peer))
-        };
-        let heard = self.peers.all.iter().filter(|(id, _)| unheard(id) && !breaks(Mutation::NoRelaying));
+        let linked = self.peers.all.iter().filter(|(_, peer)| peer.linked);
+        let reach: Vec<(&NodeId, HashSet<&NodeId>)> =
+            linked.filter_map(|(id, peer)| Some((id, peer.beat.as_ref()?.links.iter().collect()))).collect();
+        let unheard = |node: &NodeId| reach.iter().any(|(id, links)| *id != node && !links.contains(node));
+        // Nor of whom we haven't heard for long ourselves: to others old news would be a sign of life.
+        let fresh = |peer: &Peer| peer.heard + self.config.timing.suspect_ms > now.mono_ms;
+        let told = |id: &NodeId, peer: &Peer| unheard(id) && fresh(peer) && !breaks(Mutation::NoRelaying);
+        let heard = self.peers.all.iter().filter(|(id, peer)| told(id, peer));
         let heard = heard.filter_map(|(id, peer)| peer.latest.map(|(boot, seq)| (id.clone(), boot, seq))).collect();
         let unable = self.studies.iter().filter_map(|(id, runtime)| Some((id.clone(), runtime.blocked.clone()?)));
         let active = self.peers.proposed.iter().filter(|(_, at)| **at + ACTIVE_MS > now.mono_ms);
@@ -219,7 +222,7 @@ impl Node {
         self.sign_of_life(now, from, beat.boot, beat.seq, true);
         let root = self.index.root();
         let entry = self.peer(now, from);
-        entry.skew = beat.wall_ms as i64 - now.wall_ms as i64;
+        entry.skew = (beat.wall_ms as i64).saturating_sub(now.wall_ms as i64);
         let differs = beat.root != root;
         if !differs {
             self.caught_up(now, from);

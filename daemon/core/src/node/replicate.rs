@@ -7,7 +7,7 @@
 //! sum differs asks for the vectors that differ, then for what it lacks, a few documents at a time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -439,8 +439,10 @@ impl Node {
     /// To whom a change goes: this node's own to all, another's to those whom its bearer has no link to.
     fn targets(&self, from: Option<&NodeId>) -> Vec<NodeId> {
         let Some(from) = from else { return self.linked() };
-        let reached = self.peers.all.get(from).and_then(|peer| peer.beat.as_ref()).map(|beat| &beat.links);
-        let unreached = |id: &NodeId| id != from && reached.is_none_or(|links| !links.contains(id));
+        let beat = self.peers.all.get(from).and_then(|peer| peer.beat.as_ref());
+        // A set: this is asked of every change that comes.
+        let reached = beat.map(|beat| beat.links.iter().collect::<HashSet<_>>());
+        let unreached = |id: &NodeId| id != from && reached.as_ref().is_none_or(|links| !links.contains(id));
         self.linked().into_iter().filter(unreached).collect()
     }
 

@@ -20,6 +20,7 @@ pub enum Fault {
     ClockJump,
     Stopped,
     Asleep,
+    Rogue,
 }
 
 impl Fault {
@@ -38,6 +39,7 @@ impl Fault {
             Self::ClockJump => "clock jump",
             Self::Stopped => "stopped",
             Self::Asleep => "asleep",
+            Self::Rogue => "rogue frames",
         }
     }
 }
@@ -130,6 +132,12 @@ pub fn strike(world: &mut World) {
             let by = world.random.range(1, 8 * 3_600_000) as i64;
             let by = if world.random.chance(0.5) { -by } else { by };
             world.jump(at, by);
+        }
+        Fault::Rogue => {
+            if world.boxes[at].node.is_none() || world.boxes[at].pause.is_some() {
+                return;
+            }
+            crate::rogues::attack(world, at);
         }
         Fault::Stopped | Fault::Asleep => {
             if world.boxes[at].node.is_none() || world.boxes[at].pause.is_some() {

@@ -4,7 +4,7 @@ use metaopt_core::launch::{ExitReport, Launch, Spooled, StopWhy};
 use metaopt_schema::AttemptKey;
 use serde_json::json;
 
-use crate::random::Random;
+use crate::{random::Random, scenario::Scenario};
 
 /// What a job is going to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,9 +41,9 @@ pub struct Job {
 }
 
 impl Job {
-    pub fn new(random: &mut Random, launch: Launch, run: u64, fails: bool) -> Self {
+    pub fn new(random: &mut Random, launch: Launch, run: u64, scenario: &Scenario) -> Self {
         let plan = match random.below(100) {
-            0..=39 if fails => Plan::Fails,
+            0..=39 if scenario.contended => Plan::Fails,
             0..=44 => Plan::Tells,
             45..=86 => Plan::Prints,
             87..=94 => Plan::Fails,
@@ -51,7 +51,7 @@ impl Job {
             _ => Plan::Unstartable,
         };
         // Some last longer than a partition.
-        let long = random.chance(0.12);
+        let long = random.chance(if scenario.long_jobs { 0.6 } else { 0.12 });
         let steps = launch.resume_step + if long { random.range(10, 25) } else { random.range(1, 5) };
         Self {
             step: launch.resume_step,

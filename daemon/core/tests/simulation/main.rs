@@ -18,6 +18,7 @@ mod mutations;
 mod network;
 mod operators;
 mod random;
+mod rogues;
 mod scenario;
 mod world;
 
@@ -108,6 +109,15 @@ fn many(scenario: &Scenario, seeds: u64, most_failures: usize) -> (Vec<(u64, Str
     (failures, runs.into_inner().unwrap())
 }
 
+/// What may happen in a run, and happened in too many of them: where two nodes begin within a message's time of each other.
+/// Without the rule against it, it would happen all the time.
+fn too_often(runs: &[Run]) -> Option<String> {
+    [invariants::PASSED, invariants::TWICE].into_iter().find_map(|rare| {
+        let times = runs.iter().filter(|run| run.fired.contains_key(rare)).count();
+        (times > 1 + runs.len() / 50).then(|| format!("{rare} in {times} of {} runs", runs.len()))
+    })
+}
+
 /// Runs a scenario's share of seeds, and fails with the smallest one that breaks something.
 fn check(name: &str, seeds: u64) {
     let scenario = scenario::named(name).unwrap();
@@ -127,6 +137,7 @@ fn check(name: &str, seeds: u64) {
     for fault in &scenario.faults {
         assert!(runs.len() < 20 || fired.contains_key(fault.name()), "{} never happened", fault.name());
     }
+    assert_eq!(too_often(&runs), None);
     for (seed, what) in &failures {
         println!("seed {seed}: {what}\n  {}", replay_line(&scenario, *seed));
     }
@@ -140,22 +151,24 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    calm "calm" 40
+    calm "calm" 100
     calm_16 "calm-16" 2
-    contended "contended" 40
-    partitions "partitions" 60
-    one_way "one-way" 60
-    links "links" 40
-    chaos "chaos" 40
-    crashes "crashes" 60
-    disks "disks" 40
-    lost_disks "lost-disks" 40
-    clocks "clocks" 40
-    pauses "pauses" 40
-    operators_ "operators" 60
-    given_up "given-up" 40
-    removals "removals" 40
-    everything "everything" 60
+    contended "contended" 60
+    partitions "partitions" 130
+    one_way "one-way" 130
+    links "links" 120
+    chaos "chaos" 130
+    crashes "crashes" 150
+    disks "disks" 120
+    lost_disks "lost-disks" 130
+    clocks "clocks" 100
+    pauses "pauses" 130
+    operators_ "operators" 130
+    given_up "given-up" 130
+    long_jobs "long-jobs" 110
+    removals "removals" 130
+    rogues_ "rogues" 120
+    everything "everything" 180
 }
 
 /// One seed again: `METAOPT_SIM_SCENARIO`, `METAOPT_SIM_SEED`.

@@ -25,6 +25,8 @@ pub struct Scenario {
     pub finite: bool,
     /// Much fails and is tried again, which every node could do.
     pub contended: bool,
+    /// Many jobs last longer than a partition.
+    pub long_jobs: bool,
     pub gpus: bool,
     pub operators: bool,
     pub gives_up_nodes: bool,
@@ -46,12 +48,13 @@ impl Default for Scenario {
             runs: 2,
             finite: false,
             contended: false,
+            long_jobs: false,
             gpus: false,
             operators: false,
             gives_up_nodes: false,
             removes: false,
             length: 60_000,
-            budget: 24,
+            budget: 20,
             compared: false,
         }
     }
@@ -84,6 +87,8 @@ pub fn all() -> Vec<Scenario> {
             ..base()
         },
         Scenario { name: "removals", faults: vec![Partition], operators: true, removes: true, sizes: (4, 5), ..base() },
+        Scenario { name: "long-jobs", faults: vec![Partition], long_jobs: true, sizes: (3, 5), budget: 10, ..base() },
+        Scenario { name: "rogues", faults: vec![Rogue, Rogue, Reset], ..base() },
         Scenario {
             name: "everything",
             faults: vec![

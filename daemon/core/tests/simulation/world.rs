@@ -3,7 +3,10 @@
 //! What the daemon's shell does (`daemon/src/driver.rs` and `committer.rs`) is done here in the same order: what comes is
 //! handled, drained, committed with all that waits, and only then are answers given, frames sent and processes started.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use metaopt_core::{
     Effect, Enrolled, Node, NodeConfig, Now, Output, Parcel, Refusal, RefusalKind, Saved, Timing,
@@ -22,6 +25,7 @@ use metaopt_schema::{
 use crate::{
     clients::Client,
     disk::Disk,
+    faults::Fault,
     invariants::Ledger,
     jobs::{Job, Plan, result_of, value_at},
     network::{Network, REDIAL_MS, SILENCE_MS, pair, side},
@@ -187,6 +191,8 @@ pub struct World {
     pub healed: bool,
     /// Clients ask for no more.
     pub quiet: bool,
+    /// Frames that somebody listened in on, where somebody does.
+    pub overheard: VecDeque<Arc<[u8]>>,
     queue: BTreeMap<(u64, u64), Event>,
     queued: u64,
     runs: u64,
@@ -214,6 +220,7 @@ impl World {
             studies: Vec::new(),
             healed: false,
             quiet: false,
+            overheard: VecDeque::new(),
             queue: BTreeMap::new(),
             queued: 0,
             runs: 0,
@@ -294,7 +301,7 @@ impl World {
     }
 
     /// Does something with a running node, as the driver's thread does.
-    fn with<R>(&mut self, at: usize, f: impl FnOnce(&mut Node, Now) -> R) -> Option<R> {
+    pub fn with<R>(&mut self, at: usize, f: impl FnOnce(&mut Node, Now) -> R) -> Option<R> {
         let now = self.now_of(at);
         let true_now = self.now;
         let machine = &mut self.boxes[at];
@@ -699,7 +706,7 @@ impl World {
         self.runs += 1;
         let run = self.runs;
         self.say(|| format!("box{at} launches {} #{}", key.trial, key.attempt));
-        let job = Job::new(&mut self.job_random, launch, run, self.scenario.contended);
+        let job = Job::new(&mut self.job_random, launch, run, &self.scenario);
         crate::invariants::launched(self, at, &job);
         let (plan, first) = (job.plan, job.step_ms);
         self.boxes[at].jobs.insert(key.clone(), job);
@@ -867,8 +874,15 @@ impl World {
     // ---- links
 
     fn post(&mut self, from: usize, parcels: Vec<Parcel>) {
+        let listened = self.scenario.faults.contains(&Fault::Rogue);
         for parcel in parcels {
+            if listened {
+                crate::rogues::overhear(self, &parcel.frame);
+            }
             for to in parcel.to {
+                if to == crate::rogues::stranger() {
+                    self.wrong(format!("10: box{from} answers a stranger"));
+                }
                 let Some(to) = self.index(&to).filter(|to| *to != from) else { continue };
                 let times = self.net.send(self.now, from, to, &parcel.frame);
                 for (time, number) in times {
@@ -911,6 +925,9 @@ impl World {
         link.since = self.now;
         if link.up == [true; 2] && !self.net.cuts.contains(&key) && !self.net.cuts.contains(&(key.1, key.0)) {
             link.mute_since = None;
+        }
+        if up {
+            crate::invariants::note_who_hears(self);
         }
         let id = self.boxes[peer].id.clone();
         self.say(|| format!("box{at}: the link to box{peer} is {}", if up { "up" } else { "down" }));
