@@ -220,7 +220,7 @@ async fn a_trials_token_invites_nobody_and_joins_nothing() {
 #[tokio::test]
 async fn a_removed_node_refuses_work_edits_and_invitations_and_says_why() {
     let (bench, links) = bench();
-    bench.study("s", json!({"run": {"command": ["true"], "workdir": "in_place", "cwd": "/"}})).await;
+    bench.study("s", json!({"run": {"command": ["true"], "workdir": "in_place", "path": "/tmp"}})).await;
     bench.study("asked", json!({})).await;
     let remove = |node: &mut metaopt_core::Node, now| {
         node.admit(now, &NodeId::new("other"), "00".into())?;

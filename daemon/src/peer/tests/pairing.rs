@@ -92,7 +92,7 @@ async fn a_removed_node_is_told_how_to_come_back() {
     let (a, b) = (Node::new().await, Node::new().await);
     a.host.state().removed.insert(b.id.clone());
     let error = join(&b, code(&a), &a).await.unwrap_err().to_string();
-    assert!(error.contains("removed from the cluster, for ever") && error.contains("node.key"), "{error}");
+    assert!(error.contains("removed from the cluster, for ever") && error.contains("`metaopt leave`"), "{error}");
     assert!(a.admitted().is_empty() && b.admitted().is_empty());
 }
 
