@@ -169,6 +169,19 @@ impl World {
         Touched::Nothing
     }
 
+    /// Whether a fact says otherwise than what was folded first under its key and stays as it was: a study's definition,
+    /// a trial's configuration.
+    pub fn contradicts(&self, fact: &Fact) -> bool {
+        match fact {
+            Fact::Study(id, StudyFact::Defined(record)) => self.studies.get(id).is_some_and(|s| s.record != *record),
+            Fact::Trial(_, place, TrialFact::Proposed(spec)) => self.trial(&place.id).is_some_and(|(_, trial)| {
+                let known = &trial.spec;
+                (&known.at, &known.by, known.params.params()) != (&spec.at, &spec.by, spec.params.clone())
+            }),
+            _ => false,
+        }
+    }
+
     /// Folds one study anew from `facts`, which must be all that its documents say: where one key has got two values,
     /// what was folded first may not be what stands.
     pub fn refold(&mut self, id: &StudyId, facts: Vec<Fact>) {

@@ -302,8 +302,9 @@ impl Node {
                 (true, Some(Replica::Live(doc, _))) => doc.facts().facts,
                 _ => applied.facts,
             };
+            let anew = applied.refold && facts.iter().any(|fact| self.world.contradicts(fact));
             self.fold_foreign(now, facts);
-            if let (true, Some(study)) = (applied.refold, id.study().cloned()) {
+            if let (true, Some(study)) = (anew, id.study().cloned()) {
                 self.refold(now, &study);
             }
         }
@@ -312,6 +313,8 @@ impl Node {
     /// Sees a study anew: two wrote one fact differently (a database was put back from a copy), and what was folded first
     /// isn't what stands.
     fn refold(&mut self, now: Now, study: &StudyId) {
+        // What this node says itself stands in the documents first.
+        self.write_pending();
         let docs: Vec<DocId> = self.docs.keys().filter(|doc| doc.study() == Some(study)).cloned().collect();
         let mut facts = Vec::new();
         for doc in &docs {
