@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use metaopt_core::{Node, Now, Output, Parcel, Refusal, launch::AttemptEvent, wire::Frame};
+use metaopt_core::{About, Node, Now, Output, Parcel, Refusal, launch::AttemptEvent, wire::Frame};
 use metaopt_schema::{AttemptKey, NodeId, StudyId, facts::SlotSpec};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -77,7 +77,7 @@ enum Message {
     // Handled, it makes room for the next.
     Frame(NodeId, Frame, OwnedSemaphorePermit),
     Addresses(Vec<String>),
-    Notice(String),
+    Notice(About, String),
     StopAll,
     Quit,
 }
@@ -435,7 +435,7 @@ impl Driver {
                     }
                 }
                 Message::Addresses(addresses) => node.set_addresses(addresses),
-                Message::Notice(text) => node.notice(text),
+                Message::Notice(about, text) => node.notice_about(now, about, text),
                 Message::StopAll => node.stop_all(now),
                 Message::Quit => last = true,
             }

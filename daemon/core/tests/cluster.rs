@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use common::{Disk, def, good};
 use metaopt_core::{
-    Effect, Node, NodeConfig, Now, Parcel,
+    About, Effect, Node, NodeConfig, Now, Parcel,
     commands::{Completion, ImportedTrial, NodeAction, Report, StudyPatch, SuggestRequest, Told, TrialAction},
     launch::{AttemptEvent, Launch},
     wire::{Decoder, Frame, Heartbeat},
@@ -176,6 +176,14 @@ impl Net {
             assert_eq!(self.trials(at), first, "node {at}");
         }
     }
+}
+
+/// How `of` is shown by `at`, and what is said of it.
+fn shown(net: &Net, at: usize, of: usize) -> (&'static str, String) {
+    let all = net.nodes[at].node.nodes(net.now);
+    let found = all.into_iter().find(|node| node.id == id(of)).unwrap();
+    assert_eq!(found.last_seen.is_none(), found.why.as_deref().is_some_and(|why| why.contains("not heard since")));
+    (found.state, found.why.unwrap_or_default())
 }
 
 fn run() -> serde_json::Value {
@@ -836,4 +844,105 @@ fn of_two_configurations_under_one_name_all_see_the_same_however_they_came() {
     }
     assert_eq!(shown(&net, 0), shown(&net, 1));
     assert_eq!(net.nodes[0].node.study("s").unwrap().trials().len(), 1);
+}
+
+#[test]
+fn a_removed_node_says_so_and_takes_nothing_on() {
+    let mut net = Net::new(2, 1);
+    net.nodes[0].node.node_action(net.now, "gpu0", NodeAction::Drain).unwrap();
+    net.nodes[0].node.node_action(net.now, "gpu1", NodeAction::Drain).unwrap();
+    net.study(0, json!({"run": run()}));
+    net.study(0, json!({"name": "asked"}));
+    net.nodes[0].node.node_action(net.now, "gpu1", NodeAction::Remove).unwrap();
+    net.pass(1.0);
+    let (now, node) = (net.now, &mut net.nodes[1].node);
+    for name in ["s", "asked"] {
+        let why = node.why_idle(node.study(name).unwrap(), now).unwrap_or_default();
+        assert!(why.contains("was removed") && why.contains("`metaopt leave`"), "{name}: {why}");
+    }
+    assert!(node.unable(node.study("s").unwrap()).is_some_and(|why| why.contains("was removed")));
+    let request = SuggestRequest { count: 1, client_id: None, lease_s: 60.0 };
+    let refused = [
+        node.create_study(now, def(json!({"name": "new"})), false).unwrap_err(),
+        node.fork_study(now, "s", "fork".into(), None).map(|_| ()).unwrap_err(),
+        node.import(now, "asked", Vec::new()).unwrap_err(),
+        node.suggest(now, "asked", request).unwrap_err(),
+        node.node_action(now, "gpu1", NodeAction::Resume).unwrap_err(),
+        node.node_action(now, "gpu0", NodeAction::Remove).unwrap_err(),
+        node.admit(now, &id(7), "00".into()).unwrap_err(),
+    ];
+    assert!(refused.iter().all(|refusal| refusal.detail.contains("`metaopt leave`")), "{refused:?}");
+    assert_eq!(node.studies().count(), 2);
+    node.leave(now, false).unwrap();
+}
+
+#[test]
+fn what_keeps_a_node_from_work_is_told_where_it_is_asked() {
+    let mut net = Net::new(2, 1);
+    net.study(0, json!({"run": run()}));
+    let unable = |net: &Net| net.nodes[1].node.unable(net.nodes[1].node.study("s").unwrap());
+    assert_eq!(unable(&net), None);
+    net.nodes[0].node.node_action(net.now, "gpu1", NodeAction::Drain).unwrap();
+    net.pass(1.0);
+    assert!(unable(&net).is_some_and(|why| why.contains("draining")));
+}
+
+#[test]
+fn a_notice_stands_at_the_node_that_it_is_about_and_goes_when_that_is_over() {
+    let mut net = Net::new(4, 1);
+    let tell = |net: &mut Net, about, text: &str| net.nodes[0].node.notice_about(net.now, about, text.into());
+    for text in ["it came in", "it came in again"] {
+        tell(&mut net, About::Newcomer(id(3)), text);
+    }
+    net.cut.push((0, 2));
+    net.pass(1.0);
+    for text in ["two of it", "two of it, here and there"] {
+        tell(&mut net, About::Twins(id(2)), text);
+    }
+    net.pass(2.0);
+    assert_eq!(shown(&net, 0, 3).1, "it came in again");
+    assert_eq!(shown(&net, 1, 0).1, "it came in again", "others see it at who let it in");
+    assert!(shown(&net, 0, 2).1.starts_with("two of it, here and there; "), "{}", shown(&net, 0, 2).1);
+    for (at, of) in [(0, 0), (0, 1), (1, 2), (1, 1), (2, 0)] {
+        assert!(!shown(&net, at, of).1.contains("two of it"), "{of} as {at} sees it");
+    }
+    net.cut.clear();
+    net.pass(30.0);
+    assert!(shown(&net, 0, 2).1.contains("two of it"), "the other may still come");
+    net.pass(31.0);
+    assert_eq!(shown(&net, 0, 2).1, "");
+    net.nodes[1].node.node_action(net.now, "gpu3", NodeAction::Remove).unwrap();
+    net.pass(2.0);
+    assert_eq!(shown(&net, 1, 0).1, "", "it is gone");
+
+    tell(&mut net, About::Newcomer(id(1)), "it came in");
+    assert_eq!(shown(&net, 0, 1).1, "it came in");
+    net.now.mono_ms += 24 * 3_600_000;
+    net.pass(2.0);
+    assert_eq!(shown(&net, 0, 1).1, "", "a day is enough");
+}
+
+#[test]
+fn a_member_that_nobody_hears_does_not_look_alive_to_a_newcomer() {
+    let mut net = Net::new(3, 1);
+    net.nodes[2].asleep = true;
+    net.pass(2.0);
+    net.nodes[1] = {
+        let (now, disk) = (net.now, Disk::default());
+        let hardware = Hardware { name: "gpu1".into(), version: "test".into(), ..Hardware::default() };
+        let config = NodeConfig { id: id(1), hardware, entropy: [99; 32], ..common::config(99) };
+        let mut node = Node::load(config, now, Vec::new(), Arc::new(disk.clone()), None).unwrap();
+        [0, 2].iter().for_each(|other| node.admit(now, &id(*other), "00".into()).unwrap());
+        Box1 { id: id(1), node, disk, launched: vec![], stopped: vec![], linked: BTreeMap::new(), asleep: false }
+    };
+    net.nodes[0].node.peer_down(net.now, &id(1));
+    net.nodes[0].linked.clear();
+    net.pass(6.0);
+    assert_eq!(shown(&net, 1, 0).0, "alive");
+    assert_eq!(shown(&net, 1, 2).0, "suspect");
+    // Who is heard through another is.
+    net.cut.push((1, 2));
+    net.nodes[2].asleep = false;
+    net.pass(4.0);
+    assert_eq!(shown(&net, 1, 2).0, "alive");
 }

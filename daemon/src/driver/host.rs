@@ -1,6 +1,6 @@
 //! The node's shell as links see it.
 
-use metaopt_core::wire::Frame;
+use metaopt_core::{About, wire::Frame};
 use metaopt_schema::NodeId;
 
 use super::{Message, PIECE, PIECES, Shell};
@@ -65,6 +65,9 @@ impl Host for Shell {
     }
 
     fn bound(&self) -> Option<String> {
+        if let Err(removed) = self.read(|all, _| all.refuse_if_removed()) {
+            return Some(removed.detail);
+        }
         let others = self.read(|all, _| all.others());
         let names: Vec<String> =
             others.into_iter().map(|(id, name, _)| if name.is_empty() { id.to_string() } else { name }).collect();
@@ -76,8 +79,7 @@ impl Host for Shell {
         let _ = self.sender.send(Message::Addresses(addresses));
     }
 
-    fn notice(&self, text: String) {
-        tracing::warn!("{text}");
-        let _ = self.sender.send(Message::Notice(text));
+    fn notice(&self, about: About, text: String) {
+        let _ = self.sender.send(Message::Notice(about, text));
     }
 }

@@ -191,6 +191,7 @@ pub async fn invite(
         let detail = format!("{what} {} to {longest} seconds, not {ttl}", TTLS.start());
         return Err(ApiError::field("/ttl_s", detail));
     }
+    app.shell().read(|node, _| node.refuse_if_removed())?;
     let links = links(&app)?;
     let ttl = Duration::from_secs_f64(ttl);
     let invite = if body.open {

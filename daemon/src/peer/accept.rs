@@ -193,11 +193,15 @@ async fn known(inner: Arc<Inner>, stream: TcpStream, remote: SocketAddr, place: 
 fn note(inner: &Inner, peer: &Peer, remote: SocketAddr, unmet: &Unmet) {
     let from = remote.ip();
     match unmet {
-        Unmet::Already | Unmet::Myself => {}
+        Unmet::Already | Unmet::Myself | Unmet::Twins(_) => {}
+        _ if inner.is_twin(&peer.node, unmet) => {}
         _ if inner.host.standing(&peer.node) == Standing::Member => {
             inner.troubles.set(Some(&peer.node), None, format!("it dialled from {from}: {unmet}"));
         }
         Unmet::Broken(_) => {}
-        _ => inner.troubles.stranger(&from.to_string(), format!("node {} dialled from there: {unmet}", peer.node)),
+        _ => {
+            let text = format!("node {} dialled from there: {unmet}", peer.node);
+            inner.troubles.stranger(&from.to_string(), &peer.node, text);
+        }
     }
 }

@@ -251,6 +251,10 @@ fn round(inner: &Arc<Inner>) -> Duration {
             link.end.cancel();
         }
     }
+    if inner.is_removed() && !inner.invites().list(Instant::now()).is_empty() {
+        inner.invites().close();
+        inner.announce.notify_one();
+    }
     inner.ends.keep(|node| inner.host.standing(node) == Standing::Member);
     let candidates = candidates(inner);
     let mut wait = Duration::MAX;
@@ -415,6 +419,10 @@ fn unmet(
         Failed::Unmet(peer, Unmet::Already) => {
             inner.troubles.fine(address);
             return (Some(peer.node), Some(soon(inner.limits())));
+        }
+        Failed::Unmet(peer, unmet) if matches!(unmet, Unmet::Twins(_)) || inner.is_twin(&peer.node, &unmet) => {
+            inner.troubles.fine(address);
+            return (Some(peer.node), None);
         }
         Failed::Unmet(peer, unmet) => (Some(peer), unmet.to_string()),
         Failed::Unreachable(error) => {

@@ -43,6 +43,9 @@ pub(super) enum Unmet {
     /// What this side tells the other.
     #[error("this node refused it, and said: {0}")]
     Here(String),
+    /// The same, where two machines run as one node.
+    #[error("this node refused it, and said: {0}")]
+    Twins(String),
     /// This side can't write down that the other is a member.
     #[error("it can't be written down here that it is a member: {0}")]
     Unwritten(String),
@@ -171,9 +174,10 @@ pub(super) async fn greet(
 ) -> Result<(Wire, Next), Unmet> {
     match meet(inner, &mut wire, peer, role, remote, address).await {
         Ok(next) => Ok((wire, next)),
-        Err(Unmet::Here(words)) => {
-            wire.refuse(&words).await;
-            Err(Unmet::Here(words))
+        Err(unmet @ (Unmet::Here(_) | Unmet::Twins(_))) => {
+            let (Unmet::Here(words) | Unmet::Twins(words)) = &unmet else { return Err(unmet) };
+            wire.refuse(words).await;
+            Err(unmet)
         }
         Err(Unmet::Already) => {
             wire.refuse(ALREADY).await;
@@ -228,13 +232,13 @@ async fn meet(
         if theirs.boot == boot {
             return Err(Unmet::Myself);
         }
-        return Err(Unmet::Here(inner.cloned(&peer.node, &[remote.ip()])));
+        return Err(Unmet::Twins(inner.cloned(&peer.node, &[remote.ip()])));
     }
     if standing == Standing::Removed {
         return Err(Unmet::Here(REMOVED.into()));
     }
     if let Some(words) = inner.links.quarantined(&peer.node) {
-        return Err(Unmet::Here(words));
+        return Err(Unmet::Twins(words));
     }
     let strange = standing == Standing::Stranger || theirs.boot == 0;
     match (role, theirs.intent, inner.fleet) {
@@ -253,8 +257,8 @@ async fn meet(
 
 const STRANGER: &str = "not a member of this cluster: join it with `metaopt join CODE`; a member's `metaopt invite` prints a code. \
      A new member is known everywhere within seconds";
-const REMOVED: &str = "this node was removed from the cluster, for ever: to join again it needs a new identity. Stop metaoptd, \
-     move `node.key` in its data directory away, start it, and `metaopt join CODE`";
+const REMOVED: &str = "this node was removed from the cluster, for ever: to come back as a new one, `metaopt leave` there, then \
+     `metaopt join CODE`";
 
 /// Both know each other as members.
 async fn verdicts(
@@ -271,7 +275,7 @@ async fn verdicts(
         if link.is_alive(inner.limits().probe).await {
             let words = inner.cloned(&peer.node, &[link.remote.ip(), remote.ip()]);
             inner.links.quarantine(&peer.node, words.clone(), inner.limits().quarantine);
-            return Err(Unmet::Here(words));
+            return Err(Unmet::Twins(words));
         }
         inner.links.end(&link, &inner.host);
     }

@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use axum::Router;
+use metaopt_core::About;
 use metaopt_schema::NodeId;
 use tokio::{
     net::TcpListener,
@@ -27,6 +28,7 @@ use super::{
     config::{PORT, check_cluster_key},
     dial::{self, Dials},
     found::Found,
+    greet::Unmet,
     http,
     invites::Invites,
     links::Links,
@@ -50,6 +52,8 @@ const HINTS: &str = "peer-hints";
 const HINTS_LIMIT: u64 = 1 << 20;
 /// Most notices of one run.
 const NOTICES: usize = 64;
+/// Before the ID of a node that is there twice.
+const TWINS: &str = "two machines run as node ";
 
 pub(super) struct Inner {
     pub config: PeerConfig,
@@ -182,9 +186,9 @@ impl Inner {
     }
 
     /// Tells people, however much they were told.
-    pub(super) fn tell(&self, text: String) {
+    pub(super) fn tell(&self, about: About, text: String) {
         tracing::warn!("{text}");
-        self.host.notice(text);
+        self.host.notice(about, text);
     }
 
     /// Tells people, once, and not without end.
@@ -192,7 +196,7 @@ impl Inner {
         let mut said = locked(&self.said);
         if said.len() < NOTICES && said.insert(text.clone()) {
             drop(said);
-            self.tell(text);
+            self.tell(About::Here, text);
         }
     }
 
@@ -202,12 +206,39 @@ impl Inner {
         let ips: BTreeSet<String> = ips.iter().map(|ip| ip.to_canonical().to_string()).collect();
         let at: Vec<String> = own.into_iter().chain(ips).collect();
         let words = format!(
-            "two machines run as node {node} (addresses {}), as after a disk was copied: give one its own key: stop \
-             metaoptd there, move `node.key` in its data directory away, start it and `metaopt join` again",
+            "{TWINS}{node} (addresses {}), as after a disk was copied: stop metaoptd on the copy, move its whole data \
+             directory away, start it and `metaopt join` again",
             at.join(", ")
         );
-        self.say(words.clone());
+        self.tell_twins(node, words.clone());
         words
+    }
+
+    /// Two machines are this node: people are told as long as it is so, and logs once.
+    fn tell_twins(&self, node: &NodeId, words: String) {
+        let mut said = locked(&self.said);
+        if said.len() < NOTICES && said.insert(words.clone()) {
+            tracing::warn!("{words}");
+        }
+        drop(said);
+        self.host.notice(About::Twins(node.clone()), words);
+    }
+
+    /// Whether a member refuses this node because it is there twice. That is said of this node, and no trouble of the
+    /// member.
+    pub(super) fn is_twin(&self, peer: &NodeId, unmet: &Unmet) -> bool {
+        let Unmet::Refused(words) = unmet else { return false };
+        let own = words.strip_prefix(TWINS).is_some_and(|rest| rest.starts_with(self.config.node.as_str()));
+        let twin = own && self.host.standing(peer) == Standing::Member;
+        if twin {
+            self.tell_twins(&self.config.node, words.clone());
+        }
+        twin
+    }
+
+    /// This node is out of its cluster for ever.
+    pub(super) fn is_removed(&self) -> bool {
+        self.host.standing(&self.config.node) == Standing::Removed
     }
 
     fn look_at_interfaces(&self) {

@@ -172,7 +172,9 @@ fn told(address: &str, unmet: Unmet) -> JoinError {
         Unmet::NotProven => JoinError::NotProven { address },
         Unmet::Unwritten(error) => JoinError::Here { address, error },
         Unmet::Bound(why) => JoinError::Bound(why),
-        Unmet::Here(words) => JoinError::BadPeer(format!("{address} is refused by this node, which says: {words}")),
+        Unmet::Here(words) | Unmet::Twins(words) => {
+            JoinError::BadPeer(format!("{address} is refused by this node, which says: {words}"))
+        }
         Unmet::Myself => JoinError::BadPeer(format!("{address} is this node itself; name another with --peer")),
         other => JoinError::BrokeOff { address, error: other.to_string() },
     }

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, sync::Arc, time::
 
 use mdns_sd::{IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
 use metaopt_core::wire::VERSIONS;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::{
     addresses::{interfaces, next_to, told},
@@ -23,12 +23,34 @@ const SERVICE: &str = "_metaopt._tcp.local.";
 const LONGEST: usize = 32;
 /// How long a goodbye may take.
 const LEAVE: Duration = Duration::from_millis(500);
+/// Between two announcements. Who hears another one within a second of the last keeps both records (RFC 6762, 10.2), and
+/// may go on with the old one; mdns-sd says each once more after a second.
+const QUIET: Duration = Duration::from_millis(2500);
 
 /// What is announced; a change of it is announced at once.
 #[derive(Clone, PartialEq, Eq)]
 struct Announcement {
     ips: Vec<IpAddr>,
     txt: BTreeMap<&'static str, String>,
+}
+
+/// When something is announced next.
+#[derive(Default)]
+struct Pace {
+    last: Option<Instant>,
+    /// What was announced last was a change: it is announced once more, for those who missed it.
+    again: bool,
+}
+
+impl Pace {
+    /// None: there is nothing to announce.
+    fn due(&self, changed: bool, now: Instant) -> Option<Instant> {
+        (changed || self.again).then(|| self.last.map_or(now, |last| now.max(last + QUIET)))
+    }
+
+    fn announced(&mut self, changed: bool, now: Instant) {
+        *self = Self { last: Some(now), again: changed };
+    }
 }
 
 /// Runs until the node stops. That it can't is a warning, once; it is tried again.
@@ -69,7 +91,7 @@ async fn announce_and_browse(inner: &Inner, daemon: &ServiceDaemon) -> anyhow::R
         }
     }
     let name = hex(&random::<8>()?);
-    let mut said = None;
+    let (mut said, mut pace, mut due) = (None, Pace::default(), None);
     let mut browsing = daemon.browse(SERVICE)?;
     let mut began = Instant::now();
     let mut ticks = interval(inner.limits().interfaces);
@@ -79,6 +101,7 @@ async fn announce_and_browse(inner: &Inner, daemon: &ServiceDaemon) -> anyhow::R
             () = inner.stopping.cancelled() => break,
             _ = ticks.tick() => {}
             () = inner.announce.notified() => {}
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             event = browsing.recv_async() => {
                 match event {
                     Ok(event) => hear(inner, &name, event),
@@ -91,10 +114,14 @@ async fn announce_and_browse(inner: &Inner, daemon: &ServiceDaemon) -> anyhow::R
                 continue;
             }
         }
-        let now = announcement(inner);
-        if said != now {
-            announce(daemon, inner, &name, now.as_ref())?;
-            said = now;
+        let (now, what) = (Instant::now(), announcement(inner));
+        let changed = said != what;
+        due = pace.due(changed, now);
+        if due.is_some_and(|due| due <= now) {
+            announce(daemon, inner, &name, what.as_ref())?;
+            pace.announced(changed, now);
+            said = what;
+            due = pace.due(false, now);
         }
         if began.elapsed() >= inner.limits().browse {
             began = Instant::now();
@@ -174,5 +201,25 @@ impl Inner {
     pub(super) fn announced_tag(&self) -> String {
         // A fleet's nodes find each other before they have a cluster in common.
         announced(&self.fleet.map_or_else(|| self.tag(), |(_, tag)| tag))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_waits_until_the_last_is_old_and_is_said_twice() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let later = |seconds: f64| start + Duration::from_secs_f64(seconds);
+        assert_eq!((pace.due(false, start), pace.due(true, start)), (None, Some(start)));
+        pace.announced(true, start);
+        // Closed and opened again half a second later.
+        assert_eq!(pace.due(true, later(0.5)), Some(start + QUIET));
+        pace.announced(true, start + QUIET);
+        assert_eq!(pace.due(false, later(2.6)), Some(start + 2 * QUIET));
+        pace.announced(false, start + 2 * QUIET);
+        assert_eq!(pace.due(false, later(60.0)), None, "no more often");
+        assert_eq!(pace.due(true, later(60.0)), Some(later(60.0)));
     }
 }

@@ -29,7 +29,7 @@ mod words;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use metaopt_core::wire::Frame;
+use metaopt_core::{About, wire::Frame};
 use metaopt_schema::NodeId;
 
 pub use code::{Code, NoCode};
@@ -105,8 +105,8 @@ pub trait Host: Send + Sync + 'static {
     fn bound(&self) -> Option<String>;
     /// Tells where this node is reached, whenever that changes.
     fn addresses(&self, addresses: Vec<String>);
-    /// Something that people should know of a node (a cloned disk, a clock): shown until the next start.
-    fn notice(&self, text: String);
+    /// Something that people should know; shown until what it is about is over.
+    fn notice(&self, about: About, text: String);
 }
 
 /// The way out for frames of the node: never waits. What a full queue refuses, anti-entropy brings.

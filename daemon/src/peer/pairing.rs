@@ -14,7 +14,10 @@ use std::{
     sync::Arc,
 };
 
-use metaopt_core::wire::{Frame, Intent};
+use metaopt_core::{
+    About,
+    wire::{Frame, Intent},
+};
 use metaopt_schema::NodeId;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
@@ -38,6 +41,8 @@ const OFF_LINK: &str =
     "without a code only nodes of this node's own network are let in: get a code with `metaopt invite`";
 const JOINED: &str =
     "this node has joined another cluster itself meanwhile: get a code from a node of the one that you mean";
+const EXPELLED: &str =
+    "this node was removed from its cluster, and lets nobody into it: get a code from a member with `metaopt invite`";
 const WRONG_FLEET: &str =
     "the cluster keys differ: give all nodes the same METAOPT_CLUSTER_KEY_FILE, or join with a code";
 /// Most addresses that are taken from an inviter, and their longest.
@@ -96,6 +101,9 @@ impl Inner {
         intent: Intent,
         remote: SocketAddr,
     ) -> Result<Invited, Unmet> {
+        if self.is_removed() {
+            return Err(Unmet::Here(EXPELLED.into()));
+        }
         let session = session(wire, peer.key, self.tls.key)?;
         if intent == Intent::JoinOpen {
             if !self.invites().is_open(Instant::now()) {
@@ -140,6 +148,9 @@ impl Inner {
         key: &[u8; 32],
         remote: SocketAddr,
     ) -> Result<Invited, Unmet> {
+        if self.is_removed() {
+            return Err(Unmet::Here(EXPELLED.into()));
+        }
         let session = session(wire, peer.key, self.tls.key)?;
         let sent = proof(wire, JOINER).await?;
         let checked = self.invites().check_key(&session, key, &sent, remote.ip(), Instant::now());
@@ -218,10 +229,13 @@ async fn admit(inner: Arc<Inner>, newcomer: Newcomer, how: How, tag: [u8; 16], i
     match how {
         How::Code(_) => tracing::info!(%node, name, source = %ip, "a node joined with a code"),
         How::Fleet => tracing::info!(%node, name, source = %ip, "a node joined with the cluster key"),
-        How::Open if new => inner.tell(format!(
-            "{name} ({node}) joined from {ip} without a code, because of `invite --open`; if it isn't yours: \
-             metaopt node remove {node}"
-        )),
+        How::Open if new => inner.tell(
+            About::Newcomer(node.clone()),
+            format!(
+                "{name} ({node}) joined from {ip} without a code, because of `invite --open`; if it isn't yours: \
+                 metaopt node remove {node}"
+            ),
+        ),
         How::Open => {}
     }
     Ok(())

@@ -26,23 +26,32 @@ enum About {
     Node(NodeId),
 }
 
+/// What is wrong, when it was said last, and the stranger that it is about.
+type Said = (Trouble, Instant, Option<NodeId>);
+
 #[derive(Default)]
-pub(super) struct Troubles(Mutex<BTreeMap<About, (Trouble, Instant)>>);
+pub(super) struct Troubles(Mutex<BTreeMap<About, Said>>);
 
 impl Troubles {
     /// One sentence an address, or a node where there is no address.
     pub(super) fn set(&self, node: Option<&NodeId>, address: Option<&str>, text: String) {
-        self.set_at(node, address, text, Instant::now());
+        self.set_at((node, None), address, text, Instant::now());
     }
 
-    fn set_at(&self, node: Option<&NodeId>, address: Option<&str>, text: String, now: Instant) {
+    fn set_at(
+        &self,
+        (node, stranger): (Option<&NodeId>, Option<&NodeId>),
+        address: Option<&str>,
+        text: String,
+        now: Instant,
+    ) {
         let about = match (address, node) {
             (Some(address), _) => About::Address(address.to_owned()),
             (None, Some(node)) => About::Node(node.clone()),
             (None, None) => return,
         };
         let mut all = self.all(now);
-        if let Some((trouble, seen)) = all.get_mut(&about).filter(|(trouble, _)| trouble.text == text) {
+        if let Some((trouble, seen, _)) = all.get_mut(&about).filter(|(trouble, ..)| trouble.text == text) {
             *seen = now;
             trouble.node = node.cloned().or(trouble.node.take());
             return;
@@ -55,20 +64,22 @@ impl Troubles {
             tracing::info!(node = node.map(ToString::to_string), address, "not linked: {text}");
         }
         let (node, address) = (node.cloned(), address.map(ToOwned::to_owned));
-        all.insert(about, (Trouble { node, address, text, since: SystemTime::now() }, now));
+        all.insert(about, (Trouble { node, address, text, since: SystemTime::now() }, now, stranger.cloned()));
     }
 
     /// A stranger dialled in from there.
-    pub(super) fn stranger(&self, from: &str, text: String) {
-        let strangers = self.all(Instant::now()).values().filter(|(trouble, _)| trouble.node.is_none()).count();
+    pub(super) fn stranger(&self, from: &str, node: &NodeId, text: String) {
+        let now = Instant::now();
+        let strangers = self.all(now).values().filter(|(trouble, ..)| trouble.node.is_none()).count();
         if strangers < STRANGERS {
-            self.set(None, Some(from), text);
+            self.set_at((None, Some(node)), Some(from), text, now);
         }
     }
 
-    /// The node is linked.
+    /// The node is linked; also one that was a stranger.
     pub(super) fn settled(&self, node: &NodeId) {
-        self.all(Instant::now()).retain(|_, (trouble, _)| trouble.node.as_ref() != Some(node));
+        let about_it = |(trouble, _, stranger): &Said| trouble.node.as_ref().or(stranger.as_ref()) == Some(node);
+        self.all(Instant::now()).retain(|_, said| !about_it(said));
     }
 
     /// The address is fine.
@@ -81,12 +92,12 @@ impl Troubles {
     }
 
     fn list_at(&self, now: Instant) -> Vec<Trouble> {
-        self.all(now).values().map(|(trouble, _)| trouble.clone()).collect()
+        self.all(now).values().map(|(trouble, ..)| trouble.clone()).collect()
     }
 
-    fn all(&self, now: Instant) -> MutexGuard<'_, BTreeMap<About, (Trouble, Instant)>> {
+    fn all(&self, now: Instant) -> MutexGuard<'_, BTreeMap<About, Said>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, (_, seen)| now.saturating_duration_since(*seen) < STALE);
+        all.retain(|_, (_, seen, _)| now.saturating_duration_since(*seen) < STALE);
         all
     }
 }
@@ -99,16 +110,17 @@ mod tests {
     fn a_trouble_lasts_from_its_first_word_until_it_is_settled_or_stale() {
         let (troubles, node, start) = (Troubles::default(), NodeId::new("n"), Instant::now());
         let later = |times: f64| start + STALE.mul_f64(times);
-        troubles.set_at(Some(&node), Some("a:1"), "no route".into(), start);
+        troubles.set_at((Some(&node), None), Some("a:1"), "no route".into(), start);
         let first = troubles.list_at(start);
-        troubles.set_at(Some(&node), Some("a:1"), "no route".into(), later(0.6));
+        troubles.set_at((Some(&node), None), Some("a:1"), "no route".into(), later(0.6));
         assert_eq!((troubles.list_at(later(1.5)), first.len()), (first, 1));
         assert!(troubles.list_at(later(1.7)).is_empty());
         troubles.set(Some(&node), Some("a:1"), "no route".into());
+        troubles.stranger("10.0.0.1", &node, "it dialled from there before it joined".into());
         troubles.settled(&node);
         assert!(troubles.list().is_empty());
         for n in 0..1000 {
-            troubles.stranger(&format!("10.0.0.{n}"), "a stranger".into());
+            troubles.stranger(&format!("10.0.0.{n}"), &NodeId::new("stranger"), "a stranger".into());
         }
         assert_eq!(troubles.list().len(), STRANGERS);
         for n in 0..1000 {

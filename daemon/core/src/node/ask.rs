@@ -35,7 +35,8 @@ impl Node {
     /// Hands out trials of an ask-and-tell study.
     ///
     /// # Errors
-    /// Unknown study, one that metaopt runs itself, one that was cancelled or put away, or no room for another trial.
+    /// Unknown study, one that metaopt runs itself, one that was cancelled or put away, no room for another trial, or
+    /// this node was removed.
     pub fn suggest(&mut self, now: Now, study: &str, request: SuggestRequest) -> Result<Suggested, Refusal> {
         let view = self.study(study)?;
         if view.record.def.run.is_some() {
@@ -57,7 +58,10 @@ impl Node {
         {
             return Err(Refusal::no_room(format!("no new trial is given out: {why}")));
         }
-        let wait = self.held.is_some() || self.is_catching_up(now);
+        if trials.is_empty() {
+            self.refuse_if_removed()?;
+        }
+        let wait = self.held.is_some() || self.is_removed(&self.config.id) || self.is_catching_up(now);
         let mut reason = wait.then_some(IdleReason::Wait);
         self.peers.proposed.insert(id.clone(), now.mono_ms);
         while reason.is_none() && (trials.len() as u64) < request.count {

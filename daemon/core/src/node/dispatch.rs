@@ -53,6 +53,7 @@ impl Node {
         self.forgive_silence(now);
         self.recollect(now);
         self.ticked = now.mono_ms;
+        self.forget_notices(now);
         self.rest_curves();
         self.expire_leases(now);
         let due: Vec<(AttemptKey, StopWhy)> = self

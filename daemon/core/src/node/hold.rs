@@ -1,11 +1,37 @@
 //! Troubles of the machine that the node has to know of: no room, a failing disk, time in which nobody could be heard.
 //!
-//! Owns: why the node starts nothing new, and what it says of itself. Must not: look at disks or clocks.
+//! Owns: why the node starts nothing new, what it says of itself, and how long. Must not: look at disks or clocks.
 
-use metaopt_schema::{AttemptKey, DocId};
+use metaopt_schema::{AttemptKey, DocId, NodeId};
 
 use super::{META_COUNTER, Node};
 use crate::{Now, effects::Effect};
+
+/// That a node came in without a code is said for a day (milliseconds).
+const NEWCOMER_MS: u64 = 24 * 3_600_000;
+/// A node linked for so long is one machine: a second one dials within half a minute, and both are cut (milliseconds).
+const ALONE_MS: u64 = 60_000;
+/// That a second machine runs as this node is said for so long after it was last seen (milliseconds).
+const TWIN_MS: u64 = 300_000;
+
+/// What a notice is about. It goes when that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// This machine, until the next start.
+    Here,
+    /// Two machines run as this node.
+    Twins(NodeId),
+    /// This node came in without a code.
+    Newcomer(NodeId),
+}
+
+/// Something that people should know.
+pub(super) struct Notice {
+    about: About,
+    text: String,
+    /// When it was said last, monotonic.
+    said: u64,
+}
 
 impl Node {
     /// From now on nothing new starts here, for this reason; none: it may again. What runs goes on, and reports and
@@ -29,16 +55,53 @@ impl Node {
 
     /// Something that people should know of this node until its next start.
     pub fn notice(&mut self, text: String) {
-        if !self.notices.contains(&text) {
-            self.notices.push(text);
+        self.notice_about(Now::default(), About::Here, text);
+    }
+
+    /// Something that people should know until it is over; of a node there is one notice of each kind.
+    pub fn notice_about(&mut self, now: Now, about: About, text: String) {
+        let same = |one: &&mut Notice| one.about == about && (about != About::Here || one.text == text);
+        match self.notices.iter_mut().find(same) {
+            Some(known) => (known.text, known.said) = (text, now.mono_ms),
+            None => self.notices.push(Notice { about, text, said: now.mono_ms }),
         }
     }
 
-    /// Why the node is as it is, in words.
+    /// Drops what is over.
+    pub(super) fn forget_notices(&mut self, now: Now) {
+        let mut notices = std::mem::take(&mut self.notices);
+        notices.retain(|Notice { about, said, .. }| match about {
+            About::Here => true,
+            About::Newcomer(node) => !self.is_removed(node) && now.mono_ms < said + NEWCOMER_MS,
+            About::Twins(node) if *node == self.config.id => now.mono_ms < said + TWIN_MS,
+            About::Twins(node) => !self.is_removed(node) && self.linked_for(now, node) < ALONE_MS,
+        });
+        self.notices = notices;
+    }
+
+    /// Notices of these kinds.
+    pub(super) fn notices(&self, of: impl Fn(&About) -> bool) -> impl Iterator<Item = &str> {
+        self.notices.iter().filter(move |one| of(&one.about)).map(|one| one.text.as_str())
+    }
+
+    /// Why the node is as it is, in words, as it shows it.
     pub(super) fn remarks(&self) -> Option<String> {
+        self.remarks_with(|about| match about {
+            About::Here => true,
+            About::Twins(node) => *node == self.config.id,
+            About::Newcomer(_) => false, // stands at the newcomer
+        })
+    }
+
+    /// The same, as it tells others: who came in without a code is for all to know. Twins are seen by all who meet them.
+    pub(super) fn remarks_for_others(&self) -> Option<String> {
+        self.remarks_with(|about| !matches!(about, About::Twins(_)))
+    }
+
+    fn remarks_with(&self, of: impl Fn(&About) -> bool) -> Option<String> {
         let blamed = self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.quarantined);
         let blame = self.blame.iter().filter(|_| blamed);
-        let all: Vec<&str> = self.held.iter().chain(blame).chain(&self.notices).map(String::as_str).collect();
+        let all: Vec<&str> = self.held.iter().chain(blame).map(String::as_str).chain(self.notices(of)).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 

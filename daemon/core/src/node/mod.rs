@@ -23,6 +23,7 @@ use std::{
     sync::Arc,
 };
 
+pub use hold::About;
 use metaopt_engine::{History, Rule, Sampler};
 use metaopt_schema::{
     AttemptKey, ClaimId, DocId, Lamport, NodeId, Stamp, StudyId, TrialId,
@@ -120,7 +121,7 @@ pub struct Node {
     damaged: Vec<String>,
     /// Why nothing new starts here, if so.
     held: Option<String>,
-    notices: Vec<String>,
+    notices: Vec<hold::Notice>,
     /// When this run began, monotonic.
     started_mono: u64,
     peers: Peers,

@@ -16,7 +16,7 @@ use metaopt_schema::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Node;
+use super::{About, Node, status::REMOVED};
 use crate::{
     Now,
     effects::{Effect, Parcel},
@@ -83,6 +83,8 @@ impl Default for Timing {
 pub(super) struct Peer {
     /// A link is up.
     pub(super) linked: bool,
+    /// Since when, if it is (monotonic).
+    since: u64,
     /// The run and number of the heartbeat that was news last.
     latest: Option<(u64, u64)>,
     /// The highest number heard of each of its runs, so that old news is no sign of life; the last heard of at the end.
@@ -133,6 +135,7 @@ impl Node {
     pub fn peer_up(&mut self, now: Now, peer: &NodeId) {
         let entry = self.peer(now, peer);
         entry.linked = true;
+        entry.since = now.mono_ms;
         entry.level = false;
         entry.differs = Some(0); // compared at its first heartbeat
         let beat = self.heartbeat_frame(now);
@@ -199,7 +202,7 @@ impl Node {
             unable: unable.take(64).collect(),
             wants: wants.map(|(id, _)| id.clone()).take(64).collect(),
             active: active.map(|(id, _)| id.clone()).take(64).collect(),
-            why: self.remarks(),
+            why: self.remarks_for_others(),
         })
     }
 
@@ -213,10 +216,10 @@ impl Node {
     fn heard_beat(&mut self, now: Now, from: &NodeId, beat: Heartbeat) {
         for (node, boot, seq) in &beat.heard {
             if *node != self.config.id && self.world.cluster.nodes.contains_key(node) {
-                self.sign_of_life(now, node, *boot, *seq);
+                self.sign_of_life(now, node, *boot, *seq, false);
             }
         }
-        self.sign_of_life(now, from, beat.boot, beat.seq);
+        self.sign_of_life(now, from, beat.boot, beat.seq, true);
         let root = self.index.root();
         let entry = self.peer(now, from);
         entry.skew = (beat.wall_ms as i64).saturating_sub(now.wall_ms as i64);
@@ -237,8 +240,9 @@ impl Node {
         self.pull_if_due(now, from);
     }
 
-    /// A heartbeat of `node` was heard of, here or elsewhere; only a new one counts.
-    fn sign_of_life(&mut self, now: Now, node: &NodeId, boot: u64, seq: u64) {
+    /// A heartbeat of `node` was heard of, here or elsewhere; only a new one counts. Of a run of which nothing was heard
+    /// yet, what others tell first may be long ago: it is what the next is compared with.
+    fn sign_of_life(&mut self, now: Now, node: &NodeId, boot: u64, seq: u64, itself: bool) {
         let entry = self.peer(now, node);
         let known = entry.runs.iter().position(|(run, _)| *run == boot);
         // Of each run the highest counts: what others still tell of an earlier one must not hide the present one.
@@ -249,8 +253,10 @@ impl Node {
             let drop = entry.runs.len().saturating_sub(RUNS);
             entry.runs.drain(..drop);
             entry.latest = Some((boot, seq));
-            entry.heard = now.mono_ms;
-            entry.seen = Some(now.wall_ms);
+            if itself || known.is_some() {
+                entry.heard = now.mono_ms;
+                entry.seen = Some(now.wall_ms);
+            }
         }
     }
 
@@ -397,6 +403,7 @@ impl Node {
 
     /// Makes a node a member that has proved what was asked of it.
     pub fn admit(&mut self, now: Now, node: &NodeId, public_key: String) -> Result<(), crate::Refusal> {
+        self.refuse_if_removed()?;
         if self.is_removed(node) {
             return Err(crate::Refusal::conflict(format!("node {node} was removed from this cluster for ever")));
         }
@@ -445,6 +452,12 @@ impl Node {
             self.config.hardware.addresses = addresses;
             self.say_hardware();
         }
+    }
+
+    /// How long a link to `node` has been up.
+    pub(super) fn linked_for(&self, now: Now, node: &NodeId) -> u64 {
+        let peer = self.peers.all.get(node).filter(|peer| peer.linked);
+        peer.map_or(0, |peer| now.mono_ms.saturating_sub(peer.since))
     }
 
     pub(super) fn linked(&self) -> Vec<NodeId> {
@@ -559,7 +572,9 @@ impl Node {
     /// What people should know of another node, beyond its state.
     pub(super) fn remarks_on(&self, now: Now, node: &NodeView) -> Option<String> {
         let peer = self.peers.all.get(&node.id)?;
-        let mut all: Vec<String> = peer.beat.as_ref().and_then(|beat| beat.why.clone()).into_iter().collect();
+        let of_it = |about: &About| matches!(about, About::Twins(id) | About::Newcomer(id) if *id == node.id);
+        let mut all: Vec<String> = self.notices(of_it).map(ToOwned::to_owned).collect();
+        all.extend(peer.beat.as_ref().and_then(|beat| beat.why.clone()));
         if peer.skew.unsigned_abs() > SKEW_MS && peer.beat.is_some() {
             let (minutes, way) = (peer.skew.unsigned_abs() / 60_000, if peer.skew > 0 { "ahead of" } else { "behind" });
             all.push(format!("its clock is {minutes} min {way} this node's: let NTP set both"));
@@ -613,10 +628,9 @@ impl Node {
         if me.is_some_and(|n| !n.removed && (n.lost || other(n))) {
             self.say_hardware();
         }
+        self.forget_notices(now);
         if self.is_removed(&self.config.id) {
-            self.notice(
-                "this node was removed from its cluster for ever: `metaopt leave` makes it a node of its own".into(),
-            );
+            self.notice(REMOVED.into());
             let keys: Vec<AttemptKey> = self.running.keys().cloned().collect();
             for key in keys {
                 self.stop_now(&key, StopWhy::Superseded, now);

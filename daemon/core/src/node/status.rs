@@ -19,6 +19,12 @@ use super::{
 };
 use crate::{Now, Refusal, commands::NodeAction, slots::Slot};
 
+/// What a node says that was removed.
+pub(super) const REMOVED: &str =
+    "this node was removed from its cluster for ever: `metaopt leave` makes it a node of its own again";
+/// A member not heard at all for so long after this node began to listen is shown as suspect (milliseconds).
+const UNHEARD_MS: u64 = 5_000;
+
 /// A node as people see it.
 #[derive(Clone, Debug)]
 pub struct NodeStatus {
@@ -73,13 +79,13 @@ impl Node {
             return here(why.clone());
         }
         let Some(run) = &study.record.def.run else {
-            return Some("no client is asking for trials".into());
+            return match self.refuse_if_removed() {
+                Err(why) => here(why.detail),
+                Ok(()) => Some("no client is asking for trials".into()),
+            };
         };
-        if self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.draining) {
-            return here("the node is draining".into());
-        }
-        if self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.quarantined) {
-            return here("the node is quarantined: it fails what succeeds elsewhere".into());
+        if let Some(why) = self.barred() {
+            return here(why.into());
         }
         if let Some(why) = self.excluded(run) {
             return here(why);
@@ -103,6 +109,23 @@ impl Node {
         Some("about to start".into())
     }
 
+    /// What keeps this node from all work, as people or it itself decided; none: nothing does.
+    fn barred(&self) -> Option<&'static str> {
+        let me = self.world.cluster.nodes.get(&self.config.id)?;
+        match (me.removed, me.quarantined, me.draining) {
+            (true, ..) => Some(REMOVED),
+            (_, true, _) => Some("the node is quarantined: it fails what succeeds elsewhere"),
+            (.., true) => Some("the node is draining"),
+            _ => None,
+        }
+    }
+
+    /// # Errors
+    /// This node was removed: nobody would hear of what is asked of it.
+    pub fn refuse_if_removed(&self) -> Result<(), Refusal> {
+        if self.is_removed(&self.config.id) { Err(Refusal::conflict(REMOVED)) } else { Ok(()) }
+    }
+
     /// Why this node can't run a study's trials, whatever else is busy; none: it can.
     pub fn unable(&self, study: &StudyView) -> Option<String> {
         let Some(runtime) = self.studies.get(&study.id) else {
@@ -111,8 +134,7 @@ impl Node {
         let Some(run) = &study.record.def.run else {
             return Some("clients run the study's trials".into());
         };
-        let draining = self.world.cluster.nodes.get(&self.config.id).is_some_and(|n| n.draining);
-        let found = self.held.clone().or_else(|| draining.then(|| "the node is draining".into()));
+        let found = self.held.clone().or_else(|| self.barred().map(Into::into));
         let found = found.or_else(|| self.excluded(run)).or_else(|| runtime.blocked.clone());
         let found = found.or_else(|| self.slots.lacks(self.slots.need(run)));
         found.or_else(|| (!runtime.probed).then(|| "it has not been looked at yet".into()))
@@ -189,11 +211,12 @@ impl Node {
 
     fn standing(&self, now: Now, node: &NodeView) -> &'static str {
         let silence = self.silence(now, &node.id).unwrap_or(0);
+        let unheard = node.id != self.config.id && self.last_seen(&node.id).is_none() && silence >= UNHEARD_MS;
         match (node.removed, node.lost, node.draining) {
             (true, ..) => "removed",
             (_, true, _) => "lost",
             _ if silence >= self.config.timing.orphan_ms => "lost",
-            _ if silence >= self.config.timing.suspect_ms => "suspect",
+            _ if unheard || silence >= self.config.timing.suspect_ms => "suspect",
             _ if node.quarantined => "quarantined",
             (_, _, true) => "draining",
             _ => "alive",
@@ -221,9 +244,10 @@ impl Node {
     /// Drains, resumes, gives up or removes a node.
     ///
     /// # Errors
-    /// Unknown node, or an action that this node can't take on itself.
+    /// Unknown node, an action that this node can't take on itself, or it was removed.
     pub fn node_action(&mut self, now: Now, node: &str, action: NodeAction) -> Result<NodeId, Refusal> {
         use metaopt_schema::facts::{ClusterFact, Fact, NodeEdit};
+        self.refuse_if_removed()?;
         let found = self.world.cluster.nodes.values().find(|n| n.id.as_str() == node || n.hardware.name == node);
         let Some(id) = found.map(|n| n.id.clone()) else {
             return Err(Refusal::not_found(format!("there is no node `{node}`")));

@@ -24,13 +24,14 @@ impl Node {
     /// Creates a study; with `load_if_exists`, answers the one that has its name. The flag says whether it is new.
     ///
     /// # Errors
-    /// A name that is taken, another space under the name, or fields that don't fit.
+    /// A name that is taken, another space under the name, fields that don't fit, or this node was removed.
     pub fn create_study(
         &mut self,
         now: Now,
         mut def: StudyDef,
         load_if_exists: bool,
     ) -> Result<(StudyId, bool), Refusal> {
+        self.refuse_if_removed()?;
         check_def(&def)?;
         if let Some(known) = self.world.study_named(&def.name) {
             if !load_if_exists {
@@ -219,8 +220,9 @@ impl Node {
     /// [`Node::copy_trials`].
     ///
     /// # Errors
-    /// Unknown study, a name that is taken, parameters that contradict.
+    /// Unknown study, a name that is taken, parameters that contradict, or this node was removed.
     pub fn fork_study(&mut self, now: Now, study: &str, name: String, add: Option<Space>) -> Result<Forked, Refusal> {
+        self.refuse_if_removed()?;
         let view = self.study(study)?;
         let origin = view.id.clone();
         let mut def = view.record.def.clone();

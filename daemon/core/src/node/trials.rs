@@ -58,7 +58,7 @@ impl Node {
     /// Adds a trial with given parameters; it is the next to run.
     ///
     /// # Errors
-    /// Unknown study, one that is over, or parameters that don't fit the space.
+    /// Unknown study, one that is over, parameters that don't fit the space, or this node was removed.
     pub fn enqueue(
         &mut self,
         now: Now,
@@ -66,6 +66,7 @@ impl Node {
         params: Params,
         user_attrs: IndexMap<String, Value>,
     ) -> Result<TrialId, Refusal> {
+        self.refuse_if_removed()?;
         let view = self.study(study)?;
         if matches!(view.wanted, StudyState::Cancelled | StudyState::Archived) {
             return Err(Refusal::conflict(format!(
@@ -241,6 +242,7 @@ impl Node {
     /// # Errors
     /// As [`Node::import`].
     pub fn check_import(&self, study: &str, trials: &mut [ImportedTrial]) -> Result<StudyId, Refusal> {
+        self.refuse_if_removed()?;
         let view = self.study(study)?;
         let id = view.id.clone();
         if !self.studies.contains_key(&id) {

@@ -216,3 +216,36 @@ async fn a_trials_token_invites_nobody_and_joins_nothing() {
         bench.with_token(&token, method, path, "{}").await.problem(403);
     }
 }
+
+#[tokio::test]
+async fn a_removed_node_refuses_work_edits_and_invitations_and_says_why() {
+    let (bench, links) = bench();
+    bench.study("s", json!({"run": {"command": ["true"], "workdir": "in_place", "path": "/tmp"}})).await;
+    bench.study("asked", json!({})).await;
+    let remove = |node: &mut metaopt_core::Node, now| {
+        node.admit(now, &NodeId::new("other"), "00".into())?;
+        node.leave(now, true)
+    };
+    bench.shell.call(remove).await.unwrap();
+    let place = bench.get("/studies/s/places").await.ok(200)["items"][0].clone();
+    assert_eq!(place["ready"], false);
+    assert!(place["why"].as_str().unwrap().contains("was removed"), "{place}");
+    for (method, path) in [
+        ("POST", "/cluster/invites"),
+        ("POST", "/nodes/box/drain"),
+        ("POST", "/nodes/box/resume"),
+        ("POST", "/nodes/other/lost"),
+        ("DELETE", "/nodes/other"),
+        ("POST", "/studies/asked/trials/suggest"),
+    ] {
+        let (detail, _) = bench.call(method, &format!("/api/v1{path}"), "{}").await.problem(409);
+        assert!(detail.contains("removed from its cluster") && detail.contains("`metaopt leave`"), "{path}: {detail}");
+    }
+    bench.post("/cluster/invites", json!({"open": true})).await.problem(409);
+    assert!(links.invites().is_empty());
+    bench.post("/studies/asked/fork", json!({"name": "fork"})).await.problem(409);
+    let mut again = bench.get("/studies/asked").await.ok(200);
+    let body = json!({"name": "new", "space": again["space"].take(), "objectives": again["objectives"].take()});
+    bench.post("/studies", body).await.problem(409);
+    assert_eq!(bench.get("/studies").await.ok(200)["items"].as_array().unwrap().len(), 2);
+}

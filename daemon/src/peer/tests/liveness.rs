@@ -97,9 +97,15 @@ async fn two_machines_with_one_key_are_both_refused_and_people_told() {
     until("both are cut", || a.peers.links().is_empty()).await;
     let notices = a.host.state().notices.clone();
     assert_eq!(notices.len(), 1);
-    assert!(notices[0].contains(b.id.as_str()) && notices[0].contains("node.key"), "{}", notices[0]);
-    until("both hear it", || [&b, &clone].iter().all(|node| node.troubles().contains("two machines run as node")))
-        .await;
+    let (about, text) = &notices[0];
+    assert_eq!(*about, About::Twins(b.id.clone()));
+    assert!(text.contains(b.id.as_str()) && text.contains("on the copy, move its whole data directory away"), "{text}");
+    let told = |node: &Node| node.host.state().notices.iter().any(|(about, _)| *about == About::Twins(b.id.clone()));
+    until("both hear it", || told(&b) && told(&clone)).await;
+    // It is said of the node concerned, and of nobody else.
+    for node in [&a, &b, &clone] {
+        assert!(!node.troubles().contains("two machines"), "{}", node.troubles());
+    }
     sleep(Duration::from_secs(2)).await;
     assert!(a.peers.links().is_empty() && a.host.state().notices.len() == 1);
     assert_eq!(a.ups(), a.count(|heard| matches!(heard, Heard::Down(_))));
@@ -111,7 +117,7 @@ async fn a_node_hears_of_its_own_clone() {
     let address = b.address();
     let clone = Node::with(b.pkcs8.clone(), |config| config.peers = vec![address]).await;
     until("both say so", || [&b, &clone].iter().all(|node| node.host.state().notices.len() == 1)).await;
-    assert!(b.host.state().notices[0].contains("this machine"));
+    assert!(b.host.state().notices[0].1.contains("this machine"));
     assert!(b.peers.links().is_empty() && clone.peers.links().is_empty());
 }
 

@@ -17,6 +17,7 @@ use std::{
 };
 
 use metaopt_core::{
+    About,
     node::base32,
     wire::{Frame, Heartbeat, encode},
 };
@@ -48,7 +49,7 @@ struct State {
     members: BTreeMap<NodeId, Known>,
     removed: BTreeSet<NodeId>,
     heard: Vec<Heard>,
-    notices: Vec<String>,
+    notices: Vec<(About, String)>,
     bound: Option<String>,
     addresses: Vec<String>,
     cannot_admit: Option<String>,
@@ -121,8 +122,10 @@ impl Host for TestHost {
         self.state().addresses = addresses;
     }
 
-    fn notice(&self, text: String) {
-        self.state().notices.push(text);
+    fn notice(&self, about: About, text: String) {
+        let notices = &mut self.state().notices;
+        notices.retain(|(known, said)| *known != about || (about == About::Here && *said != text));
+        notices.push((about, text));
     }
 }
 

@@ -58,6 +58,26 @@ async fn without_a_code_the_one_that_lets_everybody_in_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_opened_right_after_one_was_closed_is_found() {
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let patient = |config: &mut PeerConfig| {
+        finding(port)(config);
+        config.limits.browse = Duration::from_secs(60);
+    };
+    let (a, b) = (Node::with(key().0, patient).await, Node::with(key().0, patient).await);
+    let open = || b.peers.inner.found().strangers(&b.id, &|_| false, Instant::now()).iter().any(|found| found.open);
+    a.peers.open(TEN_MINUTES);
+    until("it is seen", open).await;
+    sleep(Duration::from_secs(6)).await;
+    a.peers.close_invites();
+    until("so is its end", || !open()).await;
+    a.peers.open(TEN_MINUTES);
+    until("and the next", open).await;
+    sleep(Duration::from_secs(3)).await;
+    assert!(open(), "it stays seen");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_finds_itself() {
     let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut nodes = Vec::new();

@@ -92,7 +92,7 @@ async fn a_removed_node_is_told_how_to_come_back() {
     let (a, b) = (Node::new().await, Node::new().await);
     a.host.state().removed.insert(b.id.clone());
     let error = join(&b, code(&a), &a).await.unwrap_err().to_string();
-    assert!(error.contains("removed from the cluster, for ever") && error.contains("node.key"), "{error}");
+    assert!(error.contains("removed from the cluster, for ever") && error.contains("`metaopt leave`"), "{error}");
     assert!(a.admitted().is_empty() && b.admitted().is_empty());
 }
 
@@ -119,8 +119,9 @@ async fn an_open_door_lets_in_who_is_near_and_says_so() {
     assert!(b.peers.join(None, address.clone()).await.is_ok());
     let c = Node::new().await;
     assert!(c.peers.join(None, address.clone()).await.is_ok(), "as many as come");
-    let notices = a.host.state().notices.join("\n");
-    assert!(notices.contains(c.id.as_str()) && notices.contains("metaopt node remove"), "{notices}");
+    let notices = a.host.state().notices.clone();
+    let told = notices.iter().find(|(about, _)| *about == About::Newcomer(c.id.clone()));
+    assert!(told.is_some_and(|(_, text)| text.contains(&format!("metaopt node remove {}", c.id))), "{notices:?}");
     a.peers.close_invites();
     assert!(matches!(Node::new().await.peers.join(None, address).await, Err(JoinError::NotOpen { .. })));
 }
@@ -358,7 +359,7 @@ async fn joining_through_the_open_door_is_told_however_much_was_said() {
         b.host.state().members.clear();
         b.peers.join(None, Some(a.address())).await.unwrap();
     }
-    let told = a.host.state().notices.iter().filter(|notice| notice.contains(b.id.as_str())).count();
+    let told = a.host.state().notices.iter().filter(|(_, text)| text.contains(b.id.as_str())).count();
     assert_eq!(told, 1);
 }
 
@@ -380,4 +381,29 @@ async fn those_that_invite_nobody_are_asked_only_if_nobody_invites() {
     b.peers.inner.found().remove(&a.id.to_string());
     assert_eq!(b.peers.join(Some(other_code()), None).await, Err(JoinError::WrongCode));
     until("the other is asked", || c.troubles().contains("wrong")).await;
+}
+
+#[tokio::test]
+async fn a_node_that_was_removed_invites_nobody() {
+    let (a, b) = (Node::new().await, Node::new().await);
+    let code = code(&a);
+    a.peers.open(TEN_MINUTES);
+    a.host.state().removed.insert(a.id.clone());
+    for code in [Some(code), None] {
+        let refused = b.peers.join(code, Some(a.address())).await.unwrap_err().to_string();
+        assert!(refused.contains("was removed from its cluster") && refused.contains("metaopt invite"), "{refused}");
+    }
+    until("its invitations are closed", || a.peers.invites().is_empty()).await;
+    assert!(a.admitted().is_empty() && b.admitted().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_said_of_a_stranger_goes_when_it_is_linked() {
+    let (a, b) = (Node::new().await, Node::new().await);
+    b.knows(&a, true);
+    until("it is refused", || a.troubles().contains("dialled from there")).await;
+    b.host.state().members.clear();
+    b.peers.join(Some(code(&a)), Some(a.address())).await.unwrap();
+    until("they are linked", || a.is_linked(&b) && b.is_linked(&a)).await;
+    assert_eq!(a.troubles(), "");
 }
