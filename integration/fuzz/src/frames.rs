@@ -23,7 +23,8 @@ pub fn run(data: &[u8]) -> bool {
         };
         assert_eq!(again, (vec![frame.clone()], Ok(())));
         if let Frame::Changes(list) = frame
-            && let Ok(batches) = changes(list)
+            && let (batches, errors) = changes(list)
+            && errors.is_empty()
         {
             let (parts, _) = read(batches.iter().map(|batch| &batch[..]));
             let sent = parts.into_iter().flat_map(|part| if let Frame::Changes(list) = part { list } else { vec![] });
