@@ -134,7 +134,7 @@ pub fn whys(nodes: &[Value]) -> Vec<String> {
 /// the way out.
 pub fn remarks(cluster: &Value) -> Vec<String> {
     let nodes = list(cluster, "nodes");
-    let mut out = Vec::new();
+    let mut out: Vec<String> = removed_here(cluster).into_iter().collect();
     let mut named: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for node in members(nodes) {
         named.entry(name(node)).or_default().push(text(node, "id").to_owned());
@@ -161,6 +161,15 @@ pub fn remarks(cluster: &Value) -> Vec<String> {
     out.extend(troubles(cluster));
     out.extend(open(cluster));
     out
+}
+
+/// That this machine itself is out.
+pub fn removed_here(cluster: &Value) -> Option<String> {
+    let me = list(cluster, "nodes").iter().find(|node| text(node, "id") == text(cluster, "node"))?;
+    (text(me, "state") == "removed").then(|| {
+        "this machine was removed from its cluster for ever: `metaopt leave` makes it a node of its own again"
+            .to_owned()
+    })
 }
 
 /// Who can't be linked with, and why, where it doesn't stand beside a node of the list: a node that is no member, say.
@@ -248,6 +257,9 @@ mod tests {
             [node("a", "alive", "1"), node("b", "lost", "1"), node("c", "alive", "1"), node("d", "removed", "1")];
         assert_eq!(summary(&nodes).unwrap(), "3 nodes: a and c alive, b lost; 6 of 9 slots busy");
         assert_eq!(summary(&nodes[2..]), None);
+        let seen_by =
+            |me: &str| removed_here(&json!({"node": me, "nodes": [{"id": "x", "state": "removed"}, {"id": "y"}]}));
+        assert!(seen_by("x").unwrap().contains("`metaopt leave`") && seen_by("y").is_none());
     }
 
     #[test]

@@ -133,7 +133,8 @@ fn all(context: &Context, archived: bool) -> Result<(), Failure> {
     // here. Talk, so that the lines on standard output stay studies.
     let cluster = context.client()?.get("/cluster").unwrap_or_default();
     let nodes = list(&cluster, "nodes");
-    let more = cluster::summary(nodes).into_iter().chain(cluster::whys(nodes));
+    let more = cluster::removed_here(&cluster).into_iter();
+    let more = more.chain(cluster::summary(nodes)).chain(cluster::whys(nodes));
     let more = more.chain(cluster::troubles(&cluster)).chain(cluster::open(&cluster));
     more.for_each(|line| context.out.say(line));
     if items.is_empty() {

@@ -312,6 +312,8 @@ fn create(client: &Client, mut body: Map<String, Value>, name_is_default: bool) 
     for n in 2u32.. {
         let reply = client.reply("POST", "/studies", Some(&json!(body)))?;
         match reply.status {
+            // Other conflicts say themselves what to do.
+            409 if !text(&reply.body, "detail").contains("there is a study") => return Err(refusal(&reply)),
             409 if name_is_default && n < 10_000 => {
                 body.insert("name".into(), format!("{stem}-{n}").into());
             }
