@@ -71,6 +71,11 @@ impl Fetcher {
         })
     }
 
+    /// Whether there is nobody to ask.
+    pub fn is_alone(&self) -> bool {
+        self.others().is_empty()
+    }
+
     /// Asks all members, who is likeliest to have it first. Who is silent keeps nobody waiting once somebody has it.
     pub(super) async fn ask(&self, want: &Want) -> Vec<(Member, Said)> {
         let mut members = self.others();

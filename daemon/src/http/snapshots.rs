@@ -18,8 +18,8 @@ use super::{
 };
 use crate::blobs::{Kind, Want};
 
-/// How long nothing of a snapshot may come that somebody waits for.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long nothing of a snapshot may come that somebody waits for. Who is there and has it says so in far less.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// HEAD: is it here?
 pub async fn head(State(app): State<App>, In(hash): In<String>) -> Answer<StatusCode> {
@@ -37,6 +37,7 @@ pub async fn get(State(app): State<App>, In(hash): In<String>, headers: HeaderMa
     let store = app.0.executor.snapshots().clone();
     if !store.has(&hash)
         && let Some(fetcher) = app.fetcher()
+        && !fetcher.is_alone()
     {
         let want = Want { hash: hash.clone(), kind: Kind::Snapshot, near: None };
         fetcher.clone().fetch(want, PATIENCE).await.map_err(|error| ApiError::not_found(error.to_string()))?;
