@@ -153,6 +153,7 @@ macro_rules! scenarios {
 scenarios! {
     calm "calm" 100
     calm_16 "calm-16" 2
+    wide "wide" 2
     contended "contended" 60
     partitions "partitions" 130
     one_way "one-way" 130

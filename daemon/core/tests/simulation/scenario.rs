@@ -67,6 +67,15 @@ pub fn all() -> Vec<Scenario> {
     vec![
         Scenario { name: "calm", finite: true, ..base() },
         Scenario { name: "calm-16", sizes: (16, 16), finite: true, length: 30_000, budget: 60, clients: 6, ..base() },
+        Scenario {
+            name: "wide",
+            faults: vec![Partition, Reset],
+            sizes: (33, 64),
+            length: 20_000,
+            budget: 80,
+            clients: 8,
+            ..base()
+        },
         Scenario { name: "contended", contended: true, sizes: (3, 5), ..base() },
         Scenario { name: "partitions", faults: vec![Partition], ..base() },
         Scenario { name: "one-way", faults: vec![OneWay, PartialMesh], sizes: (3, 5), ..base() },
