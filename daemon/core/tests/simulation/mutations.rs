@@ -46,7 +46,7 @@ fn notice(name: &str, most: u64) -> Option<String> {
 
 #[test]
 fn broken_rules_are_noticed() {
-    let most = crate::number("METAOPT_SIM_SEEDS").unwrap_or(60);
+    let most = crate::number("METAOPT_SIM_SEEDS").unwrap_or(200);
     let mut unnoticed = Vec::new();
     let only = std::env::var("METAOPT_SIM_MUTATION").ok();
     for mutation in Mutation::ALL.into_iter().filter(|m| only.as_ref().is_none_or(|o| format!("{m:?}") == *o)) {
