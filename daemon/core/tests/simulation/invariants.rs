@@ -23,9 +23,6 @@ const WELL_MS: u64 = 5_000;
 /// A soft budget was passed though nothing was cut.
 pub const PASSED: &str = "soft budget passed";
 
-/// Two nodes drew the same though nothing was cut.
-pub const TWICE: &str = "drawn twice";
-
 /// What was seen so far.
 #[derive(Default)]
 pub struct Ledger {
@@ -624,29 +621,16 @@ pub fn clocks_decide_nothing(world: &World) -> Result<(), String> {
 }
 
 /// Uniqueness: no configuration of a finite space is drawn twice while all agree on the members.
-///
-/// But for one case: a node that has none of its own left may take one of another that has more than it needs
-/// (`allowed` in the engine), and within a message's time that one may draw the same. How rare it is, all seeds tell
-/// together (`check` in main.rs).
-pub fn no_duplicates(world: &mut World) -> Result<(), String> {
+pub fn no_duplicates(world: &World) -> Result<(), String> {
     let Some(node) = world.members().first().and_then(|i| world.boxes[*i].node.as_ref()) else { return Ok(()) };
-    let mut twice = Vec::new();
     for study in node.studies() {
         let mut seen: BTreeMap<String, TrialId> = BTreeMap::new();
         for trial in study.trials().iter().filter(|t| matches!(t.spec.by, Proposer::Sampler { .. })) {
             let params = format!("{:?}", trial.spec.params.params());
             if let Some(other) = seen.insert(params.clone(), trial.place.id.clone()) {
-                twice.push(format!("unique: {params} was drawn for {other} and {}", trial.place.id));
+                return Err(format!("unique: {params} was drawn for {other} and {}", trial.place.id));
             }
         }
     }
-    match twice.as_slice() {
-        [] => Ok(()),
-        [one] => {
-            world.say(|| one.clone());
-            world.fire(TWICE);
-            Ok(())
-        }
-        several => Err(several.join("; ")),
-    }
+    Ok(())
 }

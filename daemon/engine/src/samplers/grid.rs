@@ -79,11 +79,12 @@ impl Sampler for Grid {
             codec.encode(&params).unwrap_or_else(|| codec.start())
         };
         let mut walk = own::Walk::new(ask, cells.size(), self.levels.unwrap_or(0), decode);
+        let lends = own::lends(cells.size());
         // The first of one's own is nearly always close; all that is left matters only at the end.
         let mut passed = Vec::new();
         let config = loop {
             match walk.next() {
-                Some(config) if own::mine(ask, config.id) => break config,
+                Some(config) if own::mine(ask, config.id, lends) => break config,
                 Some(config) if passed.len() < own::ENUMERATED => passed.push(config),
                 _ => break own::allowed(ask, passed)?.swap_remove(0),
             }

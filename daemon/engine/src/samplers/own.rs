@@ -37,19 +37,30 @@ pub fn owners(ask: &Ask, id: u128) -> Option<(usize, usize)> {
     Some((order[0].0, order[1].0))
 }
 
-/// Whether this node may propose `id`.
-pub fn mine(ask: &Ask, id: u128) -> bool {
-    owners(ask, id).is_none_or(|(first, _)| first == ask.me)
+/// Whether a configuration may be taken by the next in line: half of each member's, by their hash. Its owner comes to
+/// these last, and others only while it is far from them: so nobody takes what its owner is about to.
+fn is_lent(ask: &Ask, id: u128) -> bool {
+    key("lent", &[ask.seed, id as u64, (id >> 64) as u64]) & 1 == 1
+}
+
+/// Whether this node may propose `id`. `lends`: what is lent to others comes later ([`allowed`]).
+pub fn mine(ask: &Ask, id: u128, lends: bool) -> bool {
+    owners(ask, id).is_none_or(|(first, _)| first == ask.me && !(lends && is_lent(ask, id)))
+}
+
+/// Whether what is lent of a space of `size` configurations comes later.
+pub fn lends(size: u128) -> bool {
+    size <= OWNED_UP_TO
 }
 
 /// Whether ownership is worth its while in this space.
 pub fn is_small(codec: &Codec) -> bool {
-    codec.numbering().is_some_and(|cells| cells.size() <= OWNED_UP_TO)
+    codec.numbering().is_some_and(|cells| lends(cells.size()))
 }
 
 /// Whether `config` may be proposed: unknown, and in a small space this node's own.
 pub fn is_free(ask: &Ask, config: &Config) -> bool {
-    !ask.history.knows(config.id) && (!is_small(ask.history.codec()) || mine(ask, config.id))
+    !ask.history.knows(config.id) && (!is_small(ask.history.codec()) || mine(ask, config.id, true))
 }
 
 /// A study-seeded permutation of `0..size`: a four-round Feistel network over the next power of four, walked until it
@@ -148,8 +159,8 @@ pub fn walk<'a>(ask: &'a Ask<'a>, cells: &'a Cells) -> Walk<'a, impl Fn(u128) ->
     Walk::new(ask, cells.size(), 0, move |index| nth(codec, cells, index))
 }
 
-/// The configurations among `left` (in walk order) that this node may propose now. Its own, as long as there are any;
-/// then those for which it is next in line and whose owner has more than it is about to need.
+/// The configurations among `left` (in walk order) that this node may propose now. Its own, as long as there are any,
+/// those that it lends last; then those lent to it whose owner has more of the others than it is about to need.
 pub fn allowed(ask: &Ask, left: Vec<Config>) -> Result<Vec<Config>, Stop> {
     if left.is_empty() {
         return Err(Stop::Exhausted);
@@ -158,15 +169,19 @@ pub fn allowed(ask: &Ask, left: Vec<Config>) -> Result<Vec<Config>, Stop> {
         return Ok(left);
     }
     let owned: Vec<(usize, usize)> = left.iter().map(|c| owners(ask, c.id).unwrap_or((ask.me, ask.me))).collect();
-    if owned.iter().any(|(first, _)| *first == ask.me) {
-        return Ok(left.into_iter().zip(owned).filter(|(_, (first, _))| *first == ask.me).map(|(c, _)| c).collect());
-    }
+    let lent: Vec<bool> = left.iter().map(|config| is_lent(ask, config.id)).collect();
+    // What each member comes to first.
     let mut counts = vec![0usize; ask.members.len()];
-    owned.iter().for_each(|(first, _)| counts[*first] += 1);
+    owned.iter().zip(&lent).filter(|(_, lent)| !**lent).for_each(|((first, _), _)| counts[*first] += 1);
     let needs = |i: usize| 2.0 * libm::ceil(ask.members[i].weight.max(1.0));
-    let spare = |&(first, second): &(usize, usize)| second == ask.me && counts[first] as f64 > needs(first);
-    let stolen: Vec<Config> = left.into_iter().zip(owned).filter(|(_, o)| spare(o)).map(|(c, _)| c).collect();
-    if stolen.is_empty() { Err(Stop::Wait) } else { Ok(stolen) }
+    let has_own = owned.iter().any(|(first, _)| *first == ask.me);
+    let may = |(&(first, second), &lent): (&(usize, usize), &bool)| match has_own {
+        true => first == ask.me && (!lent || counts[ask.me] == 0),
+        false => second == ask.me && lent && counts[first] as f64 > needs(first),
+    };
+    let chosen: Vec<bool> = owned.iter().zip(&lent).map(may).collect();
+    let some: Vec<Config> = left.into_iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(c, _)| c).collect();
+    if some.is_empty() { Err(Stop::Wait) } else { Ok(some) }
 }
 
 /// As [`allowed`] over the first few thousand unknown configurations, so that a huge space costs no more than a small one.

@@ -46,10 +46,11 @@ pub fn point(codec: &Codec, seed: u64, index: u64) -> Config {
 pub fn pick(ask: &Ask, from: u64) -> Result<Config, Stop> {
     let codec = ask.history.codec();
     let alone = ask.members.len() < 2;
+    let lends = own::is_small(codec);
     for index in from..from.saturating_add(TRIES) {
         let config = point(codec, ask.seed, index);
         // In a space too large for ownership to be checked elsewhere, it still divides the sequence.
-        if !ask.history.knows(config.id) && (alone || own::mine(ask, config.id)) {
+        if !ask.history.knows(config.id) && (alone || own::mine(ask, config.id, lends)) {
             return Ok(config);
         }
     }

@@ -71,8 +71,9 @@ impl Tpe {
             return self.best_of_rest(ask, &groups);
         }
         let mut stream = Stream::of(ask, "tpe");
-        // Only a share of the draws will be this node's own.
-        let share = if own::is_small(codec) { ask.members.len().clamp(1, 16) } else { 1 };
+        // Only a share of the draws will be this node's own, and half of these are lent.
+        let members = ask.members.len();
+        let share = if own::is_small(codec) && members > 1 { 2 * members.clamp(1, 16) } else { 1 };
         for _ in 0..ROUNDS {
             if let Some(config) = self.draw(ask, &groups, self.candidates * share, &mut stream) {
                 return Ok(config);
@@ -158,8 +159,9 @@ impl Sampler for Tpe {
 
 /// Defaults (or the middle) first, then a Sobol sequence.
 fn start(ask: &Ask) -> Result<Config, Stop> {
-    let first = ask.history.codec().start();
-    if !ask.history.knows(first.id) && own::mine(ask, first.id) {
+    let codec = ask.history.codec();
+    let first = codec.start();
+    if !ask.history.knows(first.id) && own::mine(ask, first.id, own::is_small(codec)) {
         return Ok(first);
     }
     sobol::pick(ask, ask.draw)
