@@ -374,3 +374,10 @@ fn version_1_is_written_and_read_as_committed() {
     assert_eq!(packed[6], 1, "it is compressed");
     assert_eq!(read([&packed[..]]).unwrap(), [large]);
 }
+
+/// Fuzzing begins at what is good now: where frames change, its seeds change too.
+#[test]
+fn the_fuzzers_good_frames_are_the_golden_ones() {
+    let seed = include_bytes!("../../../integration/fuzz/seeds/frames/good-golden");
+    assert_eq!(&seed[2..], include_bytes!("golden/frames-v1.bin"), "write the seeds anew, good-forged too");
+}
