@@ -43,6 +43,14 @@ impl Bench {
         self.app.0.executor.snapshots().has(hash)
     }
 
+    /// A checkpoint that a trial left here; answers its name.
+    fn has_checkpoint(&self, trial: &TrialId) -> String {
+        let at = self.dir.path().join("trials").join(trial.as_str()).join("checkpoint");
+        std::fs::create_dir_all(&at).unwrap();
+        std::fs::write(at.join("model.pt"), "weights").unwrap();
+        name_whole(&at, 1 << 20).unwrap()
+    }
+
     async fn fetch(&self, hash: &str, patience: Duration) -> Result<std::path::PathBuf, FetchError> {
         self.fetcher().fetch(want(hash, None), patience).await
     }
@@ -382,10 +390,7 @@ async fn a_member_that_says_nothing_keeps_nobody_from_those_that_have_it() {
 async fn a_checkpoint_is_not_packed_into_the_room_that_is_kept_for_results() {
     let (_net, [a, b]) = cluster(["full", "gpu2"]).await;
     let trial = TrialId::new("node.7");
-    let at = a.dir.path().join("trials").join(trial.as_str()).join("checkpoint");
-    std::fs::create_dir_all(&at).unwrap();
-    std::fs::write(at.join("model.pt"), "weights").unwrap();
-    let hash = name_whole(&at, 1 << 20).unwrap();
+    let hash = a.has_checkpoint(&trial);
     let wanted = Want { hash: hash.clone(), kind: Kind::Checkpoint(trial), near: None };
     let error = b.fetcher().fetch(wanted, Duration::from_millis(500)).await.unwrap_err().to_string();
     assert!(error.contains(&hash) && error.contains("full answered 503"), "{error}");
@@ -414,10 +419,7 @@ async fn patience_is_for_silence_and_not_for_waiting_ones_turn() {
 async fn a_checkpoint_that_is_being_packed_is_waited_for() {
     let (net, [a, b]) = cluster(["gpu1", "gpu2"]).await;
     let trial = TrialId::new("node.7");
-    let at = a.dir.path().join("trials").join(trial.as_str()).join("checkpoint");
-    std::fs::create_dir_all(&at).unwrap();
-    std::fs::write(at.join("model.pt"), "weights").unwrap();
-    let hash = name_whole(&at, 1 << 20).unwrap();
+    let hash = a.has_checkpoint(&trial);
     let turns = a.app.0.executor.hold_packing().await;
     // Others don't wait for it, and whoever asks is told soon.
     let asked = std::time::Instant::now();
