@@ -27,7 +27,7 @@ demo-python: (venv "./python-client scikit-learn")
 test: check
     cargo build --locked --workspace --bins
     METAOPT_PYTHON={{python}} cargo test --locked --workspace
-    just simulate-mutations
+    {{just_executable()}} simulate-mutations
     cd python-client && {{python}} -m pytest
 
 # Format, lints, types, licences: what can be told without running anything
