@@ -250,12 +250,21 @@ impl StudyView {
         if self.record.def.constraints.is_empty() {
             return 0.0;
         }
+        self.constraints(trial).into_iter().filter(|over| *over > 0.0).sum()
+    }
+
+    /// By how much a trial's values break each constraint, in the metric's unit: 0 or below where it holds, NaN where the
+    /// metric is missing.
+    pub fn constraints(&self, trial: &TrialView) -> Vec<f64> {
         let values = trial.values();
-        let over = |c: &crate::study::Constraint| {
-            let v = *values.get(&c.metric)?;
-            Some(c.at_most.map_or(0.0, |m| (v - m).max(0.0)) + c.at_least.map_or(0.0, |m| (m - v).max(0.0)))
+        let over = |c: &crate::study::Constraint| match values.get(&c.metric) {
+            Some(v) => {
+                let (most, least) = (c.at_most.map(|m| v - m), c.at_least.map(|m| m - v));
+                most.into_iter().chain(least).fold(f64::NEG_INFINITY, f64::max)
+            }
+            None => f64::NAN,
         };
-        self.record.def.constraints.iter().filter_map(over).sum()
+        self.record.def.constraints.iter().map(over).collect()
     }
 
     /// The best feasible complete trial of a single-objective study; ties go to the earlier one.

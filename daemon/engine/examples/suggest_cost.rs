@@ -31,7 +31,7 @@ fn record(n: u64, params: &Params, state: RecordState) -> Record {
     let loss = (0..6).map(|i| params[&format!("f{i}")].as_f64().expect("a float")).sum();
     let costs = if state == RecordState::Complete { vec![loss] } else { Vec::new() };
     let key = hash64(&format!("trial {n}"));
-    Record { order: n, key, state, costs, violation: 0.0, last_step: 0, curve: Vec::new() }
+    Record { order: n, done: n, key, state, costs, ..Record::default() }
 }
 
 fn median(mut seen: Vec<f64>) -> f64 {

@@ -5,6 +5,7 @@
 //! Law: histories with the same records are the same, whatever the order of `upsert`, `report` and `remove`.
 
 use std::{
+    any::Any,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, OnceLock},
 };
@@ -18,9 +19,10 @@ use crate::{
 };
 
 /// A trial's state, as far as models care.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordState {
     /// Waiting, running or paused.
+    #[default]
     Pending,
     /// Has a counted result.
     Complete,
@@ -35,10 +37,12 @@ pub enum RecordState {
 }
 
 /// One trial.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
-    /// Its place in the canonical order; ties go by `key`.
+    /// Its place in the canonical order of proposals; ties go by `key`.
     pub order: u64,
+    /// Its place in the canonical order of results, on the same scale; 0 while it is pending.
+    pub done: u64,
     /// [`crate::hash64`] of its ID.
     pub key: u64,
     /// Its state.
@@ -47,10 +51,14 @@ pub struct Record {
     pub costs: Vec<f64>,
     /// Sum over the constraints of how far each is broken, 0 where none is.
     pub violation: f64,
+    /// The constraints' values in the study's order: 0 or below where one holds, NaN where it is unknown.
+    pub constraints: Vec<f64>,
     /// Its last reported step.
     pub last_step: u64,
     /// The first objective's cost as reported, by step; may be empty.
     pub curve: Vec<(u64, f64)>,
+    /// What its sampler fitted ([`crate::Suggestion::fit`]); empty where nothing was.
+    pub fit: Vec<f32>,
 }
 
 impl Record {
@@ -100,6 +108,23 @@ impl Clone for Cursor {
     }
 }
 
+/// What samplers keep to be quicker next time. (Answers don't depend on it; clones begin without.)
+#[derive(Debug, Default)]
+struct Caches(Mutex<HashMap<u64, Cached>>);
+
+#[derive(Debug)]
+struct Cached {
+    value: Arc<dyn Any + Send + Sync>,
+    /// The first place in the order of results that has changed since.
+    stale_from: Option<(u64, u64)>,
+}
+
+impl Clone for Caches {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 /// All records of a study.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -109,9 +134,21 @@ pub struct History {
     known: HashMap<u128, u32>,
     ranked: BTreeSet<Rank>,
     pending: BTreeSet<(u64, u64)>,
+    /// Finished trials (those with a rank) in the order of results.
+    results: BTreeSet<(u64, u64)>,
     finished: usize,
     fronts: OnceLock<Vec<u64>>,
     cursor: Cursor,
+    caches: Caches,
+}
+
+impl Caches {
+    fn touch(&mut self, place: (u64, u64)) {
+        let Ok(caches) = self.0.get_mut() else { return };
+        for cached in caches.values_mut() {
+            cached.stale_from = Some(cached.stale_from.map_or(place, |from| from.min(place)));
+        }
+    }
 }
 
 /// A trial as models see it.
@@ -142,9 +179,11 @@ impl History {
             known: HashMap::new(),
             ranked: BTreeSet::new(),
             pending: BTreeSet::new(),
+            results: BTreeSet::new(),
             finished: 0,
             fronts: OnceLock::new(),
             cursor: Cursor::default(),
+            caches: Caches::default(),
         }
     }
 
@@ -177,6 +216,8 @@ impl History {
                 self.fronts = OnceLock::new();
                 self.finished += usize::from(rank.class != Class::Failed);
                 self.ranked.insert(rank);
+                self.results.insert((record.done, record.key));
+                self.caches.touch((record.done, record.key));
             }
             None if record.state == RecordState::Pending => {
                 self.pending.insert((record.order, record.key));
@@ -222,6 +263,38 @@ impl History {
         self.rows.values().filter_map(|row| Some((&row.record, row.config.as_ref()?)))
     }
 
+    /// Trials with a result (failed ones too) from a place in the order of results on: (place, record, configuration).
+    pub fn results(&self, from: (u64, u64)) -> impl DoubleEndedIterator<Item = ((u64, u64), &Record, &Config)> {
+        let row = |place: &(u64, u64)| {
+            let row = self.rows.get(&place.1)?;
+            Some((*place, &row.record, row.config.as_ref()?))
+        };
+        self.results.range(from..).filter_map(row)
+    }
+
+    /// Trials without a result yet, in the order of proposals.
+    pub fn pending(&self) -> impl DoubleEndedIterator<Item = (&Record, &Config)> {
+        self.pending.iter().filter_map(|(_, key)| {
+            let row = self.rows.get(key)?;
+            Some((&row.record, row.config.as_ref()?))
+        })
+    }
+
+    /// What was kept under `name` ([`crate::rng::key`] of the sampler and its options), and the first place in the order of results
+    /// that has changed since then; none: nothing has.
+    pub(crate) fn cached<T: Any + Send + Sync>(&self, name: u64) -> Option<(Arc<T>, Option<(u64, u64)>)> {
+        let caches = self.caches.0.lock().ok()?;
+        let cached = caches.get(&name)?;
+        Some((cached.value.clone().downcast().ok()?, cached.stale_from))
+    }
+
+    /// Keeps `value` under `name`.
+    pub(crate) fn cache(&self, name: u64, value: Arc<dyn Any + Send + Sync>) {
+        if let Ok(mut caches) = self.caches.0.lock() {
+            caches.insert(name, Cached { value, stale_from: None });
+        }
+    }
+
     /// Whether some trial, whatever its state, has this configuration.
     pub fn knows(&self, id: u128) -> bool {
         self.known.contains_key(&id)
@@ -248,6 +321,8 @@ impl History {
         if let Some(rank) = row.rank {
             self.fronts = OnceLock::new();
             self.ranked.remove(&rank);
+            self.results.remove(&(row.record.done, key));
+            self.caches.touch((row.record.done, key));
             self.finished -= usize::from(rank.class != Class::Failed);
         }
         if let Some(config) = &row.config

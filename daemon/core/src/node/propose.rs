@@ -158,6 +158,8 @@ fn record_at(study: &StudyView, trial: &TrialView, cut: Option<&Stamp>) -> Recor
     };
     let costs = if state == RecordState::Complete { study.costs(trial).unwrap_or_default() } else { Vec::new() };
     let violation = if known { study.violation(trial) } else { 0.0 };
+    let constraints = if state == RecordState::Complete { study.constraints(trial) } else { Vec::new() };
+    let done = if state == RecordState::Pending { 0 } else { end.map_or(0, |end| order(&end.at)) };
     let curve = def.objectives.first().map_or_else(Vec::new, |objective| {
         let points = series(trial, &objective.metric, cut).into_iter();
         points.map(|(step, value)| (step, objective.direction.cost(value))).collect()
@@ -168,8 +170,11 @@ fn record_at(study: &StudyView, trial: &TrialView, cut: Option<&Stamp>) -> Recor
         state,
         costs,
         violation,
+        constraints,
+        done,
         last_step: trial.last_step(),
         curve,
+        fit: Vec::new(),
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Suggestion {
     pub params: Params,
     /// The sampler that chose: for `auto` the one it handed over to.
     pub sampler: &'static str,
+    /// What the sampler fitted and wants to find again in the trial's [`crate::Record::fit`]; mostly empty.
+    pub fit: Vec<f32>,
 }
 
 /// Why there is nothing to suggest.

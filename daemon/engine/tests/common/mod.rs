@@ -49,12 +49,11 @@ impl Put for History {
 pub fn record(n: u64, params: &Params, state: RecordState, costs: &[f64]) -> Tried {
     let record = Record {
         order: n,
+        done: if state == RecordState::Pending { 0 } else { n },
         key: hash64(&format!("trial {n}")),
         state,
         costs: costs.to_vec(),
-        violation: 0.0,
-        last_step: 0,
-        curve: Vec::new(),
+        ..Record::default()
     };
     Tried { record, params: params.clone() }
 }
