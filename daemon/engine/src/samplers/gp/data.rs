@@ -1,0 +1,90 @@
+//! What models learn from: the study's results as columns of numbers.
+
+use super::{frame::Frame, transform};
+use crate::{History, Record, RecordState};
+
+/// Results of a study.
+#[derive(Clone, Debug, Default)]
+pub struct Data {
+    /// Raw points, in the order of results.
+    pub points: Vec<Vec<f64>>,
+    /// One row a trial, where it has values.
+    pub costs: Vec<Option<Vec<f64>>>,
+    /// Whether its constraints hold, as far as is known.
+    pub feasible: Vec<bool>,
+    /// By constraint: its values, where they are known. The last one may be made up: −1 where a trial went well, 1 where it failed or was
+    /// told infeasible without a reason.
+    pub constraints: Vec<Vec<Option<f64>>>,
+    /// Complete trials.
+    pub complete: Vec<bool>,
+}
+
+impl Data {
+    /// All results of `history`.
+    pub fn of(history: &History, frame: &Frame) -> Self {
+        let rows: Vec<(&Record, Vec<f64>)> =
+            history.results((0, 0)).map(|(_, record, config)| (record, frame.point(config))).collect();
+        let objectives = history.objectives();
+        let sound = |r: &Record| {
+            r.state == RecordState::Complete && r.costs.len() == objectives && !r.costs.iter().any(|c| c.is_nan())
+        };
+        let mut firsts: Vec<f64> = rows.iter().filter(|(r, _)| sound(r)).map(|(r, _)| r.costs[0]).collect();
+        firsts.sort_by(f64::total_cmp);
+        let median = firsts.get(firsts.len() / 2).copied();
+        let known = rows.iter().map(|(r, _)| r.constraints.len()).max().unwrap_or(0);
+        let mut data = Self { constraints: vec![Vec::new(); known], ..Self::default() };
+        let mut reasons: Vec<Option<f64>> = Vec::new();
+        let mut unexplained = false;
+        for (record, point) in rows {
+            let complete = sound(record);
+            let costs = match record.state {
+                _ if complete => Some(record.costs.clone()),
+                // What a rule ended was no better than others; how much worse it would have become nobody knows.
+                RecordState::Pruned if objectives == 1 => record.curve.last().map(|(_, last)| *last).or(median).and_then(|last| {
+                    let last = if last.is_nan() { f64::INFINITY } else { last };
+                    median.map(|median| vec![last.max(median)])
+                }),
+                _ => None,
+            };
+            let explained = record.constraints.iter().any(|c| *c > 0.0);
+            let broken = record.violation > 0.0 || record.violation.is_nan() || record.state == RecordState::Infeasible;
+            let failed = !complete && matches!(record.state, RecordState::Failed | RecordState::Complete);
+            let wrong = failed || broken && !explained;
+            unexplained |= wrong;
+            for (k, column) in data.constraints.iter_mut().enumerate() {
+                column.push(record.constraints.get(k).copied().filter(|c| !c.is_nan()));
+            }
+            reasons.push((wrong || costs.is_some()).then_some(if wrong { 1.0 } else { -1.0 }));
+            data.feasible.push(!broken && !failed);
+            data.complete.push(complete);
+            data.costs.push(costs);
+            data.points.push(point);
+        }
+        if unexplained {
+            data.constraints.push(reasons);
+        }
+        data
+    }
+
+    /// Positions of trials that tell the objective, and its values for the model, smaller being better. Several objectives are taken as
+    /// one: by an augmented Chebyshev distance with `weights` (Knowles 2006), each objective warped by itself.
+    pub fn objective(&self, weights: &[f64], mode: u64) -> (Vec<usize>, Vec<f64>) {
+        let at: Vec<usize> = (0..self.points.len()).filter(|i| self.costs[*i].is_some()).collect();
+        let column = |k: usize| -> Vec<f64> {
+            let costs: Vec<f64> = at.iter().filter_map(|i| Some(self.costs[*i].as_ref()?[k])).collect();
+            transform::costs(&costs, mode)
+        };
+        if weights.len() < 2 || at.is_empty() {
+            let values = if at.is_empty() { Vec::new() } else { column(0) };
+            return (at, values);
+        }
+        let columns: Vec<Vec<f64>> = (0..weights.len()).map(column).collect();
+        let lows: Vec<f64> = columns.iter().map(|c| c.iter().copied().fold(f64::INFINITY, f64::min)).collect();
+        let one = |i: usize| {
+            let parts = || columns.iter().zip(&lows).zip(weights).map(|((c, low), w)| w * (c[i] - low));
+            parts().fold(0.0, f64::max) + 0.05 * parts().sum::<f64>()
+        };
+        let values: Vec<f64> = (0..at.len()).map(one).collect();
+        (at, transform::costs(&values, 0))
+    }
+}
