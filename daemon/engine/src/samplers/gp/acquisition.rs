@@ -66,6 +66,22 @@ pub struct Worth {
 }
 
 impl Worth {
+    /// Its models, the objective's first.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        let constraints = self.constraints.iter().map(|(process, _)| process);
+        self.objective.iter().map(|(process, _)| process).chain(constraints)
+    }
+
+    /// How many models it has.
+    pub fn count(&self) -> usize {
+        self.processes().count()
+    }
+
+    /// Points of its largest model.
+    pub fn size(&self) -> usize {
+        self.processes().map(Process::size).max().unwrap_or(0)
+    }
+
     /// The worth of `point`; `gradient`: also its derivatives by coordinates that are numbers.
     pub fn at(&self, point: &[f64], room: &mut Room, mut gradient: Option<&mut [f64]>) -> f64 {
         if let Some(gradient) = &mut gradient {
@@ -114,6 +130,96 @@ impl Aim {
                 let by_mean = parts.iter().enumerate().map(|(i, p)| -weighted(i) * p.1 / sd).collect();
                 let by_sd: f64 = parts.iter().enumerate().map(|(i, p)| weighted(i) * p.2).sum::<f64>() / sd;
                 (value, by_mean, by_sd / (2.0 * sd))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        rng::Stream,
+        samplers::gp::{
+            fit::Theta,
+            kernel::{Cloud, Metric},
+        },
+    };
+
+    #[test]
+    fn improvement_rises_with_z_on_a_fine_grid_and_agrees_with_its_definition() {
+        let mut before = ln_improvement(-200.0).0;
+        for i in 1..=2_100_000 {
+            let z = f64::from(i) * 1e-4 - 200.0;
+            let (value, ..) = ln_improvement(z);
+            assert!(value > before, "falls at {z}");
+            before = value;
+        }
+        for z in [-4.0, -2.0, -1.0001, -0.9999, 0.0, 3.0] {
+            let plain = libm::exp(-0.5 * z * z - HALF_LN_TAU) + z * crate::math::cdf(z);
+            assert!((ln_improvement(z).0 - libm::log(plain)).abs() < 1e-9, "{z}");
+        }
+        // Known to many digits: ln h(−10) and ln h(−100).
+        assert!((ln_improvement(-10.0).0 + 55.552_887_1).abs() < 1e-3);
+    }
+
+    #[test]
+    fn derivatives_agree_with_finite_differences() {
+        for z in [-150.0, -30.0, -24.0, -5.0, -1.1, -0.5, 0.0, 2.0, 6.0] {
+            let h = 1e-6;
+            let (value, below, density) = ln_improvement(z);
+            let slope = (ln_improvement(z + h).0 - ln_improvement(z - h).0) / (2.0 * h);
+            assert!((slope / below - 1.0).abs() < 1e-5, "{z}");
+            // By σ: h − z h' is φ.
+            assert!((1.0 - z * below - density).abs() < 1e-6 * density.max(1.0), "{z} {value}");
+            let slope = (ln_probability(z + h).0 - ln_probability(z - h).0) / (2.0 * h);
+            assert!((slope - ln_probability(z).1).abs() < 1e-5 * slope.max(1e-3), "{z}");
+        }
+    }
+
+    #[test]
+    fn worth_rises_with_doubt_and_falls_with_the_mean() {
+        let aim = Aim::Improve(vec![0.0]);
+        for mean in [-1.0, 0.0, 1.0, 5.0, 40.0] {
+            for sd in [1e-3, 0.1, 1.0] {
+                let at = |mean: f64, sd: f64| aim.value(&[mean], sd * sd).0;
+                assert!(at(mean, sd) > at(mean + 0.01, sd), "{mean} {sd}");
+                if mean > -1.0 {
+                    assert!(at(mean, sd * 1.01) > at(mean, sd), "{mean} {sd}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_gradient_of_worth_agrees_with_finite_differences() {
+        let mut stream = Stream::new(1, 1, 1, "acquisition");
+        let points: Vec<Vec<f64>> = (0..20).map(|_| vec![stream.unit(), stream.unit()]).collect();
+        let process = |f: &dyn Fn(&[f64]) -> f64| {
+            let y: Vec<f64> = points.iter().map(|p| f(p)).collect();
+            let theta = Theta { rho: vec![3.0, 1.0], scale: 1.0, noise: 1e-3 };
+            Process::new(theta, Cloud::new(&[Metric::Number; 2], &points), &y)
+        };
+        let mut objective = process(&|p| libm::sin(6.0 * p[0]) + p[1]);
+        objective.imagine(&[0.2, 0.1], &[0.5, -1.0, 0.0]);
+        objective.settle();
+        let constraints = vec![(process(&|p| p[0] - p[1]), 0.1)];
+        for aim in [Aim::Improve(vec![-0.9, -1.1, -1.0]), Aim::Bound(1.7)] {
+            let worth = Worth { objective: Some((objective.clone(), aim)), constraints: constraints.clone() };
+            let mut room = Room::default();
+            for _ in 0..20 {
+                let at = [stream.unit(), stream.unit()];
+                let mut gradient = [0.0; 2];
+                worth.at(&at, &mut room, Some(&mut gradient));
+                for j in 0..2 {
+                    let mut side = |h: f64| {
+                        let mut moved = at;
+                        moved[j] += h;
+                        worth.at(&moved, &mut room, None)
+                    };
+                    let slope = (side(1e-6) - side(-1e-6)) / 2e-6;
+                    assert!((slope - gradient[j]).abs() < 1e-3 * (1.0 + slope.abs()), "{slope} {}", gradient[j]);
+                }
             }
         }
     }

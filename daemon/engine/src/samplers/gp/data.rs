@@ -15,8 +15,6 @@ pub struct Data {
     /// By constraint: its values, where they are known. The last one may be made up: −1 where a trial went well, 1 where it failed or was
     /// told infeasible without a reason.
     pub constraints: Vec<Vec<Option<f64>>>,
-    /// Complete trials.
-    pub complete: Vec<bool>,
 }
 
 impl Data {
@@ -40,10 +38,12 @@ impl Data {
             let costs = match record.state {
                 _ if complete => Some(record.costs.clone()),
                 // What a rule ended was no better than others; how much worse it would have become nobody knows.
-                RecordState::Pruned if objectives == 1 => record.curve.last().map(|(_, last)| *last).or(median).and_then(|last| {
-                    let last = if last.is_nan() { f64::INFINITY } else { last };
-                    median.map(|median| vec![last.max(median)])
-                }),
+                RecordState::Pruned if objectives == 1 => {
+                    record.curve.last().map(|(_, last)| *last).or(median).and_then(|last| {
+                        let last = if last.is_nan() { f64::INFINITY } else { last };
+                        median.map(|median| vec![last.max(median)])
+                    })
+                }
                 _ => None,
             };
             let explained = record.constraints.iter().any(|c| *c > 0.0);
@@ -56,7 +56,6 @@ impl Data {
             }
             reasons.push((wrong || costs.is_some()).then_some(if wrong { 1.0 } else { -1.0 }));
             data.feasible.push(!broken && !failed);
-            data.complete.push(complete);
             data.costs.push(costs);
             data.points.push(point);
         }
@@ -68,11 +67,11 @@ impl Data {
 
     /// Positions of trials that tell the objective, and its values for the model, smaller being better. Several objectives are taken as
     /// one: by an augmented Chebyshev distance with `weights` (Knowles 2006), each objective warped by itself.
-    pub fn objective(&self, weights: &[f64], mode: u64) -> (Vec<usize>, Vec<f64>) {
+    pub fn objective(&self, weights: &[f64]) -> (Vec<usize>, Vec<f64>) {
         let at: Vec<usize> = (0..self.points.len()).filter(|i| self.costs[*i].is_some()).collect();
         let column = |k: usize| -> Vec<f64> {
             let costs: Vec<f64> = at.iter().filter_map(|i| Some(self.costs[*i].as_ref()?[k])).collect();
-            transform::costs(&costs, mode)
+            transform::costs(&costs, true)
         };
         if weights.len() < 2 || at.is_empty() {
             let values = if at.is_empty() { Vec::new() } else { column(0) };
@@ -85,6 +84,51 @@ impl Data {
             parts().fold(0.0, f64::max) + 0.05 * parts().sum::<f64>()
         };
         let values: Vec<f64> = (0..at.len()).map(one).collect();
-        (at, transform::costs(&values, 0))
+        (at, transform::costs(&values, false))
+    }
+
+    /// The first objective where a trial has one and its constraints hold.
+    pub fn sound_costs(&self) -> Vec<Option<f64>> {
+        let one = |(costs, fine): (&Option<Vec<f64>>, &bool)| costs.as_ref().filter(|_| *fine).map(|costs| costs[0]);
+        self.costs.iter().zip(&self.feasible).map(one).collect()
+    }
+
+    /// The `most` trials nearest to the best of those from place `began` on, and that one's raw point.
+    pub fn around(&self, frame: &Frame, began: usize, most: usize) -> (Self, Vec<f64>) {
+        let costs = self.sound_costs();
+        let key = |i: &usize| (costs[*i].unwrap_or(f64::INFINITY), *i);
+        let centre = (began..self.points.len()).min_by(|a, b| {
+            let (a, b) = (key(a), key(b));
+            a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
+        });
+        let seen = |i: usize| {
+            let mut seen = Vec::new();
+            frame.see(&self.points[i], &mut seen);
+            seen
+        };
+        let best = centre.unwrap_or(0);
+        let centre = seen(best);
+        let far = |i: usize| -> f64 {
+            let parts = seen(i).into_iter().zip(&centre).zip(&frame.metrics).map(|((a, b), m)| m.distance(a, *b));
+            parts.sum()
+        };
+        let mut order: Vec<(f64, usize)> = (0..self.points.len()).map(|i| (far(i), i)).collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let mut kept: Vec<usize> = order.into_iter().take(most).map(|(_, i)| i).collect();
+        kept.sort_unstable();
+        (self.keep(&kept), self.points[best].clone())
+    }
+
+    /// The trials at `kept` alone (in order).
+    pub fn keep(&self, kept: &[usize]) -> Self {
+        fn pick<T: Clone>(list: &[T], kept: &[usize]) -> Vec<T> {
+            kept.iter().map(|i| list[*i].clone()).collect()
+        }
+        Self {
+            points: pick(&self.points, kept),
+            costs: pick(&self.costs, kept),
+            feasible: pick(&self.feasible, kept),
+            constraints: self.constraints.iter().map(|column| pick(column, kept)).collect(),
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! θ = (ln ρ_j, ln s², ln (σ² − 1e-6)). Half the variance of standardised values is the scale of the priors.
 
 use super::{
-    kernel::{Cloud, Metric, matern},
+    kernel::{Cloud, matern},
     lbfgs::{Limits, minimise},
     linalg::{Triangle, dot},
 };
@@ -11,7 +11,9 @@ use super::{
 /// Least variance of the noise: keeps matrices positive definite.
 pub const NOISE_FLOOR: f64 = 1e-6;
 /// Observations that a fit looks at, at most: its time grows with their cube, what it learns hardly at all.
-pub const MOST: usize = 200;
+const MOST: usize = 200;
+/// Rate of the noise's prior Γ(1.1, rate).
+const NOISE_RATE: f64 = 30.0;
 
 /// Hyperparameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,24 +63,22 @@ pub struct Evidence<'a> {
     y: &'a [f64],
     /// One list a parameter, over pairs (i, j < i) by rows.
     distances: Vec<Vec<f64>>,
-    metrics: Vec<Metric>,
     k: Vec<f64>,
     slope: Vec<f64>,
     r2: Vec<f64>,
-    pub dscale: f64,
 }
 
 impl<'a> Evidence<'a> {
     /// Of `y` at the points of `cloud`.
-    pub fn new(cloud: &Cloud, y: &'a [f64], dscale: f64) -> Self {
+    pub fn new(cloud: &Cloud, y: &'a [f64]) -> Self {
         let n = y.len();
-        let column = |(column, metric): (&Vec<f64>, &Metric)| -> Vec<f64> {
+        let column = |(column, metric): (&Vec<f64>, &super::kernel::Metric)| -> Vec<f64> {
             (0..n).flat_map(|i| (0..i).map(move |j| metric.distance(column[i], column[j]))).collect()
         };
         let distances = cloud.columns.iter().zip(&cloud.metrics).map(column).collect();
         let pairs = n * n.saturating_sub(1) / 2;
         let zeros = || vec![0.0; pairs];
-        Self { n, y, distances, metrics: cloud.metrics.clone(), k: zeros(), slope: zeros(), r2: zeros(), dscale }
+        Self { n, y, distances, k: zeros(), slope: zeros(), r2: zeros() }
     }
 
     /// The negative logarithm of the posterior of θ (but for a constant) and its gradient; infinite where the matrix isn't
@@ -134,33 +134,41 @@ impl<'a> Evidence<'a> {
         gradient[d + 1] = 0.5 * trace * exps[d + 1];
         let mut loss = 0.5 * dot(self.y, &alpha) + ln_det;
         for (j, rho) in rho.iter().enumerate() {
-            let (penalty, slope) = self.relevance(*rho, d);
-            loss += penalty;
-            gradient[j] += slope;
+            loss += 0.1 / rho + 0.1 * rho;
+            gradient[j] += 0.1 * rho - 0.1 / rho;
         }
-        // s² ~ Γ(2, 1), σ² ~ Γ(1.1, 30).
-        loss += s2 - logs[d] + 30.0 * noise - 0.1 * libm::log(noise);
+        // s² ~ Γ(2, 1), σ² ~ Γ(1.1, NOISE_RATE).
+        loss += s2 - logs[d] + NOISE_RATE * noise - 0.1 * libm::log(noise);
         gradient[d] += s2 - 1.0;
-        gradient[d + 1] += (30.0 - 0.1 / noise) * exps[d + 1];
+        gradient[d + 1] += (NOISE_RATE - 0.1 / noise) * exps[d + 1];
         loss
-    }
-
-    /// The negative logarithm of ρ's prior, and its derivative by ln ρ.
-    fn relevance(&self, rho: f64, d: usize) -> (f64, f64) {
-        if self.dscale > 0.0 {
-            let mean = -2.0 * std::f64::consts::SQRT_2 - libm::log(d as f64);
-            let z = libm::log(rho) - mean;
-            return (0.5 * z * z / 12.0 * self.dscale, z / 12.0 * self.dscale);
-        }
-        (0.1 / rho + 0.1 * rho, 0.1 * rho - 0.1 / rho)
     }
 }
 
-/// θ of largest posterior from the best of `starts`, each followed for some `evaluations`.
-pub fn fit(cloud: &Cloud, y: &[f64], starts: &[Theta], evaluations: usize, dscale: f64) -> Theta {
-    let mut evidence = Evidence::new(cloud, y, dscale);
-    let (low, high) = bounds(cloud.metrics.len());
-    let mut best = (f64::INFINITY, starts.first().cloned().unwrap_or_else(|| Theta::start(cloud.metrics.len())));
+/// θ of (about) the largest posterior, from `old` where there is one. How long it looks is counted in operations, never in time.
+pub fn fit(cloud: &Cloud, y: &[f64], old: Option<Theta>) -> Theta {
+    let d = cloud.metrics.len();
+    let chosen = choose(y);
+    let values: Vec<f64> = chosen.iter().map(|i| y[*i]).collect();
+    let part = Cloud {
+        metrics: cloud.metrics.clone(),
+        columns: cloud.columns.iter().map(|column| chosen.iter().map(|i| column[*i]).collect()).collect(),
+        n: chosen.len(),
+    };
+    let n = chosen.len();
+    // Short length scales are a mode of their own that no gradient leads to.
+    let short = Theta { rho: vec![20.0; d], scale: 1.0, noise: 1e-4 };
+    let starts: Vec<Theta> = match old {
+        None => vec![Theta::start(d), short],
+        Some(old) if n <= 50 => vec![Theta::start(d), old, short],
+        Some(old) => vec![old, if y.len() / 8 % 2 == 0 { short } else { Theta::start(d) }],
+    };
+    let cost = n * n * n / 2 + 3 * d * n * n / 2 + 10 * n * n;
+    let budget = if y.len() <= 120 { 24_000_000 } else { 80_000_000 };
+    let evaluations = (budget / cost.max(1) / starts.len()).clamp(5, 40);
+    let mut evidence = Evidence::new(&part, &values);
+    let (low, high) = bounds(d);
+    let mut best = (f64::INFINITY, starts[0].clone());
     for start in starts {
         let mut logs = start.logs();
         let limits = Limits { evaluations, step: 2.0, gain: 1e-3 };
@@ -170,4 +178,61 @@ pub fn fit(cloud: &Cloud, y: &[f64], starts: &[Theta], evaluations: usize, dscal
         }
     }
     best.1
+}
+
+/// Positions of the observations that a fit looks at: half of them the best, the others evenly from the rest.
+fn choose(y: &[f64]) -> Vec<usize> {
+    if y.len() <= MOST {
+        return (0..y.len()).collect();
+    }
+    let mut order: Vec<usize> = (0..y.len()).collect();
+    order.sort_by(|a, b| y[*a].total_cmp(&y[*b]).then(a.cmp(b)));
+    let rest = order.split_off(MOST / 2);
+    order.extend((0..MOST / 2).map(|k| rest[k * rest.len() / (MOST / 2)]));
+    order.sort_unstable();
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{rng::Stream, samplers::gp::kernel::Metric};
+
+    #[test]
+    fn the_gradient_agrees_with_finite_differences() {
+        let mut stream = Stream::new(1, 2, 3, "fit");
+        let metrics = [Metric::Number, Metric::Choice, Metric::Number];
+        let points: Vec<Vec<f64>> =
+            (0..23).map(|_| vec![stream.unit(), stream.below(3) as f64, stream.unit()]).collect();
+        let y: Vec<f64> = points.iter().map(|p| libm::sin(7.0 * p[0]) + p[1] - p[2] + 0.1 * stream.unit()).collect();
+        let cloud = Cloud::new(&metrics, &points);
+        let mut evidence = Evidence::new(&cloud, &y);
+        for logs in [[0.0, 0.5, -1.0, 0.3, -4.0], [3.0, -3.0, 1.0, -1.0, -9.0], [-2.0, 2.0, 4.0, 1.0, -1.0]] {
+            let (mut gradient, mut unused) = ([0.0; 5], [0.0; 5]);
+            evidence.loss(&logs, &mut gradient);
+            for i in 0..5 {
+                let mut side = |h: f64| {
+                    let mut moved = logs;
+                    moved[i] += h;
+                    evidence.loss(&moved, &mut unused)
+                };
+                let slope = (side(1e-5) - side(-1e-5)) / 2e-5;
+                assert!((slope - gradient[i]).abs() < 1e-5 * (1.0 + slope.abs()), "{i}: {slope} {}", gradient[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fit_finds_which_parameter_matters_and_how_much_noise_there_is() {
+        let mut stream = Stream::new(4, 2, 3, "fit");
+        let points: Vec<Vec<f64>> = (0..80).map(|_| vec![stream.unit(), stream.unit()]).collect();
+        let values = |noise: f64, stream: &mut Stream| -> Vec<f64> {
+            points.iter().map(|p| libm::sin(6.0 * p[0]) + noise * crate::math::ppf(stream.unit())).collect()
+        };
+        let cloud = Cloud::new(&[Metric::Number; 2], &points);
+        let (exact, noisy) = (values(0.0, &mut stream), values(0.3, &mut stream));
+        let (exact, noisy) = (fit(&cloud, &exact, None), fit(&cloud, &noisy, None));
+        assert!(exact.rho[0] > 5.0 * exact.rho[1], "{exact:?}");
+        assert!(exact.noise < 1e-3 && (0.03..0.2).contains(&noisy.noise), "{exact:?} {noisy:?}");
+    }
 }

@@ -28,6 +28,22 @@ pub struct Region {
     pub share: f64,
 }
 
+impl Region {
+    /// The box of half sides `halves` around `centre`.
+    pub fn new(centre: &[f64], halves: &[f64]) -> Self {
+        let end = |sign: f64| -> Vec<f64> {
+            centre
+                .iter()
+                .zip(halves)
+                .map(|(c, half)| (if c.is_nan() { 0.5 } else { *c } + sign * half).clamp(0.0, 1.0))
+                .collect()
+        };
+        // In many dimensions a candidate that differs in all of them is far from everything.
+        let share = (20.0 / centre.len() as f64).min(1.0);
+        Self { centre: centre.to_vec(), low: end(-1.0), high: end(1.0), share }
+    }
+}
+
 /// One search.
 pub struct Search<'a> {
     /// The space.
@@ -83,19 +99,19 @@ impl<'a> Search<'a> {
         for index in 0..self.cover {
             let unit = |j: usize| {
                 let scramble = scramble.wrapping_add((j / 256) as u32);
-                f64::from(sobol_burley::sample((index % 65_536) as u32, (j % 256) as u32, scramble)) + 1.0 / 33_554_432.0
+                f64::from(sobol_burley::sample((index % 65_536) as u32, (j % 256) as u32, scramble))
+                    + 1.0 / 33_554_432.0
             };
             let mut raw: Vec<f64> = (0..d).map(|j| self.frame.quantile(j, unit(j))).collect();
             if let Some(region) = &self.region {
                 let kept = stream.below(d);
-                for j in 0..d {
-                    let moved = j == kept || stream.unit() < region.share;
-                    raw[j] = match (moved, self.frame.metrics[j]) {
-                        (true, Metric::Number) if !region.centre[j].is_nan() => {
-                            region.low[j] + raw[j] * (region.high[j] - region.low[j])
-                        }
-                        (true, _) => raw[j],
-                        (false, _) => region.centre[j],
+                for (j, x) in raw.iter_mut().enumerate() {
+                    *x = if j != kept && stream.unit() >= region.share {
+                        region.centre[j]
+                    } else if self.frame.metrics[j] == Metric::Number {
+                        region.low[j] + *x * (region.high[j] - region.low[j])
+                    } else {
+                        *x
                     };
                 }
             }
@@ -171,7 +187,10 @@ impl<'a> Search<'a> {
         // In units of length scales the surface is about equally curved in all directions.
         let unit: Vec<f64> = free.iter().map(|j| self.rho[*j].sqrt().clamp(0.05, 50.0)).collect();
         let bound = |side: fn(&Region) -> &Vec<f64>, end: f64| -> Vec<f64> {
-            free.iter().zip(&unit).map(|(j, u)| u * self.region.as_ref().map_or(end, |region| side(region)[*j])).collect()
+            free.iter()
+                .zip(&unit)
+                .map(|(j, u)| u * self.region.as_ref().map_or(end, |region| side(region)[*j]))
+                .collect()
         };
         let (low, high) = (bound(|r| &r.low, 0.0), bound(|r| &r.high, 1.0));
         let mut x: Vec<f64> = free.iter().zip(&unit).map(|(j, u)| raw[*j] * u).collect();
@@ -236,7 +255,9 @@ impl<'a> Search<'a> {
                 if cells <= FINE {
                     return own.filter(|v| *v != at).collect();
                 }
-                let crate::codec::Cell::Index(here) = self.frame.codec.at(self.frame.axes[j], at) else { return vec![] };
+                let crate::codec::Cell::Index(here) = self.frame.codec.at(self.frame.axes[j], at) else {
+                    return vec![];
+                };
                 let near = [-2i64, -1, 1, 2].into_iter().filter_map(|by| here.checked_add_signed(by));
                 near.filter(|c| *c < cells).map(|c| self.frame.middle(j, c)).collect()
             }

@@ -62,9 +62,19 @@ impl Process {
         Self { theta, cloud, inverse, betas: vec![beta], alphas: vec![alpha] }
     }
 
+    /// Points that it knows or imagines.
+    pub fn size(&self) -> usize {
+        self.cloud.n
+    }
+
     /// Its hyperparameters.
     pub fn theta(&self) -> &Theta {
         &self.theta
+    }
+
+    /// The posterior means at its own points, given their values `y`: `y − σ² K⁻¹ y`.
+    pub fn smoothed(&self, y: &[f64]) -> Vec<f64> {
+        y.iter().zip(&self.alphas[0]).map(|(y, alpha)| y - self.theta.noise * alpha).collect()
     }
 
     /// Means and variance at `point`, into `room`.
@@ -125,6 +135,114 @@ impl Process {
         self.alphas.resize(self.betas.len(), Vec::new());
         for (beta, alpha) in self.betas.iter().zip(&mut self.alphas) {
             self.inverse.transposed_times(beta, alpha);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{math::ppf, rng::Stream};
+
+    fn points(n: usize, stream: &mut Stream) -> Vec<Vec<f64>> {
+        (0..n).map(|_| vec![stream.unit(), stream.unit(), stream.below(3) as f64]).collect()
+    }
+
+    const METRICS: [Metric; 3] = [Metric::Number, Metric::Number, Metric::Choice];
+
+    fn theta(noise: f64) -> Theta {
+        Theta { rho: vec![4.0, 1.0, 0.7], scale: 1.3, noise }
+    }
+
+    #[test]
+    fn without_noise_the_mean_goes_through_the_data_and_doubt_vanishes_there() {
+        let mut stream = Stream::new(1, 1, 1, "process");
+        let at = points(20, &mut stream);
+        let y: Vec<f64> = at.iter().map(|p| libm::sin(5.0 * p[0]) + p[1] * p[2]).collect();
+        let process = Process::new(theta(1e-6), Cloud::new(&METRICS, &at), &y);
+        let mut room = Room::default();
+        for ((point, y), smoothed) in at.iter().zip(&y).zip(process.smoothed(&y)) {
+            process.predict(point, &mut room);
+            assert!((room.means[0] - y).abs() < 1e-3 && room.variance < 1e-4, "{y} {room:?}");
+            assert!((smoothed - room.means[0]).abs() < 1e-6);
+        }
+        // Far away nothing is known.
+        process.predict(&[30.0, 30.0, 9.0], &mut room);
+        assert!(room.means[0].abs() < 1e-6 && (room.variance - 1.3).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_is_imagined_counts_like_what_is_known() {
+        let mut stream = Stream::new(2, 1, 1, "process");
+        let at = points(15, &mut stream);
+        let mut y: Vec<f64> = at.iter().map(|p| libm::cos(3.0 * p[0]) - p[1]).collect();
+        let mut grown = Process::new(theta(0.01), Cloud::new(&METRICS, &at[..12]), &y[..12]);
+        let mut room = Room::default();
+        for (k, draw) in [0.3, -1.2, 0.0].into_iter().enumerate() {
+            // The value that stands for this draw, given those before it.
+            let before = Process::new(theta(0.01), Cloud::new(&METRICS, &at[..12 + k]), &y[..12 + k]);
+            before.predict(&at[12 + k], &mut room);
+            y[12 + k] = room.means[0] + draw * (room.variance + 0.01).sqrt();
+            let mean = grown.imagine(&at[12 + k], &[draw])[0];
+            let after = Process::new(theta(0.01), Cloud::new(&METRICS, &at[..13 + k]), &y[..13 + k]);
+            after.predict(&at[12 + k], &mut room);
+            assert!((mean - room.means[0]).abs() < 1e-9);
+        }
+        grown.settle();
+        let whole = Process::new(theta(0.01), Cloud::new(&METRICS, &at), &y);
+        let mut other = Room::default();
+        for point in points(10, &mut stream) {
+            grown.predict(&point, &mut room);
+            whole.predict(&point, &mut other);
+            assert!((room.means[0] - other.means[0]).abs() < 1e-8 && (room.variance - other.variance).abs() < 1e-8);
+        }
+    }
+
+    #[test]
+    fn doubts_are_honest_where_the_function_is_a_draw_from_the_process() {
+        // Left out one by one: (y − μ) / √(variance + noise) has variance 1.
+        let mut stream = Stream::new(3, 1, 1, "process");
+        let mut squares = Vec::new();
+        for _ in 0..12 {
+            let at = points(40, &mut stream);
+            let mut drawn = Process::new(theta(0.01), Cloud::new(&METRICS, &[]), &[]);
+            let mut y: Vec<f64> = Vec::new();
+            let mut room = Room::default();
+            for point in &at {
+                let draw = ppf(stream.unit());
+                drawn.settle();
+                drawn.predict(point, &mut room);
+                y.push(room.means[0] + draw * (room.variance + 0.01).sqrt());
+                drawn.imagine(point, &[draw]);
+            }
+            for i in 0..40 {
+                let others: Vec<Vec<f64>> = (0..40).filter(|j| *j != i).map(|j| at[j].clone()).collect();
+                let values: Vec<f64> = (0..40).filter(|j| *j != i).map(|j| y[j]).collect();
+                let process = Process::new(theta(0.01), Cloud::new(&METRICS, &others), &values);
+                process.predict(&at[i], &mut room);
+                squares.push((y[i] - room.means[0]).powi(2) / (room.variance + 0.01));
+            }
+        }
+        let sd = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
+        assert!((0.8..1.25).contains(&sd), "{sd}");
+    }
+
+    #[test]
+    fn names_of_choices_do_not_matter() {
+        let mut stream = Stream::new(4, 1, 1, "process");
+        let at = points(20, &mut stream);
+        let y: Vec<f64> = at.iter().map(|p| p[0] + p[2]).collect();
+        let renamed = |p: &Vec<f64>| vec![p[0], p[1], [2.0, 0.0, 1.0][p[2] as usize]];
+        let other: Vec<Vec<f64>> = at.iter().map(renamed).collect();
+        let (one, two) = (
+            Process::new(theta(0.1), Cloud::new(&METRICS, &at), &y),
+            Process::new(theta(0.1), Cloud::new(&METRICS, &other), &y),
+        );
+        let (mut a, mut b) = (Room::default(), Room::default());
+        for point in points(10, &mut stream) {
+            one.predict(&point, &mut a);
+            two.predict(&renamed(&point), &mut b);
+            assert_eq!((&a.means, a.variance), (&b.means, b.variance));
         }
     }
 }
