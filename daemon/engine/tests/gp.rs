@@ -146,7 +146,7 @@ fn infeasible_and_failed_regions_are_left() {
         (RecordState::Infeasible, false),
     ] {
         let mut history = History::new(&space, 1);
-        for draw in 0..40 {
+        for draw in 0..50 {
             let suggestion = gp.suggest(&ask(&history, 3, draw)).unwrap();
             let at = x(&suggestion.params)[0];
             // The lowest costs lie where nothing is allowed.
@@ -159,10 +159,12 @@ fn infeasible_and_failed_regions_are_left() {
             tried.fit = suggestion.fit;
             history.put(tried);
         }
-        let late: Vec<f64> =
-            (0..10).map(|draw| x(&gp.suggest(&ask(&history, 3, 100 + draw)).unwrap().params)[0]).collect();
+        // The optimum lies on the border of what is allowed, and the best costs lie beyond it, so some tries do too.
+        let late: Vec<f64> = history.results((30, 0)).map(|(_, _, config)| config.u[0]).collect();
         let there = late.iter().filter(|at| (0.45..0.65).contains(*at)).count();
-        assert!(there >= 7, "{state:?}, {told}: {there} of 10, {late:?}");
+        let best =
+            history.results((0, 0)).map(|(_, _, config)| config.u[0]).filter(|at| *at >= 0.5).fold(1.0, f64::min);
+        assert!(there >= 12 && best < 0.52, "{state:?}, {told}: {there} of 20, {best}, {late:?}");
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Data {
     pub costs: Vec<Option<Vec<f64>>>,
     /// Whether its constraints hold, as far as is known.
     pub feasible: Vec<bool>,
+    /// Whether it failed or was told infeasible without a reason.
+    pub wrong: Vec<bool>,
     /// By constraint: its values, where they are known. The last one may be made up: −1 where a trial went well, 1 where it failed or was
     /// told infeasible without a reason.
     pub constraints: Vec<Vec<Option<f64>>>,
@@ -51,6 +53,7 @@ impl Data {
             let failed = !complete && matches!(record.state, RecordState::Failed | RecordState::Complete);
             let wrong = failed || broken && !explained;
             unexplained |= wrong;
+            data.wrong.push(wrong);
             for (k, column) in data.constraints.iter_mut().enumerate() {
                 column.push(record.constraints.get(k).copied().filter(|c| !c.is_nan()));
             }
@@ -65,10 +68,25 @@ impl Data {
         data
     }
 
-    /// Positions of trials that tell the objective, and its values for the model, smaller being better. Several objectives are taken as
-    /// one: by an augmented Chebyshev distance with `weights` (Knowles 2006), each objective warped by itself.
+    /// Positions of trials for the model of the objective, and their values, smaller being better. What went wrong without a reason is as
+    /// bad as the worst: the probability that it does again, of a model of yes and no, is too vague to keep a search away by itself.
     pub fn objective(&self, weights: &[f64]) -> (Vec<usize>, Vec<f64>) {
-        let at: Vec<usize> = (0..self.points.len()).filter(|i| self.costs[*i].is_some()).collect();
+        let (at, values) = self.told(weights);
+        let worst = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if at.is_empty() || !self.wrong.contains(&true) {
+            return (at, values);
+        }
+        let mut told = at.into_iter().zip(values).peekable();
+        let one = |i: usize| {
+            if self.wrong[i] { Some((i, worst)) } else { told.next_if(|(at, _)| *at == i) }
+        };
+        (0..self.points.len()).filter_map(one).unzip()
+    }
+
+    /// Positions of trials that tell the objective, and what they tell. Several objectives are taken as
+    /// one: by an augmented Chebyshev distance with `weights` (Knowles 2006), each objective warped by itself.
+    fn told(&self, weights: &[f64]) -> (Vec<usize>, Vec<f64>) {
+        let at: Vec<usize> = (0..self.points.len()).filter(|i| self.costs[*i].is_some() && !self.wrong[*i]).collect();
         let column = |k: usize| -> Vec<f64> {
             let costs: Vec<f64> = at.iter().filter_map(|i| Some(self.costs[*i].as_ref()?[k])).collect();
             transform::costs(&costs, true)
@@ -128,6 +146,7 @@ impl Data {
             points: pick(&self.points, kept),
             costs: pick(&self.costs, kept),
             feasible: pick(&self.feasible, kept),
+            wrong: pick(&self.wrong, kept),
             constraints: self.constraints.iter().map(|column| pick(column, kept)).collect(),
         }
     }

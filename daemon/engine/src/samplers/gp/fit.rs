@@ -13,7 +13,7 @@ pub const NOISE_FLOOR: f64 = 1e-6;
 /// Observations that a fit looks at, at most: its time grows with their cube, what it learns hardly at all.
 const MOST: usize = 200;
 /// Rate of the noise's prior Γ(1.1, rate).
-const NOISE_RATE: f64 = 30.0;
+const NOISE_RATE: f64 = 300.0;
 
 /// Hyperparameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -161,7 +161,7 @@ pub fn fit(cloud: &Cloud, y: &[f64], old: Option<Theta>) -> Theta {
     let starts: Vec<Theta> = match old {
         None => vec![Theta::start(d), short],
         Some(old) if n <= 50 => vec![Theta::start(d), old, short],
-        Some(old) => vec![old, if y.len() / 8 % 2 == 0 { short } else { Theta::start(d) }],
+        Some(old) => vec![old, if (y.len() / 8).is_multiple_of(2) { short } else { Theta::start(d) }],
     };
     let cost = n * n * n / 2 + 3 * d * n * n / 2 + 10 * n * n;
     let budget = if y.len() <= 120 { 24_000_000 } else { 80_000_000 };

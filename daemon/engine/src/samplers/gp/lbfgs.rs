@@ -47,7 +47,7 @@ pub fn minimise(
             direction = masked.iter().map(|g| -g).collect();
         }
         let longest = direction.iter().fold(0.0, |m: f64, d| m.max(d.abs()));
-        if !(longest > 1e-12) {
+        if longest.is_nan() || longest <= 1e-12 {
             break;
         }
         // The first step's length is a guess; later ones are Newton's.
