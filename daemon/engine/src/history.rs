@@ -381,6 +381,35 @@ impl History {
         Box::new(feasible.iter().copied().chain(rest))
     }
 
+    /// Positions of the finished trials `keys`, best first, each with the number of its class of equals from 0 up. With
+    /// several objectives feasible ones go by non-dominated front and crowding among `keys`, and none are equal.
+    pub(crate) fn ranked(&self, keys: &[u64]) -> Vec<(usize, usize)> {
+        let rank = |key: &u64| self.rows.get(key).and_then(|row| row.rank);
+        let mut order: Vec<(Option<Rank>, usize)> = keys.iter().map(rank).zip(0..).collect();
+        order.retain(|(rank, _)| rank.is_some());
+        order.sort_unstable();
+        let mut class = 0;
+        let mut ranked = Vec::with_capacity(order.len());
+        for (i, (rank, at)) in order.iter().enumerate() {
+            let merit = |rank: &Option<Rank>| rank.map(|r| (r.class, r.first, r.second));
+            class += usize::from(i > 0 && merit(rank) != merit(&order[i - 1].0));
+            ranked.push((*at, class));
+        }
+        if self.objectives > 1 {
+            let feasible = order.iter().take_while(|(rank, _)| rank.is_some_and(|r| r.class == Class::Feasible)).count();
+            let costs: Vec<&[f64]> =
+                order[..feasible].iter().filter_map(|(_, at)| Some(self.get(keys[*at])?.costs.as_slice())).collect();
+            let fronts = pareto::order(&costs);
+            for (place, from) in fronts.into_iter().enumerate() {
+                ranked[place] = (order[from].1, place);
+            }
+            for (_, class) in &mut ranked[feasible..] {
+                *class += feasible;
+            }
+        }
+        ranked
+    }
+
     /// Divides the trials that `wanted` accepts (none: all): `good(n)` of the `n` finished ones are good, at most `cap`
     /// make the bad set: pending ones, then half the best of the bad and half an even draw by key, so that neither its
     /// size nor the time it takes grows with the study.
