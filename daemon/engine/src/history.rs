@@ -253,6 +253,11 @@ impl History {
         self.rows.get(&key).map(|row| &row.record)
     }
 
+    /// A record's configuration, where it fits the space.
+    pub(crate) fn config(&self, key: u64) -> Option<&Config> {
+        self.rows.get(&key)?.config.as_ref()
+    }
+
     /// All records, by key.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.rows.values().map(|row| &row.record)

@@ -1,7 +1,6 @@
 //! The distribution as a fold over the canonical order of results: the sampler has no state of its own.
 //!
-//! As many results as a generation has members make one, whatever they were drawn from. Snapshots along the way save the
-//! fold's beginning; a result that comes late and belongs earlier goes on from a snapshot before it.
+//! As many results as a generation has members make one, whatever they were drawn from.
 
 use std::sync::Arc;
 
@@ -15,18 +14,16 @@ use crate::{
     history::Record,
     math::truncated,
     rng::{Stream, key},
-    samplers::Ask,
+    samplers::{
+        Ask,
+        fold::{Mark, Marks},
+    },
 };
-
-/// Snapshots kept; when there are more, every second of the older ones goes.
-const SNAPSHOTS: usize = 12;
 
 /// The fold up to the end of a generation.
 #[derive(Clone, Debug)]
-struct Snapshot {
-    /// The first place in the order of results that it hasn't seen.
-    next: (u64, u64),
-    state: Arc<State>,
+struct Stage {
+    now: Arc<State>,
     /// The best trial of this run.
     best: Option<u64>,
 }
@@ -52,46 +49,29 @@ impl<'a> Replay<'a> {
 
     /// The distribution after all results.
     pub fn state(&self) -> Arc<State> {
-        let name = key("cmaes", &[self.ask.seed, self.options.fingerprint()]);
-        let (kept, stale) = match self.ask.history.cached::<Vec<Snapshot>>(name) {
-            Some((kept, stale)) => (kept, stale),
-            None => (Arc::new(Vec::new()), None),
-        };
-        let sound = kept.partition_point(|snapshot| stale.is_none_or(|place| snapshot.next <= place));
-        let mut new = Vec::new();
-        let begin = kept[..sound].last().cloned().unwrap_or_else(|| self.begin());
-        let mut at = begin;
+        let history = self.ask.history;
+        let mut marks = Marks::load(history, key("cmaes", &[self.ask.seed, self.options.fingerprint()]));
+        let mut at = marks.last().cloned().unwrap_or_else(|| self.begin());
         let mut members = Vec::new();
-        for (place, record, config) in self.ask.history.results(at.next) {
+        for (place, record, config) in history.results(at.next) {
             let sample = self.layout.sample(self.codec(), record, config);
             // What is left of an earlier run says nothing about this one.
-            if sample.run.is_some_and(|run| run < at.state.run) {
+            if sample.run.is_some_and(|run| run < at.state.now.run) {
                 continue;
             }
             members.push((record.key, sample));
-            if members.len() == at.state.lambda {
-                at = self.generation(&at, &members, (place.0, place.1.saturating_add(1)));
+            if members.len() == at.state.now.lambda {
+                at.state = self.generation(&at.state, &members);
+                marks.push(place, at.state.clone());
                 members.clear();
-                new.push(at.clone());
             }
         }
-        if !new.is_empty() || sound < kept.len() {
-            let mut all: Vec<Snapshot> = kept[..sound].iter().cloned().chain(new).collect();
-            while all.len() > SNAPSHOTS {
-                let older = SNAPSHOTS / 2;
-                let mut i = 0;
-                all.retain(|_| {
-                    i += 1;
-                    i > older || i % 2 == 0
-                });
-            }
-            self.ask.history.cache(name, Arc::new(all));
-        }
-        at.state
+        marks.save(history);
+        at.state.now
     }
 
     /// The distribution before the first of the sampler's own trials: around the best of what was there, or what priors say.
-    fn begin(&self) -> Snapshot {
+    fn begin(&self) -> Mark<Stage> {
         let mut next = (0, 0);
         let mut before: Vec<(&Record, &Config)> = Vec::new();
         for (place, record, config) in self.ask.history.results(next) {
@@ -102,7 +82,7 @@ impl<'a> Replay<'a> {
             next = (place.0, place.1.saturating_add(1));
             before.push((record, config));
         }
-        Snapshot { next, state: Arc::new(self.first(&before)), best: None }
+        Mark { next, state: Stage { now: Arc::new(self.first(&before)), best: None } }
     }
 
     fn first(&self, before: &[(&Record, &Config)]) -> State {
@@ -153,8 +133,8 @@ impl<'a> Replay<'a> {
         self.layout.numbers.iter().map(of).unzip()
     }
 
-    fn generation(&self, from: &Snapshot, members: &[(u64, Sample)], next: (u64, u64)) -> Snapshot {
-        let mut state = State::clone(&from.state);
+    fn generation(&self, from: &Stage, members: &[(u64, Sample)]) -> Stage {
+        let mut state = State::clone(&from.now);
         let keys: Vec<u64> = members.iter().map(|(key, _)| *key).chain(from.best).collect();
         let ranked = self.ask.history.ranked(&keys);
         let others = ranked.iter().filter(|(at, _)| *at < members.len());
@@ -168,9 +148,9 @@ impl<'a> Replay<'a> {
         state.learn(&sorted, &self.axes);
         state.improved(improved);
         if state.is_spent(&self.axes, self.options.tolerance) {
-            return Snapshot { next, state: Arc::new(self.restart(&state)), best: None };
+            return Stage { now: Arc::new(self.restart(&state)), best: None };
         }
-        Snapshot { next, state: Arc::new(state), best }
+        Stage { now: Arc::new(state), best }
     }
 
     /// A new run somewhere else, with larger generations (IPOP: Auger and Hansen 2005).
