@@ -15,7 +15,7 @@ use indexmap::IndexMap;
 use metaopt_schema::FieldError;
 use serde_json::Value;
 
-use self::{layout::Layout, replay::Replay, state::State};
+use self::{layout::Layout, model::Model, replay::Replay, state::State};
 use super::{Ask, Sampler, Stop, Suggestion, own, random, tpe};
 use crate::{
     codec::Config,
@@ -28,6 +28,8 @@ use crate::{
 const TRIES: usize = 32;
 /// Draws for one that lies within the cube.
 const INSIDE: usize = 8;
+/// Largest generation.
+const MAX_LAMBDA: usize = 512;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -37,34 +39,26 @@ pub struct Cmaes {
     lambda: Option<usize>,
     growth: f64,
     tolerance: f64,
-    top: f64,
-    k: usize, kappa: f64, points: usize, length: f64, noise: f64, target: u64, kind: u64,
+    candidates: usize,
 }
 
 impl Cmaes {
-    /// `n_startup_trials`, `sigma0`, `popsize`, `inc_popsize`, `tol_x`: see docs/samplers.md.
+    /// `n_startup_trials`, `sigma0`, `popsize`, `inc_popsize`, `tol_x`, `n_candidates`: see docs/samplers.md.
     pub fn new(options: &IndexMap<String, Value>) -> Result<Self, Vec<FieldError>> {
-        let known = ["n_startup_trials", "sigma0", "popsize", "inc_popsize", "tol_x", "top", "k", "kappa", "points", "length", "noise", "target", "kind"];
+        let known = ["n_startup_trials", "sigma0", "popsize", "inc_popsize", "tol_x", "n_candidates"];
         let mut read = Options::new(options, "/sampler", "cmaes", &known);
         let cmaes = Self {
             startup: read.count("n_startup_trials", 1, 1_000_000).unwrap_or(10) as usize,
             sigma: read.number("sigma0", "a number above 0 and at most 1", |s| s > 0.0 && s <= 1.0).unwrap_or(0.12),
-            lambda: read.count("popsize", 4, 512).map(|n| n as usize),
+            lambda: read.count("popsize", 4, MAX_LAMBDA as u64).map(|n| n as usize),
             growth: read.number("inc_popsize", "a number from 1 to 10", |g| (1.0..=10.0).contains(&g)).unwrap_or(2.0),
             tolerance: read.number("tol_x", "a number above 0 and below 1", |t| t > 0.0 && t < 1.0).unwrap_or(1e-4),
-            top: read.number("top", "0..1", |t| t > 0.0 && t < 1.0).unwrap_or(0.3),
-            k: read.count("k", 1, 10000).unwrap_or(20) as usize,
-            kappa: read.number("kappa", "x", |_| true).unwrap_or(1.0),
-            points: read.count("points", 1, 10000).unwrap_or(64) as usize,
-            length: read.number("length", "x", |_| true).unwrap_or(2.0),
-            noise: read.number("noise", "x", |_| true).unwrap_or(0.01),
-            target: read.count("target", 0, 9).unwrap_or(0),
-            kind: read.count("kind", 0, 9).unwrap_or(0),
+            candidates: read.count("n_candidates", 1, 1000).unwrap_or(20) as usize,
         };
         read.done(cmaes)
     }
 
-    /// Tells caches of different options apart.
+    /// Tells what is kept under different options apart.
     fn fingerprint(&self) -> u64 {
         let lambda = self.lambda.unwrap_or(0) as u64;
         key("cmaes options", &[self.sigma.to_bits(), lambda, self.growth.to_bits(), self.tolerance.to_bits()])
@@ -96,28 +90,26 @@ impl Sampler for Cmaes {
         let state = Replay::new(ask, &layout, self).state();
         let mut stream = Stream::of(ask, "cmaes");
         let share = if own::is_small(codec) { 2 * ask.members.len().clamp(1, 16) } else { 1 };
-        let t = model::Tuning { points: self.points, length: self.length, noise: self.noise, target: self.target, kind: self.kind };
-        let model = if self.k > 1 { model::Model::new(ask, &layout, &state, &t) } else { None };
-        if let Some(model) = model {
-            let mut best: Option<(f64, Config, Vec<f64>)> = None;
-            for _ in 0..self.k {
-                let (config, x) = self.draw(ask, &layout, &state, &mut stream);
-                if !own::is_free(ask, &config) { continue; }
-                let z = state.root.solve(&state.step(&x));
-                let choices = layout.choices.iter().map(|(i, _)| match config.cells[*i] { crate::codec::Cell::Index(v) => Some(v as usize), _ => None }).collect();
-                let (mean, sd) = model.predict(z, choices);
-                let score = mean - self.kappa * sd;
-                if best.as_ref().is_none_or(|b| score < b.0) { best = Some((score, config, x)); }
+        let model = if self.candidates > 1 { Model::new(ask, &layout, &state) } else { None };
+        let wanted = if model.is_some() { self.candidates } else { 1 };
+        let mut best: Option<(f64, Config, Vec<f64>)> = None;
+        let mut found = 0;
+        for _ in 0..wanted + TRIES * share {
+            let (config, x) = self.draw(ask, &layout, &state, &mut stream);
+            if !own::is_free(ask, &config) {
+                continue;
             }
-            if let Some((_, config, x)) = best {
-                return Ok(answer(&config, layout.fit(state.run, &x)));
+            let hope = model.as_ref().map_or(0.0, |model| model.hope(&state, &layout, &config));
+            if best.as_ref().is_none_or(|(least, ..)| hope < *least) {
+                best = Some((hope, config, x));
+            }
+            found += 1;
+            if found == wanted {
+                break;
             }
         }
-        for _ in 0..TRIES * share {
-            let (config, x) = self.draw(ask, &layout, &state, &mut stream);
-            if own::is_free(ask, &config) {
-                return Ok(answer(&config, layout.fit(state.run, &x)));
-            }
+        if let Some((_, config, x)) = best {
+            return Ok(answer(&config, layout.fit(state.run, &x)));
         }
         Ok(answer(&random::pick(ask, &mut stream)?, Vec::new()))
     }

@@ -77,11 +77,16 @@ impl Layout {
                 }
             }
         }
+        Sample { x, choices: self.values(config), run: own.then(|| record.fit[1] as u32) }
+    }
+
+    /// The values of a configuration's choices.
+    pub fn values(&self, config: &Config) -> Vec<Option<usize>> {
         let value = |(i, _): &(usize, usize)| match config.cells[*i] {
             Cell::Index(value) => Some(value as usize),
             _ => None,
         };
-        Sample { x, choices: self.choices.iter().map(value).collect(), run: own.then(|| record.fit[1] as u32) }
+        self.choices.iter().map(value).collect()
     }
 
     /// The configuration at `x` with the values `choices`.

@@ -64,9 +64,9 @@ impl Square {
         (0..self.n).map(|i| dot(&self.row(i)[..=i], &v[..=i])).collect()
     }
 
-    /// The `z` with `L z = v`.
+    /// The `z` with `L z = v`, by the leading part of `L` where `v` is shorter.
     pub fn solve(&self, v: &[f64]) -> Vec<f64> {
-        let mut z = Vec::with_capacity(self.n);
+        let mut z = Vec::with_capacity(v.len());
         for (i, target) in v.iter().enumerate() {
             let row = self.row(i);
             z.push((target - dot(&row[..i], &z)) / row[i]);
@@ -74,10 +74,10 @@ impl Square {
         z
     }
 
-    /// The `x` with `Lᵀ x = v`.
+    /// The `x` with `Lᵀ x = v`, by the leading part of `L` where `v` is shorter.
     pub fn solve_transposed(&self, v: &[f64]) -> Vec<f64> {
         let mut x = v.to_vec();
-        for i in (0..self.n).rev() {
+        for i in (0..v.len()).rev() {
             let row = self.row(i);
             let value = x[i] / row[i];
             x[i] = value;

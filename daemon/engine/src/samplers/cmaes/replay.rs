@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::{
-    Cmaes,
+    Cmaes, MAX_LAMBDA,
     layout::{Layout, Sample},
     state::{State, default_lambda},
 };
@@ -19,6 +19,9 @@ use crate::{
         fold::{Mark, Marks},
     },
 };
+
+/// Share of the trials before the first own one around which the distribution begins.
+const TOP: f64 = 0.3;
 
 /// The fold up to the end of a generation.
 #[derive(Clone, Debug)]
@@ -97,7 +100,7 @@ impl<'a> Replay<'a> {
             .map(|(at, _)| self.layout.sample(self.codec(), before[at].0, before[at].1))
             .collect();
         let (middle, scales) = self.priors();
-        let top = ((samples.len() as f64 * self.options.top) as usize).max(1);
+        let top = ((samples.len() as f64 * TOP) as usize).max(1);
         let best = &samples[..top.min(samples.len())];
         let weights: Vec<f64> =
             (0..best.len()).map(|i| libm::log(top as f64 + 0.5) - libm::log(i as f64 + 1.0) + 1e-9).collect();
@@ -109,14 +112,14 @@ impl<'a> Replay<'a> {
             })
             .collect();
         let table = |(a, (_, count)): (usize, &(usize, usize))| {
-            let mut table = vec![1.0 / *count as f64; *count];
-            let total: f64 = 1.0 + weights.iter().sum::<f64>();
+            // One of each to begin with, so that a few trials decide little.
+            let mut table = vec![1.0; *count];
             for (sample, weight) in best.iter().zip(&weights) {
-                match sample.choices[a].and_then(|value| table.get_mut(value)) {
-                    Some(cell) => *cell += weight,
-                    None => table.iter_mut().for_each(|cell| *cell += weight / *count as f64),
+                if let Some(cell) = sample.choices[a].and_then(|value| table.get_mut(value)) {
+                    *cell += weight;
                 }
             }
+            let total: f64 = table.iter().sum();
             table.iter_mut().for_each(|cell| *cell /= total);
             table
         };
@@ -168,6 +171,6 @@ impl<'a> Replay<'a> {
             .collect();
         let tables = self.layout.choices.iter().map(|(_, count)| vec![1.0 / *count as f64; *count]).collect();
         let lambda = (old.lambda as f64 * self.options.growth) as usize;
-        State::new(mean, self.options.sigma, &self.priors().1, tables, lambda.clamp(4, 512), run)
+        State::new(mean, self.options.sigma, &self.priors().1, tables, lambda.clamp(4, MAX_LAMBDA), run)
     }
 }

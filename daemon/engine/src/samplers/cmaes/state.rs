@@ -7,7 +7,7 @@
 use super::{
     layout::Sample,
     margin,
-    matrix::{Square, dot, norm},
+    matrix::{Square, norm},
 };
 use crate::codec::Axis;
 
@@ -248,12 +248,6 @@ impl State {
         let diagonal = (0..n).map(|j| self.root.row(j)[j]);
         let (low, high) = diagonal.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), v| (low.min(v), high.max(v)));
         self.flat >= 5 || self.stale > patience || (0..n).all(narrow) || high / low > 1e7
-    }
-
-    /// The squared length of the way from the mean to `x`.
-    pub fn distance2(&self, x: &[f64]) -> f64 {
-        let z = self.root.solve(&self.step(x));
-        dot(&z, &z)
     }
 }
 
