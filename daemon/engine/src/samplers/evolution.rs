@@ -40,9 +40,9 @@ impl Evolution {
         let mut read = Options::new(options, "/sampler", "evolution", &known);
         let share = |p: f64| (0.0..=1.0).contains(&p);
         let evolution = Self {
-            startup: read.count("n_startup_trials", 1, 1_000_000).unwrap_or(20) as usize,
+            startup: read.count("n_startup_trials", 1, 1_000_000).unwrap_or(10) as usize,
             population: read.count("population_size", 2, 100_000).unwrap_or(100) as usize,
-            tournament: read.count("tournament_size", 1, 100_000).unwrap_or(10) as usize,
+            tournament: read.count("tournament_size", 1, 100_000).unwrap_or(50) as usize,
             crossover: read.number("crossover_prob", "a number from 0 to 1", share).unwrap_or(0.5),
             extra: read.number("mutations", "a number from 1 to 100", |m| (1.0..=100.0).contains(&m)).unwrap_or(1.5) - 1.0,
             sigma: read.number("sigma", "a number above 0 and at most 1", |s| s > 0.0 && s <= 1.0).unwrap_or(0.1),

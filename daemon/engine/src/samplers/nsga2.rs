@@ -49,8 +49,8 @@ impl Nsga2 {
             population,
             crossover: read.number("crossover_prob", "a number from 0 to 1", share).unwrap_or(0.9),
             mutation: read.number("mutation_prob", "a number from 0 to 1", share),
-            eta_crossover: read.number("eta_crossover", "a number from 0 to 1000", index).unwrap_or(20.0),
-            eta_mutation: read.number("eta_mutation", "a number from 0 to 1000", index).unwrap_or(20.0),
+            eta_crossover: read.number("eta_crossover", "a number from 0 to 1000", index).unwrap_or(5.0),
+            eta_mutation: read.number("eta_mutation", "a number from 0 to 1000", index).unwrap_or(5.0),
         };
         read.done(nsga2)
     }
