@@ -4,8 +4,13 @@
 //! configuration that the history knows (waiting and running ones included) while the space has another one.
 
 mod auto;
+mod breed;
+mod cmaes;
+mod evolution;
+mod fold;
 mod gp;
 mod grid;
+mod nsga2;
 pub(crate) mod own;
 pub mod parzen;
 mod random;
@@ -71,10 +76,10 @@ pub trait Sampler: Send + Sync {
 }
 
 /// Samplers of this version, as named in a study.
-pub const NAMES: [&str; 6] = ["auto", "tpe", "gp", "random", "sobol", "grid"];
+pub const NAMES: [&str; 9] = ["auto", "tpe", "gp", "cmaes", "evolution", "nsga2", "random", "sobol", "grid"];
 
 /// Samplers that the contract names and this version lacks.
-const PLANNED: [&str; 4] = ["cmaes", "evolution", "nsga2", "bore"];
+const PLANNED: [&str; 1] = ["bore"];
 
 /// The grid sampler by itself, to check whether it fits a space.
 pub(crate) fn grid(options: &indexmap::IndexMap<String, serde_json::Value>) -> Result<grid::Grid, Vec<FieldError>> {
@@ -88,6 +93,9 @@ pub fn sampler(spec: &SamplerSpec) -> Result<Box<dyn Sampler>, Vec<FieldError>> 
         "auto" => Box::new(auto::Auto::new(options)?),
         "tpe" => Box::new(tpe::Tpe::new(options, "tpe")?),
         "gp" => Box::new(gp::Gp::new(options)?),
+        "cmaes" => Box::new(cmaes::Cmaes::new(options)?),
+        "evolution" => Box::new(evolution::Evolution::new(options)?),
+        "nsga2" => Box::new(nsga2::Nsga2::new(options)?),
         "random" => Box::new(random::Random::new(options)?),
         "sobol" => Box::new(sobol::Sobol::new(options)?),
         "grid" => Box::new(grid::Grid::new(options)?),

@@ -158,7 +158,7 @@ impl Sampler for Tpe {
 }
 
 /// Defaults (or the middle) first, then a Sobol sequence.
-pub(super) fn start(ask: &Ask) -> Result<Config, Stop> {
+pub fn start(ask: &Ask) -> Result<Config, Stop> {
     let codec = ask.history.codec();
     let first = codec.start();
     if !ask.history.knows(first.id) && own::mine(ask, first.id, own::is_small(codec)) {
