@@ -4,6 +4,8 @@
 //! configuration that the history knows (waiting and running ones included) while the space has another one.
 
 mod auto;
+mod bore;
+mod drafts;
 mod grid;
 pub(crate) mod own;
 pub mod parzen;
@@ -70,10 +72,10 @@ pub trait Sampler: Send + Sync {
 }
 
 /// Samplers of this version, as named in a study.
-pub const NAMES: [&str; 5] = ["auto", "tpe", "random", "sobol", "grid"];
+pub const NAMES: [&str; 6] = ["auto", "tpe", "bore", "random", "sobol", "grid"];
 
 /// Samplers that the contract names and this version lacks.
-const PLANNED: [&str; 5] = ["gp", "cmaes", "evolution", "nsga2", "bore"];
+const PLANNED: [&str; 4] = ["gp", "cmaes", "evolution", "nsga2"];
 
 /// The grid sampler by itself, to check whether it fits a space.
 pub(crate) fn grid(options: &indexmap::IndexMap<String, serde_json::Value>) -> Result<grid::Grid, Vec<FieldError>> {
@@ -86,6 +88,7 @@ pub fn sampler(spec: &SamplerSpec) -> Result<Box<dyn Sampler>, Vec<FieldError>> 
     Ok(match spec.name.as_str() {
         "auto" => Box::new(auto::Auto::new(options)?),
         "tpe" => Box::new(tpe::Tpe::new(options, "tpe")?),
+        "bore" => Box::new(bore::Bore::new(options)?),
         "random" => Box::new(random::Random::new(options)?),
         "sobol" => Box::new(sobol::Sobol::new(options)?),
         "grid" => Box::new(grid::Grid::new(options)?),
