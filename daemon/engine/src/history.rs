@@ -108,7 +108,12 @@ struct Group {
     pending: BTreeSet<(u64, u64)>,
     /// Without failed ones.
     finished: usize,
+    /// With several objectives: feasible ones by front, as far as they are needed ([`NEAR`]).
+    fronts: OnceLock<Vec<u64>>,
 }
+
+/// With several objectives, how many trials at the front are put in order; the others are only known to be behind.
+const NEAR: usize = 256;
 
 /// Where walks over a finite space may begin: everything before is known.
 #[derive(Debug, Default)]
@@ -148,7 +153,6 @@ pub struct History {
     groups: Vec<Group>,
     /// Finished trials in the order of results.
     results: BTreeSet<(u64, u64)>,
-    fronts: OnceLock<Vec<u64>>,
     cursor: Cursor,
     caches: Caches,
 }
@@ -191,7 +195,6 @@ impl History {
             rows: BTreeMap::new(),
             known: HashMap::new(),
             results: BTreeSet::new(),
-            fronts: OnceLock::new(),
             cursor: Cursor::default(),
             caches: Caches::default(),
         }
@@ -223,7 +226,6 @@ impl History {
         // What doesn't fit the space says nothing to models.
         let rank = config.as_ref().and_then(|_| self.rank(&record));
         if rank.is_some() {
-            self.fronts = OnceLock::new();
             self.results.insert((record.done, record.key));
             self.caches.touch((record.done, record.key));
         }
@@ -231,6 +233,7 @@ impl History {
             let group = &mut self.groups[group];
             match rank {
                 Some(rank) => {
+                    group.fronts = OnceLock::new();
                     group.finished += usize::from(rank.class != Class::Failed);
                     group.ranked.insert(rank);
                     group.keys.insert(record.key);
@@ -335,7 +338,6 @@ impl History {
     fn take(&mut self, key: u64) -> Option<Row> {
         let row = self.rows.remove(&key)?;
         if row.rank.is_some() {
-            self.fronts = OnceLock::new();
             self.results.remove(&(row.record.done, key));
             self.caches.touch((row.record.done, key));
         }
@@ -343,6 +345,7 @@ impl History {
             let group = &mut self.groups[group];
             group.pending.remove(&(row.record.order, key));
             if let Some(rank) = row.rank {
+                group.fronts = OnceLock::new();
                 group.ranked.remove(&rank);
                 group.keys.remove(&key);
                 group.finished -= usize::from(rank.class != Class::Failed);
@@ -393,26 +396,28 @@ impl History {
         Some(Rank { class, first, second, order: record.order, key: record.key })
     }
 
-    /// Keys of a group's finished trials, best first. With several objectives feasible ones go by non-dominated rank.
-    fn best_first(&self, group: usize) -> Box<dyn Iterator<Item = u64> + '_> {
-        let ranked = &self.groups[group].ranked;
+    /// Keys of a group's finished trials, best first. With several objectives feasible ones go by non-dominated rank, as
+    /// far as the first `want`.
+    fn best_first(&self, group: usize, want: usize) -> Box<dyn Iterator<Item = u64> + '_> {
+        let group = &self.groups[group];
         if self.objectives < 2 {
-            return Box::new(ranked.iter().map(|rank| rank.key));
+            return Box::new(group.ranked.iter().map(|rank| rank.key));
         }
-        let feasible = self.fronts.get_or_init(|| {
-            let mut rows: Vec<&Row> = self.groups[0]
-                .ranked
-                .iter()
-                .take_while(|r| r.class == Class::Feasible)
-                .filter_map(|r| self.rows.get(&r.key))
-                .collect();
-            rows.sort_by_key(|row| (row.record.order, row.record.key));
-            let costs: Vec<&[f64]> = rows.iter().map(|row| row.record.costs.as_slice()).collect();
-            pareto::order(&costs).into_iter().map(|i| rows[i].record.key).collect()
-        });
-        let within = move |key: &u64| group == 0 || self.groups[group].keys.contains(key);
-        let rest = ranked.iter().filter(|rank| rank.class != Class::Feasible).map(|rank| rank.key);
-        Box::new(feasible.iter().copied().filter(within).chain(rest))
+        let feasible: Box<dyn Iterator<Item = u64>> = if want <= NEAR {
+            Box::new(group.fronts.get_or_init(|| self.fronts(group, NEAR)).iter().copied())
+        } else {
+            Box::new(self.fronts(group, want).into_iter())
+        };
+        let rest = group.ranked.iter().filter(|rank| rank.class != Class::Feasible).map(|rank| rank.key);
+        Box::new(feasible.chain(rest))
+    }
+
+    fn fronts(&self, group: &Group, want: usize) -> Vec<u64> {
+        let feasible = group.ranked.iter().take_while(|rank| rank.class == Class::Feasible);
+        let mut rows: Vec<&Row> = feasible.filter_map(|rank| self.rows.get(&rank.key)).collect();
+        rows.sort_by_key(|row| (row.record.order, row.record.key));
+        let costs: Vec<&[f64]> = rows.iter().map(|row| row.record.costs.as_slice()).collect();
+        pareto::order(&costs, want).into_iter().map(|i| rows[i].record.key).collect()
     }
 
     /// Divides the trials in which the parameters of the codec's group `group` were active (0: all): `good(n)` of the `n`
@@ -423,8 +428,10 @@ impl History {
         let finished = among.finished;
         let mut split = Split::default();
         let mut taken = BTreeSet::new();
-        let mut ranked = self.best_first(group).filter_map(|key| self.rows.get(&key)).peekable();
-        while split.good.len() < good(finished).min(finished)
+        let (good, best_of_bad) = (good(finished).min(finished), cap / 2);
+        let want = good.saturating_add(best_of_bad);
+        let mut ranked = self.best_first(group, want).filter_map(|key| self.rows.get(&key)).peekable();
+        while split.good.len() < good
             && let Some(row) = ranked.next_if(|row| row.rank.is_some_and(|rank| rank.class != Class::Failed))
         {
             taken.insert(row.record.key);

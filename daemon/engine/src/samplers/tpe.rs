@@ -17,6 +17,8 @@ use crate::{
 
 /// Most good trials with one objective.
 const MAX_GOOD: usize = 25;
+/// Most good trials with several: they have to cover a front.
+const MAX_FRONT: usize = 64;
 /// Most bad trials that enter the density: quality stays, and time no longer grows with the study.
 const MAX_BAD: usize = 256;
 /// A conditional group is drawn from its prior below this many trials.
@@ -130,8 +132,9 @@ impl Tpe {
         let codec = ask.history.codec();
         let conditional = at > 0;
         let several = ask.history.objectives() > 1;
-        let good =
-            |n: usize| (libm::ceil(self.gamma * n as f64) as usize).clamp(1, if several { MAX_BAD } else { MAX_GOOD });
+        let good = |n: usize| {
+            (libm::ceil(self.gamma * n as f64) as usize).clamp(1, if several { MAX_FRONT } else { MAX_GOOD })
+        };
         let split = ask.history.split(good, MAX_BAD, self.liar, at);
         let numerous = !conditional || split.good.len() + split.bad.len() >= GROUP_START;
         let modelled: Vec<usize> = axes.iter().copied().filter(|i| codec.axes()[*i] != Axis::Fixed).collect();
