@@ -17,8 +17,6 @@ pub struct Growth {
     pub tried: usize,
     /// Levels at most.
     pub depth: usize,
-    /// Rows of average value that each leaf is thought to hold besides its own.
-    pub smooth: f64,
 }
 
 /// What a forest is fitted to: rows of equal width, what is to be told of each, and its weight.
@@ -30,6 +28,15 @@ pub struct Rows<'a> {
     pub y: Vec<f64>,
     /// Weight of each, above 0.
     pub w: Vec<f64>,
+}
+
+impl<'a> Rows<'a> {
+    /// One more.
+    pub fn push(&mut self, x: &'a [f64], y: f64, w: f64) {
+        self.x.push(x);
+        self.y.push(y);
+        self.w.push(w);
+    }
 }
 
 /// What a node asks of a row.
@@ -125,13 +132,20 @@ impl Forest {
         Self((0..growth.trees.max(1)).map(|_| grower.tree(&modelled, stream)).collect())
     }
 
-    pub fn ucb(&self, x: &[f64], k: f64) -> f64 {
-        if k == 0.0 { return self.mean(x); }
-        let v: Vec<f64> = self.0.iter().map(|tree| tree.answer(x)).collect();
-        let m = v.iter().sum::<f64>() / v.len() as f64;
-        m + k * libm::sqrt(v.iter().map(|a| (a-m)*(a-m)).sum::<f64>() / v.len() as f64)
+    /// The mean of what the trees answer, and how far they disagree (standard deviation).
+    pub fn answer(&self, x: &[f64]) -> (f64, f64) {
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for tree in &self.0 {
+            let answer = tree.answer(x);
+            sum += answer;
+            squares += answer * answer;
+        }
+        let n = self.0.len() as f64;
+        let mean = sum / n;
+        (mean, (squares / n - mean * mean).max(0.0).sqrt())
     }
-    /// The mean of what the trees answer.
+
+    /// The mean alone.
     pub fn mean(&self, x: &[f64]) -> f64 {
         self.0.iter().map(|tree| tree.answer(x)).sum::<f64>() / self.0.len() as f64
     }
@@ -155,9 +169,7 @@ impl Grower<'_, '_> {
     fn tree(&self, modelled: &[usize], stream: &mut Stream) -> Tree {
         let mut members: Vec<usize> = (0..self.rows.y.len()).collect();
         let mut order = modelled.to_vec();
-        let root = self.leaf(&members, 0.0);
-        let mean = root.value;
-        let mut nodes = vec![root];
+        let mut nodes = vec![self.leaf(&members)];
         // (Node, its share of `members`, its depth.)
         let mut open = vec![(0, 0, members.len(), 0)];
         while let Some((at, from, to, depth)) = open.pop() {
@@ -168,8 +180,8 @@ impl Grower<'_, '_> {
             let Some(best) = self.cut(here, &mut order, stream) else { continue };
             let middle = from + self.part(here, &best);
             let left = nodes.len();
-            nodes.push(self.leaf(&members[from..middle], mean));
-            nodes.push(self.leaf(&members[middle..to], mean));
+            nodes.push(self.leaf(&members[from..middle]));
+            nodes.push(self.leaf(&members[middle..to]));
             nodes[at] = Node { left, value: nodes[at].value, ..best };
             open.push((left + 1, middle, to, depth + 1));
             open.push((left, from, middle, depth + 1));
@@ -177,10 +189,10 @@ impl Grower<'_, '_> {
         Tree(nodes)
     }
 
-    fn leaf(&self, members: &[usize], mean: f64) -> Node {
+    fn leaf(&self, members: &[usize]) -> Node {
         let mut sums = Sums::default();
         members.iter().for_each(|row| sums.add(self.rows.w[*row], self.rows.y[*row]));
-        Node { test: Test::Leaf, axis: 0, absent_left: false, left: 0, value: (sums.total + self.growth.smooth * mean) / (sums.weight + self.growth.smooth) }
+        Node { test: Test::Leaf, axis: 0, absent_left: false, left: 0, value: sums.mean() }
     }
 
     fn is_pure(&self, members: &[usize]) -> bool {

@@ -42,6 +42,16 @@ impl Draft {
         self.u.push(u);
     }
 
+    /// At a coordinate as [`Config::u`] has it.
+    fn place(&mut self, codec: &Codec, i: usize, u: f64) {
+        if matches!(codec.axes()[i], Axis::Choice { .. }) {
+            self.cells.push(Cell::Index(u as u64));
+            self.u.push(u);
+        } else {
+            self.push(codec, i, u);
+        }
+    }
+
     fn push_off(&mut self) {
         self.cells.push(Cell::Off);
         self.u.push(f64::NAN);
@@ -52,8 +62,7 @@ impl Draft {
         Self { cells: Vec::with_capacity(n), u: Vec::with_capacity(n) }
     }
 
-    fn draw(&mut self, codec: &Codec, i: usize, stream: &mut Stream) {
-        let q = stream.unit();
+    fn draw(&mut self, codec: &Codec, i: usize, q: f64) {
         self.push(codec, i, codec.prior(i).map_or(q, |(mean, sigma)| truncated(q, mean, sigma)));
     }
 }
@@ -73,7 +82,23 @@ fn coordinate(axis: &Axis, cell: Cell, u: f64) -> f64 {
 pub fn prior(codec: &Codec, stream: &mut Stream) -> Draft {
     let mut draft = Draft::blank(codec);
     for i in 0..codec.axes().len() {
-        if codec.is_active(i, &draft.cells) { draft.draw(codec, i, stream) } else { draft.push_off() }
+        if codec.is_active(i, &draft.cells) { draft.draw(codec, i, stream.unit()) } else { draft.push_off() }
+    }
+    draft
+}
+
+/// The configuration at quantiles `q` of the priors, one per parameter, but for the coordinates in `fixed`.
+pub fn at(codec: &Codec, q: &[f64], fixed: &[(usize, f64)]) -> Draft {
+    let mut draft = Draft::blank(codec);
+    for (i, q) in q.iter().enumerate() {
+        if !codec.is_active(i, &draft.cells) {
+            draft.push_off();
+            continue;
+        }
+        match fixed.iter().find(|(param, _)| *param == i) {
+            None => draft.draw(codec, i, *q),
+            Some((_, u)) => draft.place(codec, i, *u),
+        }
     }
     draft
 }
@@ -97,7 +122,7 @@ pub fn mutant(codec: &Codec, parent: &Draft, stream: &mut Stream) -> Draft {
         if !codec.is_active(i, &draft.cells) {
             draft.push_off();
         } else if parent.cells[i] == Cell::Off {
-            draft.draw(codec, i, stream);
+            draft.draw(codec, i, stream.unit());
         } else if !changed.contains(&i) {
             draft.cells.push(parent.cells[i]);
             draft.u.push(parent.u[i]);
@@ -113,9 +138,7 @@ fn move_one(codec: &Codec, draft: &mut Draft, i: usize, parent: &Draft, reach: f
     if let (Axis::Choice { cells }, Cell::Index(at)) = (axis, parent.cells[i]) {
         // Another one, each as likely.
         let other = stream.below(*cells as usize - 1) as u64;
-        let cell = Cell::Index(other + u64::from(other >= at));
-        draft.cells.push(cell);
-        draft.u.push(coordinate(axis, cell, 0.0));
+        draft.place(codec, i, (other + u64::from(other >= at)) as f64);
         return;
     }
     let step = reach * ppf(stream.unit());

@@ -5,7 +5,7 @@
 
 mod auto;
 mod bore;
-mod drafts;
+pub(crate) mod drafts;
 mod grid;
 pub(crate) mod own;
 pub mod parzen;
