@@ -264,15 +264,19 @@ impl Codec {
     /// Canonical parameters of a configuration.
     pub fn decode(&self, config: &Config) -> Params {
         let mut params = Params::new();
-        for (param, cell) in self.space.params.iter().zip(&config.cells) {
-            let value = match cell {
-                Cell::Off => continue,
-                Cell::Real(v) => Number::from_f64(*v).map_or(Value::Null, Value::Number),
-                Cell::Index(v) => param.domain.cell_value(*v),
-            };
-            params.insert(param.name.clone(), value);
+        for (i, cell) in config.cells.iter().enumerate().filter(|(_, cell)| **cell != Cell::Off) {
+            params.insert(self.space.params[i].name.clone(), self.value(i, *cell));
         }
         params
+    }
+
+    /// The canonical value of one parameter; null where it is off.
+    pub fn value(&self, i: usize, cell: Cell) -> Value {
+        match cell {
+            Cell::Off => Value::Null,
+            Cell::Real(v) => Number::from_f64(v).map_or(Value::Null, Value::Number),
+            Cell::Index(v) => self.space.params[i].domain.cell_value(v),
+        }
     }
 
     /// Defaults where they are given, elsewhere the middle (of the prior), and the first of choices without order.

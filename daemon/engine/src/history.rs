@@ -210,6 +210,25 @@ impl History {
         &self.codec
     }
 
+    /// The compiled space, to be kept longer than the history.
+    pub(crate) fn shared_codec(&self) -> Arc<Codec> {
+        self.codec.clone()
+    }
+
+    /// At most `most` finished trials without failed ones, an even draw where there are more; best first (by the first
+    /// objective), each with its configuration and whether it is complete and feasible.
+    pub(crate) fn judged(&self, most: usize) -> Vec<(&Record, &Config, bool)> {
+        // Keys are hashes, so the first by key are an even draw that every replica makes alike.
+        let judged = self.groups[0].keys.iter().filter_map(|key| {
+            let row = self.rows.get(key)?;
+            let rank = row.rank.filter(|rank| rank.class != Class::Failed)?;
+            Some((rank, &row.record, row.config.as_ref()?))
+        });
+        let mut judged: Vec<_> = judged.take(most).collect();
+        judged.sort_by_key(|(rank, ..)| *rank);
+        judged.into_iter().map(|(rank, record, config)| (record, config, rank.class == Class::Feasible)).collect()
+    }
+
     /// Adds a record of the configuration `params`, or replaces the one with its key (whose configuration is the same:
     /// trials never change it).
     pub fn upsert(&mut self, mut record: Record, params: impl FnOnce() -> Params) {

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod codec;
+mod forest;
 pub mod history;
 pub mod importance;
 mod math;

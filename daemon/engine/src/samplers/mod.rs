@@ -4,8 +4,10 @@
 //! configuration that the history knows (waiting and running ones included) while the space has another one.
 
 mod auto;
+mod bore;
 mod breed;
 mod cmaes;
+pub(crate) mod drafts;
 mod evolution;
 mod fold;
 mod gp;
@@ -76,10 +78,7 @@ pub trait Sampler: Send + Sync {
 }
 
 /// Samplers of this version, as named in a study.
-pub const NAMES: [&str; 9] = ["auto", "tpe", "gp", "cmaes", "evolution", "nsga2", "random", "sobol", "grid"];
-
-/// Samplers that the contract names and this version lacks.
-const PLANNED: [&str; 1] = ["bore"];
+pub const NAMES: [&str; 10] = ["auto", "tpe", "gp", "cmaes", "evolution", "nsga2", "bore", "sobol", "random", "grid"];
 
 /// The grid sampler by itself, to check whether it fits a space.
 pub(crate) fn grid(options: &indexmap::IndexMap<String, serde_json::Value>) -> Result<grid::Grid, Vec<FieldError>> {
@@ -96,9 +95,10 @@ pub fn sampler(spec: &SamplerSpec) -> Result<Box<dyn Sampler>, Vec<FieldError>> 
         "cmaes" => Box::new(cmaes::Cmaes::new(options)?),
         "evolution" => Box::new(evolution::Evolution::new(options)?),
         "nsga2" => Box::new(nsga2::Nsga2::new(options)?),
+        "bore" => Box::new(bore::Bore::new(options)?),
         "random" => Box::new(random::Random::new(options)?),
         "sobol" => Box::new(sobol::Sobol::new(options)?),
         "grid" => Box::new(grid::Grid::new(options)?),
-        other => return Err(options::no_such("sampler", "/sampler/name", other, &NAMES, &PLANNED)),
+        other => return Err(options::no_such("sampler", "/sampler/name", other, &NAMES, &[])),
     })
 }

@@ -168,7 +168,7 @@ pub fn start(ask: &Ask) -> Result<Config, Stop> {
 }
 
 /// Weight of each good trial: how much better than the best bad one it is; the prior weighs as much as the average.
-fn good_weights(split: &Split) -> (Vec<f64>, f64) {
+pub(super) fn good_weights(split: &Split) -> (Vec<f64>, f64) {
     let best_bad = split.bad.iter().filter_map(|s| s.cost).fold(f64::INFINITY, f64::min);
     let even = (vec![1.0; split.good.len()], 1.0);
     if split.good.iter().all(|s| s.cost.is_none()) {
