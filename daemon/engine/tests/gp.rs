@@ -1,10 +1,9 @@
 //! That the Gaussian process models: equivariances, pending trials, constraints, recorded hyperparameters, and comparisons with chance.
 //!
-//! Mutations that were tried by hand, and what fails then: the sign of improvement (a bar above the mean counts as a loss), or of the
-//! objective's gradient: `it_beats_chance_clearly`; pending trials not imagined: `pending_trials_push_the_next_suggestion_away`; ln Φ left
-//! out: `infeasible_and_failed_regions_are_left`; recorded hyperparameters not read: `what_was_fitted_is_found_again`; the region's bounds
-//! ignored: `beyond_its_size_the_search_stays_near_the_best`; a term of the likelihood's or an acquisition's derivative:
-//! the finite differences in the modules.
+//! Mutations that were tried by hand, and what failed then: the sign of improvement: `it_beats_chance_clearly` and four more; the gradient's
+//! sign: its finite differences and `pending_trials_push_…`; pending trials not imagined: `pending_trials_push_…`; ln Φ left out, or
+//! failures not counted as the worst: `infeasible_and_failed_regions_are_left`; recorded hyperparameters not read:
+//! `what_was_fitted_is_found_again_…`; a region's bounds ignored: `a_region_holds_it` in the module of searches.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;

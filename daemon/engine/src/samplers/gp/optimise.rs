@@ -127,7 +127,10 @@ impl<'a> Search<'a> {
                 _ if centre[j].is_nan() || !(j == kept || stream.unit() < share) => centre[j],
                 Axis::Choice { cells } if stream.unit() < 0.3 => stream.below(cells as usize) as f64,
                 Axis::Choice { .. } => centre[j],
-                _ => reflect(centre[j] + width * ppf(stream.unit())),
+                _ => {
+                    let u = reflect(centre[j] + width * ppf(stream.unit()));
+                    self.region.as_ref().map_or(u, |region| u.clamp(region.low[j], region.high[j]))
+                }
             });
             raws.push(raw.collect());
         }
@@ -270,4 +273,49 @@ impl<'a> Search<'a> {
 fn reflect(u: f64) -> f64 {
     let u = u.abs() % 2.0;
     if u > 1.0 { 2.0 - u } else { u }
+}
+
+#[cfg(test)]
+mod tests {
+    use metaopt_schema::space::Space;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        codec::Codec,
+        samplers::gp::{acquisition::Aim, fit::Theta, kernel::Cloud, process::Process},
+    };
+
+    #[test]
+    fn a_search_finds_the_best_point_and_a_region_holds_it() {
+        let space: Space = serde_json::from_value(json!([
+            {"name": "x", "type": "float", "low": 0.0, "high": 1.0},
+            {"name": "i", "type": "int", "low": 1, "high": 8},
+            {"name": "c", "type": "categorical", "choices": ["a", "b", "c"]}
+        ]))
+        .unwrap();
+        let codec = Codec::new(&space);
+        let frame = Frame::new(&codec);
+        let mut stream = Stream::new(1, 1, 1, "search");
+        let points: Vec<Vec<f64>> = (0..60)
+            .map(|_| vec![stream.unit(), frame.middle(1, stream.below(8) as u64), stream.below(3) as f64])
+            .collect();
+        let bowl = |p: &[f64]| (p[0] - 0.8) * (p[0] - 0.8) + (p[1] - 0.2) * (p[1] - 0.2) + f64::from(p[2] != 1.0);
+        let y: Vec<f64> = points.iter().map(|p| bowl(p)).collect();
+        let theta = Theta { rho: vec![1.0, 1.0, 0.5], scale: 1.0, noise: 1e-6 };
+        let process = Process::new(theta, Cloud::new(&frame.metrics, &points), &y);
+        let worth = Worth { objective: Some((process, Aim::Bound(0.0))), constraints: Vec::new() };
+        let rho = [1.0, 1.0, 0.5];
+        let found = Search::new(&frame, &worth, &rho, &points[..1]).run(&mut stream);
+        let best = &found[0].1;
+        assert!((best[0] - 0.8).abs() < 0.03 && (best[1] - 0.1875).abs() < 1e-9 && best[2] == 1.0, "{best:?}");
+        // What gains are found inside a region, and nothing is looked at outside.
+        let centre = vec![0.3, frame.middle(1, 4), 0.0];
+        let best = [centre.clone()];
+        let mut search = Search::new(&frame, &worth, &rho, &best);
+        search.region = Some(Region::new(&centre, &[0.1, 0.2, 0.2]));
+        let found = search.run(&mut stream);
+        assert!((found[0].1[0] - 0.4).abs() < 1e-3, "{:?}", found[0]);
+        assert!(found.iter().all(|(_, raw)| (raw[0] - 0.3).abs() < 0.1 + 1e-12));
+    }
 }
