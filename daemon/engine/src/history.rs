@@ -432,7 +432,8 @@ impl History {
             ranked.push((*at, class));
         }
         if self.objectives > 1 {
-            let feasible = order.iter().take_while(|(rank, _)| rank.is_some_and(|r| r.class == Class::Feasible)).count();
+            let feasible =
+                order.iter().take_while(|(rank, _)| rank.is_some_and(|r| r.class == Class::Feasible)).count();
             let costs: Vec<&[f64]> =
                 order[..feasible].iter().filter_map(|(_, at)| Some(self.get(keys[*at])?.costs.as_slice())).collect();
             let fronts = pareto::crowded(&costs, costs.len());

@@ -28,15 +28,13 @@ pub struct Evolution {
     crossover: f64,
     extra: f64,
     sigma: f64,
-    spread: f64,
 }
 
 impl Evolution {
     /// `n_startup_trials`, `population_size`, `tournament_size`, `crossover_prob`, `mutations`, `sigma`: see
     /// docs/samplers.md.
     pub fn new(options: &IndexMap<String, Value>) -> Result<Self, Vec<FieldError>> {
-        let known =
-            ["n_startup_trials", "population_size", "tournament_size", "crossover_prob", "mutations", "sigma", "spread"];
+        let known = ["n_startup_trials", "population_size", "tournament_size", "crossover_prob", "mutations", "sigma"];
         let mut read = Options::new(options, "/sampler", "evolution", &known);
         let share = |p: f64| (0.0..=1.0).contains(&p);
         let evolution = Self {
@@ -44,9 +42,9 @@ impl Evolution {
             population: read.count("population_size", 2, 100_000).unwrap_or(100) as usize,
             tournament: read.count("tournament_size", 1, 100_000).unwrap_or(50) as usize,
             crossover: read.number("crossover_prob", "a number from 0 to 1", share).unwrap_or(0.5),
-            extra: read.number("mutations", "a number from 1 to 100", |m| (1.0..=100.0).contains(&m)).unwrap_or(1.5) - 1.0,
+            extra: read.number("mutations", "a number from 1 to 100", |m| (1.0..=100.0).contains(&m)).unwrap_or(1.5)
+                - 1.0,
             sigma: read.number("sigma", "a number above 0 and at most 1", |s| s > 0.0 && s <= 1.0).unwrap_or(0.1),
-            spread: read.number("spread", "x", |_| true).unwrap_or(0.0),
         };
         read.done(evolution)
     }
@@ -70,10 +68,7 @@ impl Evolution {
         let chosen: Vec<usize> = (0..count).map(|_| changeable.swap_remove(stream.below(changeable.len()))).collect();
         breed::mutate(codec, &child, stream, &chosen, |i, stream| match codec.axes()[i] {
             Axis::Choice { cells } => breed::other(&child, i, cells, stream),
-            _ => {
-                let sigma = self.sigma * libm::exp(self.spread * ppf(stream.unit()));
-                breed::moved(codec, &child, i, child.u[i] + sigma * ppf(stream.unit()))
-            }
+            _ => breed::moved(codec, &child, i, child.u[i] + self.sigma * ppf(stream.unit())),
         })
     }
 }
@@ -91,7 +86,8 @@ fn poisson(mean: f64, stream: &mut Stream) -> usize {
 impl Sampler for Evolution {
     fn suggest(&self, ask: &Ask) -> Result<Suggestion, Stop> {
         let codec = ask.history.codec();
-        let answer = |config: &Config| Suggestion { params: codec.decode(config), sampler: "evolution", fit: Vec::new() };
+        let answer =
+            |config: &Config| Suggestion { params: codec.decode(config), sampler: "evolution", fit: Vec::new() };
         if ask.history.finished() < self.startup {
             return Ok(answer(&tpe::start(ask)?));
         }

@@ -89,8 +89,7 @@ impl<'a> Replay<'a> {
     }
 
     fn first(&self, before: &[(&Record, &Config)]) -> State {
-        let lambda =
-            self.options.lambda.unwrap_or_else(|| default_lambda(self.axes.len() + self.layout.choices.len()));
+        let lambda = self.options.lambda.unwrap_or_else(|| default_lambda(self.axes.len() + self.layout.choices.len()));
         let keys: Vec<u64> = before.iter().map(|(record, _)| record.key).collect();
         let samples: Vec<Sample> = self
             .ask
