@@ -28,22 +28,13 @@ pub struct Evolution {
     crossover: f64,
     extra: f64,
     sigma: f64,
-    spread: f64,
 }
 
 impl Evolution {
     /// `n_startup_trials`, `population_size`, `tournament_size`, `crossover_prob`, `mutations`, `sigma`: see
     /// docs/samplers.md.
     pub fn new(options: &IndexMap<String, Value>) -> Result<Self, Vec<FieldError>> {
-        let known = [
-            "n_startup_trials",
-            "population_size",
-            "tournament_size",
-            "crossover_prob",
-            "mutations",
-            "sigma",
-            "spread",
-        ];
+        let known = ["n_startup_trials", "population_size", "tournament_size", "crossover_prob", "mutations", "sigma"];
         let mut read = Options::new(options, "/sampler", "evolution", &known);
         let share = |p: f64| (0.0..=1.0).contains(&p);
         let evolution = Self {
@@ -54,7 +45,6 @@ impl Evolution {
             extra: read.number("mutations", "a number from 1 to 100", |m| (1.0..=100.0).contains(&m)).unwrap_or(1.5)
                 - 1.0,
             sigma: read.number("sigma", "a number above 0 and at most 1", |s| s > 0.0 && s <= 1.0).unwrap_or(0.1),
-            spread: read.number("spread", "x", |_| true).unwrap_or(0.0),
         };
         read.done(evolution)
     }
@@ -78,10 +68,7 @@ impl Evolution {
         let chosen: Vec<usize> = (0..count).map(|_| changeable.swap_remove(stream.below(changeable.len()))).collect();
         breed::mutate(codec, &child, stream, &chosen, |i, stream| match codec.axes()[i] {
             Axis::Choice { cells } => breed::other(&child, i, cells, stream),
-            _ => {
-                let sigma = self.sigma * libm::exp(self.spread * ppf(stream.unit()));
-                breed::moved(codec, &child, i, child.u[i] + sigma * ppf(stream.unit()))
-            }
+            _ => breed::moved(codec, &child, i, child.u[i] + self.sigma * ppf(stream.unit())),
         })
     }
 }

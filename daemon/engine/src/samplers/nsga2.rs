@@ -21,8 +21,8 @@ const TRIES: usize = 32;
 /// See the module.
 #[derive(Clone, Copy, Debug)]
 pub struct Nsga2 {
-    startup: usize,
-    population: usize,
+    startup: Option<usize>,
+    population: Option<usize>,
     crossover: f64,
     mutation: Option<f64>,
     eta_crossover: f64,
@@ -37,10 +37,9 @@ impl Nsga2 {
             ["n_startup_trials", "population_size", "crossover_prob", "mutation_prob", "eta_crossover", "eta_mutation"];
         let mut read = Options::new(options, "/sampler", "nsga2", &known);
         let (share, index) = (|p: f64| (0.0..=1.0).contains(&p), |eta: f64| (0.0..=1000.0).contains(&eta));
-        let population = read.count("population_size", 2, 10_000).unwrap_or(50) as usize;
         let nsga2 = Self {
-            startup: read.count("n_startup_trials", 1, 1_000_000).map_or(population, |n| n as usize),
-            population,
+            startup: read.count("n_startup_trials", 1, 1_000_000).map(|n| n as usize),
+            population: read.count("population_size", 2, 10_000).map(|n| n as usize),
             crossover: read.number("crossover_prob", "a number from 0 to 1", share).unwrap_or(0.9),
             mutation: read.number("mutation_prob", "a number from 0 to 1", share),
             eta_crossover: read.number("eta_crossover", "a number from 0 to 1000", index).unwrap_or(5.0),
@@ -49,26 +48,27 @@ impl Nsga2 {
         read.done(nsga2)
     }
 
+    /// Members of the elite: more objectives have larger fronts.
+    fn population(&self, history: &History) -> usize {
+        self.population.unwrap_or(10 * history.objectives().max(2))
+    }
+
     /// Keys of the elite, best first.
     fn elite(&self, history: &History) -> Vec<u64> {
-        let mut marks: Marks<Vec<u64>> = Marks::load(history, key("nsga2", &[self.population as u64]));
+        let size = self.population(history);
+        let mut marks: Marks<Vec<u64>> = Marks::load(history, key("nsga2", &[size as u64]));
         let (next, mut elite) = marks.last().map_or(((0, 0), Vec::new()), |mark| (mark.next, mark.state.clone()));
         let mut block = Vec::new();
         for (place, record, _) in history.results(next).filter(|(_, r, _)| r.state != RecordState::Failed) {
             block.push(record.key);
-            if block.len() == self.population {
-                elite = self.best(history, &elite, &block);
+            if block.len() == size {
+                elite = best(history, &elite, &block, size);
                 block.clear();
                 marks.push(place, elite.clone());
             }
         }
         marks.save(history);
-        self.best(history, &elite, &block)
-    }
-
-    fn best(&self, history: &History, elite: &[u64], block: &[u64]) -> Vec<u64> {
-        let keys = [elite, block].concat();
-        history.ranked(&keys).into_iter().take(self.population).map(|(at, _)| keys[at]).collect()
+        best(history, &elite, &block, size)
     }
 
     fn child(&self, ask: &Ask, parents: &[&Config], stream: &mut Stream) -> Config {
@@ -127,11 +127,17 @@ impl Nsga2 {
     }
 }
 
+/// The best `size` of both.
+fn best(history: &History, elite: &[u64], block: &[u64], size: usize) -> Vec<u64> {
+    let keys = [elite, block].concat();
+    history.ranked(&keys).into_iter().take(size).map(|(at, _)| keys[at]).collect()
+}
+
 impl Sampler for Nsga2 {
     fn suggest(&self, ask: &Ask) -> Result<Suggestion, Stop> {
         let codec = ask.history.codec();
         let answer = |config: &Config| Suggestion { params: codec.decode(config), sampler: "nsga2", fit: Vec::new() };
-        if ask.history.finished() < self.startup {
+        if ask.history.finished() < self.startup.unwrap_or(self.population(ask.history)) {
             return Ok(answer(&tpe::start(ask)?));
         }
         let elite = self.elite(ask.history);
@@ -145,5 +151,34 @@ impl Sampler for Nsga2 {
             }
         }
         Ok(answer(&random::pick(ask, &mut stream)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_of_numbers_stay_in_range_near_a_parent_and_to_both_sides_of_it() {
+        let nsga2 = Nsga2::new(&IndexMap::new()).unwrap();
+        let mut stream = Stream::new(1, 0, 0, "test");
+        for (near, far) in [(0.3, 0.5), (0.5, 0.3), (0.01, 0.9), (1.0, 0.0), (0.4, 0.4)] {
+            let gap = f64::abs(near - far);
+            let children: Vec<f64> = (0..2000).map(|_| nsga2.between(near, far, &mut stream)).collect();
+            assert!(children.iter().all(|c| (0.0..=1.0).contains(c)));
+            let beside = children.iter().filter(|c| (*c - near).abs() <= 0.25 * gap).count();
+            assert!(beside > 1800, "{beside} beside {near}");
+            // Half beyond the parent and half towards the other, unless the range ends there.
+            let beyond = children.iter().filter(|c| (*c - near) * (near - far) > 0.0).count();
+            assert!(gap == 0.0 || near == 1.0 || (800..=1200).contains(&beyond), "{beyond} beyond {near}");
+        }
+        for u in [0.0, 0.02, 0.5, 1.0] {
+            let children: Vec<f64> = (0..2000).map(|_| nsga2.nudged(u, &mut stream)).collect();
+            assert!(children.iter().all(|c| (0.0..=1.0).contains(c)));
+            let above = children.iter().filter(|c| **c > u).count();
+            assert!(u == 0.0 || u == 1.0 || (900..=1100).contains(&above), "{above} above {u}");
+            let far = children.iter().filter(|c| (*c - u).abs() > 0.5).count();
+            assert!(far < 60, "{far} far from {u}");
+        }
     }
 }

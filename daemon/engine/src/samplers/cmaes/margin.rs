@@ -58,3 +58,35 @@ pub fn keep(state: &mut State, axes: &[Axis]) {
         state.mean[j] = state.mean[j].clamp(0.0, 1.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_neighbours_of_the_middle_stay_drawable_and_wide_distributions_stay_as_they_are() {
+        let axis = Axis::Grid { cells: 10, log_from: None };
+        let alpha = 1.0 / 8.0;
+        for sigma in [1e-9, 1e-3, 0.03, 0.2] {
+            for at in 0..100 {
+                let mean = (f64::from(at) + 0.5) / 100.0;
+                let mut state = State::new(vec![mean], sigma, &[1.0], Vec::new(), 8, 0);
+                keep(&mut state, &[axis]);
+                let (low, high) = cell(&axis, mean).unwrap();
+                let (m, deviation) = (state.mean[0], state.deviation(0));
+                let (below, above) = (cdf((low - m) / deviation), cdf((m - high) / deviation));
+                let reaches = |p: f64, least: f64| p > least * 0.999;
+                match (low <= 0.0, high >= 1.0) {
+                    (true, _) => assert!(reaches(above, alpha), "{mean}, {sigma}: {above}"),
+                    (_, true) => assert!(reaches(below, alpha), "{mean}, {sigma}: {below}"),
+                    _ => assert!(reaches(below.min(above), alpha / 2.0), "{mean}, {sigma}: {below}, {above}"),
+                }
+                if sigma > 0.1 {
+                    assert_eq!((m, deviation), (mean, sigma));
+                }
+                // And its own value stays the likeliest.
+                assert!(sigma > 0.1 || 1.0 - below - above > 0.5 || sigma > 0.02, "{mean}, {sigma}");
+            }
+        }
+    }
+}

@@ -96,3 +96,31 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
 pub fn norm(v: &[f64]) -> f64 {
     dot(v, v).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_gives_back_its_matrix_and_solves_both_ways() {
+        let mut matrix = Square::diagonal(&[2.0, 1.0, 0.5, 3.0]);
+        matrix.add_outer(0.7, &[1.0, -2.0, 0.3, 4.0]);
+        matrix.add_outer(0.2, &[0.5, 0.5, -1.0, 0.1]);
+        let root = matrix.cholesky().unwrap();
+        for i in 0..4 {
+            for j in 0..=i {
+                assert!((dot(&root.row(i)[..=j], &root.row(j)[..=j]) - matrix.row(i)[j]).abs() < 1e-12);
+            }
+        }
+        let v = [0.3, -1.0, 2.0, 0.7];
+        let there = root.times(&root.solve(&v));
+        assert!(there.iter().zip(&v).all(|(a, b)| (a - b).abs() < 1e-12));
+        let x = root.solve_transposed(&v);
+        for j in 0..4 {
+            let back: f64 = (j..4).map(|i| root.row(i)[j] * x[i]).sum();
+            assert!((back - v[j]).abs() < 1e-12);
+        }
+        matrix.add_outer(-10.0, &[1.0, 0.0, 0.0, 0.0]);
+        assert!(matrix.cholesky().is_none());
+    }
+}

@@ -2,7 +2,7 @@
 //! (After Bajer et al. 2019, "Gaussian Process Surrogate Models for the CMA Evolution Strategy", but nothing is fitted: the
 //! distribution knows the scales, and ranks know theirs.)
 //!
-//! Values are ranks, so increasing transformations of a metric change nothing. Pending trials count by where they are.
+//! Values are ranks, so increasing transformations of a metric change nothing. Draws beside pending trials are set back.
 
 use super::{
     layout::Layout,
@@ -24,6 +24,10 @@ const LENGTH: f64 = 2.0;
 const OTHER: f64 = 0.5;
 /// The variance of noise; that of the values is 1.
 const NOISE: f64 = 0.01;
+/// How far a draw is beside a pending trial, in the kernel's lengths, and what one on top of it is set back by, in deviations
+/// of the values. (Draws differ anyway: wider or stronger was worse with eight trials at a time.)
+const BESIDE: f64 = 0.1;
+const CROWD: f64 = 0.5;
 /// Deviations by which a draw is believed to be better than its mean.
 const HOPE: f64 = 1.0;
 
@@ -35,11 +39,10 @@ struct Point {
 
 /// See the module.
 pub struct Model {
-    /// Finished trials, then pending ones.
     points: Vec<Point>,
     root: Square,
-    /// Of the finished ones.
     weights: Vec<f64>,
+    pending: Vec<Point>,
     length2: f64,
 }
 
@@ -62,16 +65,13 @@ impl Model {
         }
         let keys: Vec<u64> = near.iter().map(|(_, key, _)| *key).collect();
         let values = values(&ask.history.ranked(&keys), near.len(), dimensions);
+        let points = near.into_iter().map(|(_, _, point)| point).collect();
         let pending = ask.history.pending().rev().take(PENDING);
-        let points = near
-            .into_iter()
-            .map(|(_, _, point)| point)
-            .chain(pending.map(|(_, config)| Point::new(state, layout, config)))
-            .collect();
         let mut model = Self {
             points,
             root: Square::diagonal(&[]),
             weights: Vec::new(),
+            pending: pending.map(|(_, config)| Point::new(state, layout, config)).collect(),
             length2: LENGTH * LENGTH * dimensions.max(1) as f64,
         };
         let mut gram = Square::diagonal(&vec![NOISE; model.points.len()]);
@@ -80,16 +80,20 @@ impl Model {
             row.iter_mut().zip(&model.points[..=i]).for_each(|(cell, b)| *cell += model.kernel(a, b));
         }
         model.root = gram.cholesky()?;
-        // Finished ones come first, so the leading part of the root is their own.
         model.weights = model.root.solve_transposed(&model.root.solve(&values));
         Some(model)
     }
 
+    /// How far apart two points are, in squared lengths.
+    fn apart(&self, a: &Point, b: &Point) -> f64 {
+        let squares = a.z.iter().zip(&b.z).fold(0.0, |sum, (x, y)| sum + (x - y) * (x - y));
+        let differing = a.choices.iter().zip(&b.choices).filter(|(x, y)| x != y).count();
+        squares / self.length2 + OTHER * differing as f64
+    }
+
     /// The covariance of two points; the level of all is free.
     fn kernel(&self, a: &Point, b: &Point) -> f64 {
-        let apart = a.z.iter().zip(&b.z).fold(0.0, |sum, (x, y)| sum + (x - y) * (x - y));
-        let differing = a.choices.iter().zip(&b.choices).filter(|(x, y)| x != y).count();
-        1.0 + libm::exp(-0.5 * (apart / self.length2 + OTHER * differing as f64))
+        1.0 + libm::exp(-0.5 * self.apart(a, b))
     }
 
     /// How good a draw may be: smaller is better.
@@ -98,7 +102,9 @@ impl Model {
         let near: Vec<f64> = self.points.iter().map(|p| self.kernel(p, &point)).collect();
         let known = self.root.solve(&near);
         let variance = (2.0 - dot(&known, &known)).max(0.0);
-        dot(&self.weights, &near) - HOPE * variance.sqrt()
+        let beside = |p: &Point| libm::exp(-self.apart(p, &point) / (2.0 * BESIDE * BESIDE));
+        let crowd = self.pending.iter().fold(0.0, |sum, p| sum + beside(p));
+        dot(&self.weights, &near) - HOPE * variance.sqrt() + CROWD * crowd
     }
 }
 
