@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod gc;
+pub mod importance;
 pub mod list;
 pub mod node;
 pub mod openapi;

@@ -19,6 +19,10 @@ pub enum Plot {
     Parallel(Parallel),
     /// The value over each parameter.
     Slice(Slice),
+    /// What a model expects over single parameters.
+    Marginal(Marginal),
+    /// What a model expects over two parameters.
+    Contour(Contour),
 }
 
 /// What is plotted, and how much of it there was.
@@ -133,4 +137,56 @@ pub struct SlicePoint {
     pub x: Value,
     /// The metric's value.
     pub y: f64,
+}
+
+/// What a model of the results expects over single parameters, whatever the others are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Marginal {
+    /// What is plotted.
+    #[serde(flatten)]
+    pub head: Head,
+    /// One per parameter; empty while there are too few results.
+    pub marginals: Vec<ParamMarginal>,
+}
+
+/// The curve over one parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ParamMarginal {
+    /// The parameter.
+    pub param: String,
+    /// At most 40, in the order of values.
+    pub points: Vec<MarginalPoint>,
+}
+
+/// What is expected at one value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MarginalPoint {
+    /// The parameter's value.
+    pub x: Value,
+    /// The metric's mean over the other parameters.
+    pub mean: f64,
+    /// How well the mean is known: how far the model's trees disagree about it (standard deviation).
+    pub deviation: f64,
+    /// Over the other parameters one configuration in ten is expected to be below this.
+    pub low: f64,
+    /// One in ten is expected to be above this.
+    pub high: f64,
+}
+
+/// What a model of the results expects over two parameters, whatever the others are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Contour {
+    /// What is plotted.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The first parameter; null while there are too few results or the study has fewer than two parameters.
+    pub x: Option<String>,
+    /// The second.
+    pub y: Option<String>,
+    /// Values of the first, at most 16.
+    pub xs: Vec<Value>,
+    /// Values of the second, at most 16.
+    pub ys: Vec<Value>,
+    /// The metric's means: a row per value of the second; null where both are never active together.
+    pub means: Vec<Vec<Option<f64>>>,
 }

@@ -360,15 +360,6 @@ pub struct Study {
     pub space_conflict: Option<String>,
 }
 
-/// How much one parameter matters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Importance {
-    /// The parameter.
-    pub name: String,
-    /// Its share; all add up to 1.
-    pub importance: f64,
-}
-
 /// What an import did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Imported {

@@ -118,16 +118,24 @@ impl Sums {
     }
 }
 
-struct Grower<'a, 'r> {
-    rows: &'a Rows<'r>,
+struct Grower<'a> {
     axes: &'a [Axis],
     growth: Growth,
+    /// Coordinates by parameter (none of those that aren't modelled).
+    columns: Vec<Vec<f64>>,
+    y: &'a [f64],
+    w: &'a [f64],
 }
 
 impl Forest {
     /// A forest over the coordinates that `axes` models; `rows` has at least one.
     pub fn grow(axes: &[Axis], rows: &Rows, growth: Growth, stream: &mut Stream) -> Self {
-        let grower = Grower { rows, axes, growth };
+        let column = |(i, axis): (usize, &Axis)| match axis {
+            Axis::Fixed => Vec::new(),
+            _ => rows.x.iter().map(|x| x[i]).collect(),
+        };
+        let columns = axes.iter().enumerate().map(column).collect();
+        let grower = Grower { axes, growth, columns, y: &rows.y, w: &rows.w };
         let modelled: Vec<usize> = (0..axes.len()).filter(|i| axes[*i] != Axis::Fixed).collect();
         Self((0..growth.trees.max(1)).map(|_| grower.tree(&modelled, stream)).collect())
     }
@@ -165,9 +173,9 @@ impl Tree {
     }
 }
 
-impl Grower<'_, '_> {
+impl Grower<'_> {
     fn tree(&self, modelled: &[usize], stream: &mut Stream) -> Tree {
-        let mut members: Vec<usize> = (0..self.rows.y.len()).collect();
+        let mut members: Vec<usize> = (0..self.y.len()).collect();
         let mut order = modelled.to_vec();
         let mut nodes = vec![self.leaf(&members)];
         // (Node, its share of `members`, its depth.)
@@ -191,18 +199,19 @@ impl Grower<'_, '_> {
 
     fn leaf(&self, members: &[usize]) -> Node {
         let mut sums = Sums::default();
-        members.iter().for_each(|row| sums.add(self.rows.w[*row], self.rows.y[*row]));
+        members.iter().for_each(|row| sums.add(self.w[*row], self.y[*row]));
         Node { test: Test::Leaf, axis: 0, absent_left: false, left: 0, value: sums.mean() }
     }
 
     fn is_pure(&self, members: &[usize]) -> bool {
-        let first = self.rows.y[members[0]];
-        members.iter().all(|row| self.rows.y[*row] == first)
+        let first = self.y[members[0]];
+        members.iter().all(|row| self.y[*row] == first)
     }
 
     /// The best of a random cut through each of `tried` parameters that differ among `members`.
     fn cut(&self, members: &[usize], order: &mut [usize], stream: &mut Stream) -> Option<Node> {
         let mut best: Option<(f64, Node)> = None;
+        let mut xs = Vec::with_capacity(members.len());
         let mut tried = 0;
         for i in 0..order.len() {
             if tried == self.growth.tried {
@@ -210,9 +219,11 @@ impl Grower<'_, '_> {
             }
             let other = i + stream.below(order.len() - i);
             order.swap(i, other);
-            let Some(node) = self.random_cut(members, order[i], stream) else { continue };
+            xs.clear();
+            xs.extend(members.iter().map(|row| self.columns[order[i]][*row]));
+            let Some(node) = self.random_cut(&xs, order[i], stream) else { continue };
             tried += 1;
-            let Some(score) = self.score(members, &node) else { continue };
+            let Some(score) = self.score(members, &xs, &node) else { continue };
             if best.as_ref().is_none_or(|(least, _)| score > *least) {
                 best = Some((score, node));
             }
@@ -220,10 +231,9 @@ impl Grower<'_, '_> {
         best.map(|(_, node)| node)
     }
 
-    fn random_cut(&self, members: &[usize], axis: usize, stream: &mut Stream) -> Option<Node> {
+    fn random_cut(&self, xs: &[f64], axis: usize, stream: &mut Stream) -> Option<Node> {
         let (mut low, mut high, mut absent) = (f64::INFINITY, f64::NEG_INFINITY, 0);
-        for row in members {
-            let x = self.rows.x[*row][axis];
+        for &x in xs {
             if x.is_nan() {
                 absent += 1;
             } else {
@@ -231,7 +241,7 @@ impl Grower<'_, '_> {
                 high = if x > high { x } else { high };
             }
         }
-        if absent == members.len() || (low == high && absent == 0) {
+        if absent == xs.len() || (low == high && absent == 0) {
             return None;
         }
         let test = if absent > 0 && (low == high || stream.unit() < 0.5) {
@@ -240,7 +250,7 @@ impl Grower<'_, '_> {
             Test::Below(low + (high - low) * stream.unit())
         } else if stream.unit() < 0.5 {
             // A choice in proportion to how often it was made; where it is inactive, the smallest.
-            let x = self.rows.x[members[stream.below(members.len())]][axis];
+            let x = xs[stream.below(xs.len())];
             Test::Is(if x.is_nan() { low } else { x })
         } else {
             Test::Half((stream.unit() * 9_007_199_254_740_992.0) as u64)
@@ -251,11 +261,10 @@ impl Grower<'_, '_> {
 
     /// How much of the labels' variance a cut explains (up to a constant); none where a side gets too few rows. For
     /// labels of 0 and 1 this is Gini's criterion.
-    fn score(&self, members: &[usize], node: &Node) -> Option<f64> {
+    fn score(&self, members: &[usize], xs: &[f64], node: &Node) -> Option<f64> {
         let mut sides = [Sums::default(); 2];
-        for row in members {
-            let side = usize::from(!node.goes_left(self.rows.x[*row][node.axis]));
-            sides[side].add(self.rows.w[*row], self.rows.y[*row]);
+        for (row, x) in members.iter().zip(xs) {
+            sides[usize::from(!node.goes_left(*x))].add(self.w[*row], self.y[*row]);
         }
         let fits = sides.iter().all(|side| side.rows >= self.growth.leaf.max(1));
         fits.then(|| sides.iter().map(|side| side.total * side.mean()).sum())
@@ -264,9 +273,72 @@ impl Grower<'_, '_> {
     /// Moves those that go left to the front, and says how many they are.
     fn part(&self, members: &mut [usize], node: &Node) -> usize {
         let (left, right): (Vec<usize>, Vec<usize>) =
-            members.iter().partition(|row| node.goes_left(self.rows.x[**row][node.axis]));
+            members.iter().partition(|row| node.goes_left(self.columns[node.axis][**row]));
         members[..left.len()].copy_from_slice(&left);
         members[left.len()..].copy_from_slice(&right);
         left.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NUMBER: Axis = Axis::Grid { cells: 100, log_from: None };
+    const CHOICE: Axis = Axis::Choice { cells: 40 };
+
+    fn grow(axes: &[Axis], data: &[(Vec<f64>, f64)], growth: Growth) -> Forest {
+        let mut rows = Rows::default();
+        data.iter().for_each(|(x, y)| rows.push(x, *y, 1.0));
+        Forest::grow(axes, &rows, growth, &mut Stream::new(1, 2, 3, "test"))
+    }
+
+    fn whole(leaf: usize) -> Growth {
+        Growth { trees: 16, leaf, tried: 3, depth: 64 }
+    }
+
+    #[test]
+    fn trees_grown_out_know_every_row_by_numbers_choices_and_activity() {
+        let mut data: Vec<(Vec<f64>, f64)> =
+            (0..80).map(|i| (vec![f64::from(i % 20) / 20.0, f64::from(i / 20), f64::NAN], f64::from(i))).collect();
+        data.push((vec![0.5, 2.0, 0.1], 1000.0));
+        let forest = grow(&[NUMBER, CHOICE, NUMBER], &data, whole(1));
+        for (x, y) in &data {
+            assert_eq!(forest.answer(x), (*y, 0.0), "{x:?}");
+        }
+    }
+
+    #[test]
+    fn leaves_hold_means_and_no_fewer_rows_than_said() {
+        let data: Vec<(Vec<f64>, f64)> = (0..60).map(|i| (vec![f64::from(i) / 60.0], f64::from(i % 2))).collect();
+        let forest = grow(&[NUMBER], &data, whole(10));
+        for tree in &forest.0 {
+            for (x, _) in &data {
+                let same = |other: &&(Vec<f64>, f64)| tree.answer(&other.0).to_bits() == tree.answer(x).to_bits();
+                let leaf: Vec<_> = data.iter().filter(same).collect();
+                assert!(leaf.len() >= 10);
+            }
+            assert!((tree.0[0].value - 0.5).abs() < 1e-12);
+        }
+        // Between values that were never seen apart, trees disagree.
+        assert!(forest.answer(&[0.5]).1 > 0.0);
+    }
+
+    #[test]
+    fn one_choice_among_many_is_found() {
+        let data: Vec<(Vec<f64>, f64)> =
+            (0..400).map(|i| (vec![f64::from(i % 40)], f64::from(u8::from(i % 40 == 17)))).collect();
+        let forest = grow(&[CHOICE], &data, Growth { depth: 12, ..whole(1) });
+        assert!(forest.mean(&[17.0]) > 0.6 && forest.mean(&[16.0]) < 0.2);
+    }
+
+    #[test]
+    fn weights_count() {
+        let mut rows = Rows::default();
+        let x = [0.5];
+        rows.push(&x, 1.0, 3.0);
+        rows.push(&x, 0.0, 1.0);
+        let forest = Forest::grow(&[NUMBER], &rows, whole(1), &mut Stream::new(1, 2, 3, "test"));
+        assert_eq!(forest.mean(&[0.9]), 0.75);
     }
 }

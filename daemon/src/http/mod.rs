@@ -16,8 +16,10 @@ mod gc;
 mod guard;
 mod health;
 pub(crate) mod import;
+mod importances;
 pub mod listen;
 mod logs;
+mod marginals;
 mod metrics;
 mod nodes;
 mod peer_api;
@@ -198,7 +200,7 @@ pub fn router(app: App) -> Router {
         .route("/studies/{study}/fork", post(studies::fork))
         .route("/studies/{study}/best", get(results::best))
         .route("/studies/{study}/pareto", get(results::pareto))
-        .route("/studies/{study}/importances", get(results::importances))
+        .route("/studies/{study}/importances", get(importances::get))
         .route("/studies/{study}/plots/{kind}", get(plots::get))
         .route("/studies/{study}/export", get(export::get))
         .route("/studies/{study}/import", post(import::post))

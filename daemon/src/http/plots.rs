@@ -15,13 +15,13 @@ use metaopt_schema::{
 use serde_json::Value;
 
 use super::{
-    App,
+    App, marginals,
     problem::{Answer, ApiError},
     query::{In, Query},
 };
 use crate::driver::Shell;
 
-const KINDS: [&str; 4] = ["history", "curves", "parallel", "slice"];
+const KINDS: [&str; 6] = ["history", "curves", "parallel", "slice", "marginal", "contour"];
 /// Most curves of one plot.
 const CURVES: usize = 40;
 
@@ -31,7 +31,6 @@ pub async fn get(
     In((study, kind)): In<(String, String)>,
     query: Query,
 ) -> Answer<axum::Json<Plot>> {
-    query.only(&["metric"])?;
     if !KINDS.contains(&kind.as_str()) {
         return Err(ApiError::not_found(format!(
             "{}; plots are {}",
@@ -39,6 +38,10 @@ pub async fn get(
             KINDS.join(", ")
         )));
     }
+    if matches!(kind.as_str(), "marginal" | "contour") {
+        return marginals::get(&app, &study, &kind, &query).await.map(axum::Json);
+    }
+    query.only(&["metric"])?;
     let shell = app.shell().clone();
     let work = move || {
         let (id, metric) = shell.read(|node, _| {
@@ -62,7 +65,7 @@ pub async fn get(
 }
 
 /// What every plot says first, of the metric asked for or else the first objective.
-fn head(study: &StudyView, metric: Option<&str>) -> (Head, Option<Direction>) {
+pub(super) fn head(study: &StudyView, metric: Option<&str>) -> (Head, Option<Direction>) {
     let first = study.record.def.objectives.first().map_or("", |o| o.metric.as_str());
     let metric = metric.unwrap_or(first);
     let direction = study.record.def.objectives.iter().find(|o| o.metric == metric).map(|o| o.direction);
@@ -73,12 +76,12 @@ fn head(study: &StudyView, metric: Option<&str>) -> (Head, Option<Direction>) {
 }
 
 /// Complete trials with a value of the metric, in canonical order.
-fn valued<'a>(study: &'a StudyView, metric: &str) -> Vec<(&'a TrialView, f64)> {
+pub(super) fn valued<'a>(study: &'a StudyView, metric: &str) -> Vec<(&'a TrialView, f64)> {
     let done = study.trials().iter().filter(|t| t.state == TrialState::Complete);
     done.filter_map(|t| Some((t, *t.values().get(metric)?))).collect()
 }
 
-fn cost(direction: Option<Direction>, value: f64) -> f64 {
+pub(super) fn cost(direction: Option<Direction>, value: f64) -> f64 {
     direction.unwrap_or(Direction::Minimize).cost(value)
 }
 

@@ -1,7 +1,7 @@
-//! What came of a study: the best trial, the Pareto front, importances.
+//! What came of a study: the best trial, the Pareto front.
 
 use axum::extract::State;
-use metaopt_api::{Page, ProblemKind, study::Importance, trial as dto};
+use metaopt_api::{Page, ProblemKind, trial as dto};
 use metaopt_schema::{TrialId, trial::TrialState};
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     query::{In, Query, page},
     render,
 };
-use crate::{driver::CallError, pareto::front};
+use crate::pareto::front;
 
 /// GET best.
 pub async fn best(State(app): State<App>, In(study): In<String>, query: Query) -> Answer<axum::Json<dto::Trial>> {
@@ -65,24 +65,4 @@ pub async fn pareto(
         })
     };
     Ok(axum::Json(tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)??))
-}
-
-/// GET importances.
-pub async fn importances(
-    State(app): State<App>,
-    In(study): In<String>,
-    query: Query,
-) -> Answer<axum::Json<Page<Importance>>> {
-    query.only(&[])?;
-    let shell = app.shell().clone();
-    let named = study.clone();
-    let study = match shell.call(move |node, _| node.digest_study(&named)).await {
-        // Reading goes on while the disk fails: what is known since is left out.
-        Err(CallError::Storage(_)) => shell.read(|node, _| node.study(&study).map(|s| s.id.clone()))?,
-        found => found?,
-    };
-    let found = tokio::task::spawn_blocking(move || shell.read(|node, _| node.importances(&study)));
-    let found = found.await.map_err(ApiError::internal)??;
-    let items = found.into_iter().map(|(name, importance)| Importance { name, importance }).collect();
-    Ok(axum::Json(Page::whole(items)))
 }

@@ -182,6 +182,11 @@ pub(super) fn integer(low: i32) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(f64::from(low)))
 }
 
+/// A number from `low` up.
+pub(super) fn number(low: f64) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Number).minimum(Some(low))
+}
+
 /// True or false.
 pub(super) fn boolean() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Boolean)

@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use crate::{cluster, gc, node, plot, problem, study, trial};
+use crate::{cluster, gc, importance, node, plot, problem, study, trial};
 
 /// The command that writes the committed document anew.
 pub const REGENERATE: &str = "cargo run -p metaopt-api --bin openapi > daemon/api/openapi.json";
@@ -67,7 +67,7 @@ fn components() -> ComponentsBuilder {
     add::<study::StudyPatch>(&mut found);
     add::<study::Fork>(&mut found);
     add::<study::Study>(&mut found);
-    add::<study::Importance>(&mut found);
+    add::<importance::Importances>(&mut found);
     add::<study::Place>(&mut found);
     add::<study::Imported>(&mut found);
     add::<trial::Enqueue>(&mut found);
@@ -96,7 +96,7 @@ fn components() -> ComponentsBuilder {
     for (name, schema) in found {
         components = components.schema(name, schema);
     }
-    for item in ["Study", "Trial", "SomeTrial", "Report", "Artifact", "Importance", "Place", "Node", "Invitation"] {
+    for item in ["Study", "Trial", "SomeTrial", "Report", "Artifact", "Place", "Node", "Invitation"] {
         components = components.schema(format!("Page_{item}"), page(item));
     }
     components

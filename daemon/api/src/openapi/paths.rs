@@ -5,7 +5,7 @@ use utoipa::openapi::{
     PathItem, Paths, PathsBuilder,
 };
 
-use super::build::{Verb, boolean, integer, string};
+use super::build::{Verb, boolean, integer, number, string};
 
 const STREAM: &str = "text/event-stream";
 
@@ -79,13 +79,24 @@ fn results() -> Vec<Verb> {
         verb(Get, "/api/v1/studies/{study}/pareto", "getPareto", "Complete trials that no other one beats")
             .paged()
             .answers(200, "Page_Trial", "The Pareto front, in the order of trials"),
-        verb(Get, "/api/v1/studies/{study}/importances", "getImportances", "How much each parameter matters").answers(
-            200,
-            "Page_Importance",
-            "Most important first; empty while there are too few results",
-        ),
+        verb(Get, "/api/v1/studies/{study}/importances", "getImportances", "How much each parameter matters")
+            .query(
+                "objective",
+                "The objective (its metric) by which trials are the best. Default: the only one, or by non-dominated rank.",
+                string().min_length(Some(1)),
+            )
+            .query(
+                "top",
+                "The share of trials that count as the best, from 0.01 to 0.5; default: 0.1.",
+                number(0.01).maximum(Some(0.5)),
+            )
+            .query("pairs", "Also say what pairs of parameters add to each other; default: false.", boolean())
+            .answers(200, "Importances", "Most important first; empty while there are too few results"),
         verb(Get, "/api/v1/studies/{study}/plots/{kind}", "getPlot", "Data of a plot, at most 2,000 points")
             .query("metric", "Default: the first objective.", string().min_length(Some(1)))
+            .query("param", "Of `marginal`: the parameter; default: the most important ones.", string())
+            .query("x", "Of `contour`: the first parameter; default: the most important one.", string())
+            .query("y", "Of `contour`: the second parameter; default: the most important other one.", string())
             .answers(200, "Plot", "The data"),
         verb(Get, "/api/v1/studies/{study}/export", "exportStudy", "All trials, in an order that every node agrees on")
             .query("format", "Default: jsonl.", string().enum_values(Some(["csv", "jsonl", "parquet"])))

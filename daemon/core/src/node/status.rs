@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use metaopt_engine::importance;
+use metaopt_engine::importance::Sample;
 use metaopt_schema::{
     AttemptKey, NodeId, StudyId,
     facts::SlotSpec,
@@ -157,7 +157,7 @@ impl Node {
         (n > 0.0).then(|| left as f64 * total / n / parallel)
     }
 
-    /// Brings what models see of a study up to date, so that [`Node::importances`] need not.
+    /// Brings what models see of a study up to date, so that [`Node::sample`] need not.
     ///
     /// # Errors
     /// Unknown study.
@@ -167,21 +167,21 @@ impl Node {
         Ok(id)
     }
 
-    /// How much each parameter matters for the first objective (PED-ANOVA), most important first.
+    /// A bounded copy of a study's results, for what is computed from them while nobody waits.
     ///
     /// # Errors
     /// Unknown study.
-    pub fn importances(&self, study: &StudyId) -> Result<Vec<(String, f64)>, Refusal> {
+    pub fn sample(&self, study: &StudyId) -> Result<Sample, Refusal> {
         let study = self.study(study.as_str())?;
         if let Some(runtime) = self.studies.get(&study.id) {
-            return Ok(importance(&study.space, &runtime.history));
+            return Ok(Sample::of(&runtime.history));
         }
         // A sampler or rule of a later metaopt: nothing is kept up to date for it.
         let mut history = metaopt_engine::History::new(&study.space, study.record.def.objectives.len());
         for trial in study.trials() {
             history.upsert(record(study, trial), || params(study, trial));
         }
-        Ok(importance(&study.space, &history))
+        Ok(Sample::of(&history))
     }
 
     /// All members.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use metaopt_schema::space::Space;
 use serde_json::Value;
 
-pub use ped::{Best, Importance, importances};
+pub use ped::{Best, Importance, TOP, best_of, importances};
 pub use rules::{Condition, Rule, rules};
 pub use surrogate::{Grid, Pair, Pairs, Point, Surrogate};
 
@@ -133,5 +133,5 @@ pub fn importance(space: &Space, history: &History) -> Vec<(String, f64)> {
     if sample.codec().space() != space {
         return Vec::new();
     }
-    importances(&sample, None, ped::TOP).into_iter().map(|one| (sample.name(one.param).to_owned(), one.share)).collect()
+    importances(&sample, None, TOP).into_iter().map(|one| (sample.name(one.param).to_owned(), one.share)).collect()
 }

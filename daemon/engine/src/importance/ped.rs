@@ -93,7 +93,7 @@ pub fn importances(sample: &Sample, objective: Option<usize>, top: f64) -> Vec<I
 }
 
 /// How many of `n` trials count as the best.
-pub(super) fn best_of(n: usize, top: f64) -> usize {
+pub fn best_of(n: usize, top: f64) -> usize {
     (libm::ceil(top * n as f64) as usize).max(MIN_TOP).min(n)
 }
 

@@ -25,13 +25,13 @@ use crate::{
 /// Most good trials.
 const MAX_GOOD: usize = 64;
 /// Most others: quality stays, and time no longer grows with the study.
-const MAX_BAD: usize = 256;
+const MAX_BAD: usize = 192;
 /// Good trials that are mutated, and candidates that go on being.
 const PARENTS: usize = 10;
 /// Rounds in which the best candidates are mutated, and mutants of each.
 const CLIMBS: (usize, usize) = (3, 4);
 /// Most parameters that a node tries a cut through, of half of all.
-const TRIED: usize = 8;
+const TRIED: usize = 5;
 /// Candidates of equal score that distances decide between.
 const TIES: usize = 32;
 /// Rounds of candidates before a finite space's rest is listed.
@@ -51,7 +51,7 @@ pub struct Bore {
 }
 
 impl Bore {
-    /// `n_startup_trials` (10), `gamma` (0.1, the share of good trials), `n_trees` (64), `min_leaf` (1), `n_candidates`
+    /// `n_startup_trials` (10), `gamma` (0.1, the share of good trials), `n_trees` (32), `min_leaf` (1), `n_candidates`
     /// (200), `kappa` (1, what the trees' disagreement is worth), `gain_weights` (true: good trials count by how much
     /// better they are), `constant_liar` (true: pending trials count as bad).
     pub fn new(options: &IndexMap<String, Value>) -> Result<Self, Vec<FieldError>> {
@@ -69,7 +69,7 @@ impl Bore {
         let bore = Self {
             startup: read.count("n_startup_trials", 1, 1_000_000).unwrap_or(10) as usize,
             gamma: read.number("gamma", "a number above 0 and below 1", |g| g > 0.0 && g < 1.0).unwrap_or(0.1),
-            trees: read.count("n_trees", 1, 1000).unwrap_or(64) as usize,
+            trees: read.count("n_trees", 1, 1000).unwrap_or(32) as usize,
             leaf: read.count("min_leaf", 1, 1000).unwrap_or(1) as usize,
             candidates: read.count("n_candidates", 2, 10_000).unwrap_or(200) as usize,
             kappa: read.number("kappa", "a number from 0 to 100", |k| (0.0..=100.0).contains(&k)).unwrap_or(1.0),

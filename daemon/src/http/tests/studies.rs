@@ -170,6 +170,117 @@ async fn plots_are_bounded_and_keep_every_improvement() {
     assert_eq!(importances["items"][0]["name"], "x");
 }
 
+/// A study of 300 imported trials: `lr` and `opt` matter, `momentum` within `sgd`, `junk` doesn't.
+async fn modelled(bench: &Bench, name: &str, more: Value) {
+    let mut body = json!({"space": [
+        {"name": "lr", "type": "float", "low": 1e-4, "high": 1.0, "log": true},
+        {"name": "opt", "type": "categorical", "choices": ["sgd", "adam"]},
+        {"name": "momentum", "type": "float", "low": 0.0, "high": 1.0, "when": {"opt": ["sgd"]}},
+        {"name": "junk", "type": "int", "low": 1, "high": 9}],
+        "objectives": [{"metric": "acc", "direction": "maximize"}]});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    bench.study(name, body).await;
+    let even = |i: u32, step: f64| (f64::from(i) * step).fract();
+    let lines: Vec<String> = (0..300)
+        .map(|i| {
+            let (u, momentum, sgd) = (even(i, 0.618_034), even(i, 0.414_214), even(i, 0.732_051) < 0.5);
+            let acc = 0.9 - 2.0 * (u - 0.4).powi(2) - if sgd { 0.2 * momentum } else { 0.3 };
+            let mut params = json!({"lr": 10f64.powf(4.0 * u - 4.0), "opt": "adam", "junk": 1 + i % 9});
+            if sgd {
+                params["opt"] = json!("sgd");
+                params["momentum"] = json!(momentum);
+            }
+            json!({"params": params, "state": "complete", "values": {"acc": acc, "ms": u}, "id": format!("{name}{i}")})
+                .to_string()
+        })
+        .collect();
+    bench.call("POST", &format!("/api/v1/studies/{name}/import"), lines.join("\n")).await.ok(200);
+}
+
+#[tokio::test]
+async fn importances_say_what_matters_and_where_the_best_lie() {
+    let bench = Bench::new();
+    modelled(&bench, "s", json!({})).await;
+    let found = bench.get("/studies/s/importances?pairs=true").await.ok(200);
+    assert_eq!((&found["trials"], &found["best"], &found["objective"]), (&json!(300), &json!(30), &json!("acc")));
+    let items = found["items"].as_array().unwrap();
+    assert_eq!((items.len(), &items[0]["name"]), (4, &json!("lr")));
+    for item in items {
+        let share = |name: &str| item[name].as_f64().unwrap();
+        assert!(share("low") <= share("importance") && share("importance") <= share("high"), "{item}");
+        assert!(item["alone"].is_number(), "{item}");
+    }
+    let best = &items[0]["best"];
+    assert!(best["low"].as_f64().unwrap() > 1e-3 && best["high"].as_f64().unwrap() < 0.1, "{best}");
+    let opt = items.iter().find(|item| item["name"] == "opt").unwrap();
+    assert_eq!(opt["best"]["choices"], json!(["sgd"]));
+    assert!(found["rules"][0]["conditions"].as_array().unwrap().iter().any(|c| c["param"] == "lr"), "{found}");
+    assert!(found["rules"][0]["of_best"].as_f64().unwrap() > 0.5);
+    assert_eq!(found["pairs"].as_array().unwrap().len(), 6);
+    assert!(found["pairs"][0]["share"].as_f64().unwrap() < 0.2, "the parts only add up: {found}");
+    assert_eq!(found, bench.get("/studies/s/importances?pairs=true&objective=acc&top=0.1").await.ok(200));
+    let plain = bench.get("/studies/s/importances").await.ok(200);
+    assert_eq!((&plain["pairs"], &plain["items"][0]["alone"]), (&Value::Null, &Value::Null));
+    for (query, at, says) in [
+        ("objective=ac", "?objective", "`acc`"),
+        ("top=0.9", "?top", "0.01 to 0.5"),
+        ("pairs=maybe", "?pairs", "true or false"),
+        ("pair=true", "?pair", "did you mean `pairs`"),
+    ] {
+        let (detail, pointers) = bench.get(&format!("/studies/s/importances?{query}")).await.problem(422);
+        assert_eq!(pointers, [at]);
+        assert!(detail.contains(says), "{detail}");
+    }
+    bench.study("new", json!({})).await;
+    let none = bench.get("/studies/new/importances?pairs=true").await.ok(200);
+    assert_eq!((&none["items"], &none["rules"], &none["pairs"]), (&json!([]), &json!([]), &Value::Null));
+    bench.get("/studies/none/importances").await.problem(404);
+}
+
+#[tokio::test]
+async fn a_model_says_what_to_expect_over_one_parameter_or_two() {
+    let bench = Bench::new();
+    modelled(&bench, "s", json!({})).await;
+    let plot = bench.get("/studies/s/plots/marginal?param=lr").await.ok(200);
+    assert_eq!(
+        (&plot["kind"], &plot["direction"], &plot["total"]),
+        (&json!("marginal"), &json!("maximize"), &json!(300))
+    );
+    let points = plot["marginals"][0]["points"].as_array().unwrap();
+    let of = |point: &Value, name: &str| point[name].as_f64().unwrap();
+    let best = points.iter().max_by(|a, b| of(a, "mean").total_cmp(&of(b, "mean"))).unwrap();
+    assert!((1e-3..0.05).contains(&of(best, "x")) && (0.6..0.9).contains(&of(best, "mean")), "{best}");
+    for point in points {
+        assert!(of(point, "low") <= of(point, "mean") && of(point, "mean") <= of(point, "high"), "{point}");
+    }
+    let all = bench.get("/studies/s/plots/marginal").await.ok(200);
+    assert_eq!((all["marginals"].as_array().unwrap().len(), &all["marginals"][0]["param"]), (4, &json!("lr")));
+    assert!(all.to_string().matches("\"mean\"").count() <= 2000);
+    // Any metric, with its own sign.
+    let ms = bench.get("/studies/s/plots/marginal?param=lr&metric=ms").await.ok(200);
+    assert!(of(&ms["marginals"][0]["points"][0], "mean") < 0.2 && ms["direction"] == Value::Null, "{ms}");
+    let contour = bench.get("/studies/s/plots/contour?x=opt&y=momentum").await.ok(200);
+    let means = contour["means"].as_array().unwrap();
+    assert_eq!((contour["ys"].as_array().unwrap().len(), &contour["xs"]), (means.len(), &json!(["sgd", "adam"])));
+    assert!(means.iter().all(|row| row[0].is_number() && row[1].is_null()), "{contour}");
+    assert_eq!(bench.get("/studies/s/plots/contour").await.ok(200)["x"], "lr");
+    for (query, at) in [
+        ("marginal?param=lrr", "?param"),
+        ("marginal?x=lr", "?x"),
+        ("contour?x=lr&y=lr", "?y"),
+        ("contour?y=none", "?y"),
+        ("contour?param=lr", "?param"),
+        ("history?param=lr", "?param"),
+    ] {
+        let (detail, pointers) = bench.get(&format!("/studies/s/plots/{query}")).await.problem(422);
+        assert_eq!(pointers, [at], "{detail}");
+    }
+    bench.study("new", json!({})).await;
+    assert_eq!(bench.get("/studies/new/plots/marginal").await.ok(200)["marginals"], json!([]));
+    assert_eq!(bench.get("/studies/new/plots/contour").await.ok(200)["x"], Value::Null);
+    bench.get("/studies/none/plots/contour").await.problem(404);
+}
+
 #[tokio::test]
 async fn the_node_and_the_cluster_of_one_are_shown() {
     let bench = Bench::new();
