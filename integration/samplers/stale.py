@@ -1,0 +1,114 @@
+"""Sixteen nodes that each try one configuration a round and see what the others did four rounds later."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import Any, Dict, Iterator, List, Tuple
+
+from bench.table import at_most
+from samplers.bench import Bench, left_out
+from samplers.engine import Engine, Stopped, Study
+from samplers.problems import own
+from samplers.stats import FLOOR, Sample, estimate
+from samplers.table import Row, of
+
+NODES, LAG, ROUNDS = 16, 4, 20
+
+
+class Rounds:
+    """Rounds of asks by all nodes, each of which sees the log as it stood `lag` rounds ago; with none, as it stands."""
+
+    def __init__(self, engine: Engine, problem: Any, sampler: str, seed: int, nodes: int, lag: int) -> None:
+        """A fresh study."""
+        self.study = Study(engine, problem.params, sampler, seed, nodes=nodes)
+        self.problem, self.nodes, self.lag, self.rng = problem, nodes, lag, problem.rng(seed)
+        self.ends = [0]
+        self.asked: List[str] = []
+        self.waits = 0
+        self.seen = self.best = math.inf
+
+    def round(self) -> None:
+        """Each node asks in turn; results come at the round's end."""
+        under_way: List[Tuple[int, Dict[str, Any]]] = []
+        now = self.ends[-1]
+        for node in range(self.nodes):
+            shown = now if self.lag == 0 else self.ends[max(0, len(self.ends) - 1 - self.lag)]
+            self.study.sync(node, shown)
+            try:
+                asked = self.study.ask(node)
+            except Stopped:
+                self.waits += 1
+                continue
+            now = asked.at
+            self.asked.append(repr(sorted(asked.params.items())))
+            under_way.append((asked.id, asked.params))
+        for trial, params in under_way:
+            told, true = self.problem.evaluate(params, self.rng)
+            now = self.study.tell(trial, [told])
+            if told < self.seen:
+                self.seen, self.best = told, true
+        self.ends.append(now)
+
+    def regret(self) -> float:
+        """Normalised, after all rounds so far."""
+        low, middle = self.problem.refs
+        return min(max((self.best - low) / max(middle - low, 1e-12), 0.0), 1.0)
+
+
+def measure(bench: Bench) -> Iterator[Row]:
+    """Every model's regret with stale views over that with fresh ones; then duplicates on finite spaces."""
+    engine = bench.runs.engine
+    seeds = range(1) if bench.short else range(min(5, len(bench.seeds)))
+    rounds = 8 if bench.short else ROUNDS
+    problems = [problem for problem in bench.runs.problems.values() if finite_optimum(problem)]
+    if bench.short:
+        problems = problems[::4]
+    for sampler in bench.samplers:
+        if sampler in ("random", "sobol"):
+            continue
+        fresh: Sample = {}
+        stale: Sample = {}
+        for problem in problems:
+            for seed in seeds:
+                for lag, into in ((0, fresh), (LAG, stale)):
+                    run = Rounds(engine, problem, sampler, seed, NODES, lag)
+                    for _ in range(rounds):
+                        run.round()
+                    into.setdefault(problem.name, []).append(run.regret())
+        means = [statistics.fmean(statistics.fmean(row) for row in sample.values()) for sample in (stale, fresh)]
+        # Where hardly any regret is left, a ratio of regrets would be one of noise.
+        aim = at_most(1.3) if sampler == "auto" else None
+        name = f"{NODES} nodes, views {LAG} rounds old, {rounds} rounds: {sampler}"
+        yield Row(f"{name}, mean regret over fresh", "x", means[0] / max(means[1], FLOOR), aim, note=f"{means[0]:.3g} over {means[1]:.3g}")
+        logs = {
+            problem: [math.log10(max(a, FLOOR) / max(b, FLOOR)) for a, b in zip(row, fresh[problem])]
+            for problem, row in stale.items()
+        }
+        yield of("  in the geometric mean", "x", estimate(logs, lambda mean: 10**mean))
+    yield from finite(bench, rounds)
+
+
+def finite_optimum(problem: Any) -> bool:
+    """Whether its best is known, so that regret needs no other runs."""
+    return str(problem.group).startswith(("own", "bbob", "classic", "hpo", "nas"))
+
+
+def finite(bench: Bench, rounds: int) -> Iterator[Row]:
+    """No configuration of a finite space twice, however old the views: the shelf of 480, and tables."""
+    problems = [problem for problem in (make() for make in own()) if problem.name.startswith(("shelf", "pairs"))]
+    if not bench.short:
+        problems += [p for p in bench.runs.problems.values() if p.group.startswith(("hpo", "nas"))]
+    for sampler in bench.samplers:
+        twice = asked = waits = 0
+        for problem in problems:
+            run = Rounds(bench.runs.engine, problem, sampler, 1, NODES, LAG)
+            for _ in range(rounds * 2):
+                run.round()
+            twice += len(run.asked) - len(set(run.asked))
+            asked += len(run.asked)
+            waits += run.waits
+        if not asked:
+            yield left_out(f"duplicates on finite spaces: {sampler}", "nothing was suggested")
+            continue
+        yield Row(f"duplicates on finite spaces, stale views: {sampler}", "trials", float(twice), at_most(0), note=f"of {asked}, {waits} waits")
