@@ -14,7 +14,7 @@ from samplers.bench import FIXED, Bench
 from samplers.engine import Engine
 from samplers.harness import Harness
 from samplers.runs import Runs
-from samplers.table import NAMES, Row, line, markdown, verdict
+from samplers.table import NAMES, Row, columns, line, markdown, verdict
 
 FIGURES: Dict[str, Callable[[Bench], Iterator[Row]]] = {
     "found": found.measure,
@@ -64,7 +64,10 @@ def main(given: Optional[Sequence[str]] = None) -> None:
             rows.append(row._replace(aim=None) if args.short else row)
             print(line(rows[-1].cells()), flush=True)
     (args.out / "figures.jsonl").write_text("".join(json.dumps(row.said()) + "\n" for row in rows))
-    (args.out / "figures.md").write_text(markdown(rows) + "\n")
+    for table in bench.tables:
+        print("\n" + columns(table), flush=True)
+    tables = [[NAMES, *(row.cells() for row in rows)], *bench.tables]
+    (args.out / "figures.md").write_text("\n\n".join(markdown(table) for table in tables) + "\n")
     last = "the harness works; sizes were reduced, so that no aim was judged" if args.short else verdict(rows)
     print(f"{last}; took {time.monotonic() - begin:.0f} s; written to {args.out}", file=sys.stderr)
 
@@ -91,7 +94,7 @@ def prepared(args: argparse.Namespace) -> Bench:
     runs = Runs(programs, harness, problems, args.out / "runs.jsonl", args.resume, args.more)
     samplers = [sampler for sampler in wanted if sampler not in lacking]
     seeds = range(args.seeds or (1 if args.short else 10))
-    return Bench(programs, harness, runs, samplers, seeds, args.jobs, args.short, args.peers)
+    return Bench(programs, harness, runs, samplers, seeds, args.jobs, args.short, args.peers, [])
 
 
 if __name__ == "__main__":

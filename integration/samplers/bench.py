@@ -25,6 +25,8 @@ class Bench(NamedTuple):
     jobs: int
     short: bool
     peers: bool
+    #: Tables beside the one of figures: lines of cells, the first of them names.
+    tables: List[List[List[str]]]
 
     def has(self, sampler: str) -> bool:
         """Whether it is in this version, and wanted."""

@@ -36,8 +36,7 @@ def measure(bench: Bench) -> Iterator[Row]:
         yield from of_gp(bench)
     if bench.has("cmaes"):
         yield from wins(scores, "cmaes", CMAES, at_least(55), "bbob", " on COCO's functions")
-    for name in [*ours, *PEERS, "random"]:
-        yield from logs(scores, name)
+    bench.tables.append(by_group(scores))
 
 
 def wins(scores: Scores, sampler: str, peer: str, aim: object = None, group: str = "", where: str = "") -> Iterator[Row]:
@@ -99,12 +98,11 @@ def of_gp(bench: Bench) -> Iterator[Row]:
         yield row._replace(low=ratios[0], high=ratios[-1], note=f"{len(ratios)} pairs of runs, least to most")
 
 
-def logs(scores: Scores, name: str) -> Iterator[Row]:
-    """Mean log10 of regret, and by group of problems."""
-    if name not in scores.methods:
-        return
-    yield of(f"log10 of regret after {scores.at}: {name}", "", scores.logs(name))
-    for group in sorted(set(scores.groups.values())):
-        seen = scores.logs(name, group)
-        if seen.pairs:
-            yield of(f"  {group}", "", seen)
+def by_group(scores: Scores) -> List[List[str]]:
+    """A second table: mean log10 of regret, a line for each method, a column for each group of problems."""
+    groups = sorted({scores.groups[problem] for problem in scores.regret})
+    lines = [[f"log10 of regret after {scores.at}", "all", *groups, "pairs"]]
+    for name in scores.methods:
+        seen = [scores.logs(name, group) for group in ["", *groups]]
+        lines.append([name, *(f"{one.value:.2f}" if one.pairs else "" for one in seen), str(seen[0].pairs)])
+    return lines

@@ -157,6 +157,7 @@ class Runs:
                     continue
                 self.keep(record)
                 out.write(json.dumps(record) + "\n")
+                out.flush()
         if missing and time.monotonic() - begin > 20:
             print(f"({len(missing)} runs took {time.monotonic() - begin:.0f} s)", file=sys.stderr, flush=True)
 

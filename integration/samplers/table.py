@@ -61,11 +61,17 @@ def line(cells: Sequence[str]) -> str:
     return "  ".join(padded).rstrip()
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The whole table for docs/performance.md."""
-    lines = [NAMES, ["---"] * len(NAMES), *(row.cells() for row in rows)]
+def columns(lines: Sequence[Sequence[str]]) -> str:
+    """Another table as text, each column as wide as it must be."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip() for cells in lines)
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table for docs/performance.md; the first line is its head."""
     plain = ([cell.replace("<=", "≤").replace(">=", "≥").replace("|", "\\|") for cell in cells] for cells in lines)
-    return "\n".join("| " + " | ".join(f"– {c[2:]}" if c.startswith("  ") else c for c in cells) + " |" for cells in plain)
+    out = ["| " + " | ".join(f"– {c[2:]}" if c.startswith("  ") else c for c in cells) + " |" for cells in plain]
+    return "\n".join([out[0], "| " + " | ".join(["---"] * len(lines[0])) + " |", *out[1:]])
 
 
 def verdict(rows: Sequence[Row]) -> str:
