@@ -38,7 +38,9 @@ def main(given: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(prog="samplers", description=__doc__)
     parser.add_argument("programs", type=Path, help="the folder of the built programs, such as target/release")
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(FIGURES)}; none: all")
-    parser.add_argument("--short", action="store_true", help="small sizes, few seeds: checks the harness, not the samplers")
+    parser.add_argument(
+        "--short", action="store_true", help="small sizes, few seeds: checks the harness, not the samplers"
+    )
     parser.add_argument("--seeds", type=int, help="seeds of each run (10; 1 with --short)")
     parser.add_argument("--samplers", default=",".join(SAMPLERS), help="a comma list; with options as in tpe?gamma=0.2")
     parser.add_argument("--suites", default="public,own", help="of public, wide and own; a comma list")
@@ -47,7 +49,9 @@ def main(given: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--more", type=Path, nargs="*", default=[], help="files of more stored runs of peers")
     parser.add_argument("--peers", action="store_true", help="runs slow peers and those of `several` again, too")
     parser.add_argument("--out", type=Path, default=Path("target/samplers"), help="where runs and figures are written")
-    parser.add_argument("--resume", action="store_true", help="takes our own runs from --out too: the engine is unchanged")
+    parser.add_argument(
+        "--resume", action="store_true", help="takes our own runs from --out too: the engine is unchanged"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     # Intermixed: figures may stand behind options.
     args = parser.parse_intermixed_args(given)

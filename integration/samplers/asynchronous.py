@@ -6,6 +6,8 @@ from typing import Iterator
 
 from bench.table import at_least
 from samplers.bench import Bench, left_out, method
+from samplers.found import by_group
+from samplers.runs import sampler_of
 from samplers.stats import Scores
 from samplers.table import Row, of
 
@@ -19,7 +21,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     ends = [40] if bench.short else [100, 200]
     bench.make(ours, bench.problems(), WORKERS, ends[-1])
     for at in ends:
-        scores = Scores(bench.runs, [*ours, *PEERS], WORKERS, at, range(0, 1000))
+        scores = Scores(bench.runs, [*ours, *PEERS], WORKERS, at, range(1000))
         there = [peer for peer in PEERS if peer in scores.methods]
         if not there:
             yield left_out(f"{WORKERS} workers, {at} trials", "no runs of the peers on these problems")
@@ -27,7 +29,6 @@ def measure(bench: Bench) -> Iterator[Row]:
         better = min(there, key=lambda peer: scores.logs(peer).value)
         for one in ours:
             aim = at_least(60) if one == "metaopt" else None
-            name = "auto" if one == "metaopt" else one.split("-", 1)[1]
-            yield of(f"{WORKERS} workers, {at} trials: {name} beats {PEERS[better]}", "% of pairs", scores.wins(one, better), aim)
-        for one in [*ours, *there]:
-            yield of(f"  log10 of regret: {one}", "", scores.logs(one))
+            name = f"{sampler_of(one)} beats {PEERS[better]}, {WORKERS} workers, {at} trials"
+            yield of(name, "% of pairs", scores.wins(one, better), aim)
+        bench.tables.append(by_group(scores, f"{WORKERS} workers, log10 of regret after {at}"))

@@ -40,8 +40,8 @@ class Bench(NamedTuple):
     def make(self, methods: Iterable[str], problems: Iterable[str], workers: int, budget: int) -> None:
         """Runs of ours on these problems, every seed."""
         named = list(problems)
-        tasks = [Task(problem, method, seed, workers, budget) for method in methods for seed in self.seeds for problem in named]
-        self.runs.make(tasks, self.jobs)
+        each = [(method, seed, problem) for method in methods for seed in self.seeds for problem in named]
+        self.runs.make([Task(problem, method, seed, workers, budget) for method, seed, problem in each], self.jobs)
 
 
 def left_out(figure: str, why: str) -> Row:

@@ -24,7 +24,7 @@ AIMS: Dict[Tuple[str, int], Aim] = {
 
 def loss(params: Dict[str, Any]) -> float:
     """Something to model."""
-    wholes = sum((params[name] / 100 - 0.3) ** 2 for name in problem.INTS)
+    wholes: float = sum((params[name] / 100 - 0.3) ** 2 for name in problem.INTS)
     return problem.loss(params) + wholes + sum(0.2 * problem.WORDS.index(params[name]) for name in problem.CHOICES)
 
 
@@ -52,4 +52,7 @@ def measure(bench: Bench) -> Iterator[Row]:
             took = times(bench, sampler, size, asks)
             first, rest = took[0], took[1:]
             note = f"p50 {percentile(rest, 0.5):.3g}, the first {first:.3g}"
-            yield Row(f"suggestion at {size:,} trials: {sampler}, p95", "ms of CPU", percentile(rest, 0.95), AIMS.get((sampler, size)), note=note)
+            aim = AIMS.get((sampler, size))
+            yield Row(
+                f"{sampler}: suggestion at {size:,} trials, p95", "ms of CPU", percentile(rest, 0.95), aim, note=note
+            )

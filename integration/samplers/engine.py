@@ -10,11 +10,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 Params = Dict[str, Any]
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """There is nothing to suggest (`exhausted`), or nothing for this node at present (`wait`)."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """This version of the engine has no such sampler, or it has no use for such a space."""
 
 
@@ -85,13 +85,13 @@ class Study:
             budget=budget,
         )
         if "error" in said:
-            raise Refused(said["error"])
+            raise RefusedError(said["error"])
 
     def ask(self, node: int = 0) -> Asked:
         """The next configuration of a node."""
         said = self.engine.call(op="ask", node=node)
         if "stop" in said:
-            raise Stopped(said["stop"])
+            raise StoppedError(said["stop"])
         return Asked(said["id"], said["params"], said["cpu_ms"], said["at"])
 
     def tell(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List
+from typing import Iterator, List, Optional
 
-from bench.table import at_least, at_most
+from bench.table import Aim, at_least, at_most
 from samplers.bench import Bench, left_out, method
 from samplers.stats import Scores
 from samplers.table import Row, of
@@ -13,6 +13,8 @@ TPE, GP, CMAES = "optuna-tpe", "optuna-gp", "optuna-cmaes"
 PEERS = [TPE, GP, CMAES, "hyperopt-tpe", "smac3-rf", "hebo"]
 NAMED = {TPE: "Optuna's TPE", GP: "Optuna's GPSampler", CMAES: "Optuna's CMA-ES", "random": "random draws"}
 NAMED.update({"hyperopt-tpe": "hyperopt", "smac3-rf": "SMAC3", "hebo": "HEBO"})
+#: Who is beside whom, and what is hoped for.
+BESIDE = [("tpe", TPE, at_least(55)), ("gp", GP, None), ("bore", TPE, None), ("evolution", "random", None)]
 TRIALS = 100
 
 
@@ -22,31 +24,30 @@ def measure(bench: Bench) -> Iterator[Row]:
     trials = 30 if bench.short else TRIALS
     bench.make(ours, bench.problems(), 1, trials)
     bench.make(["random"], bench.problems(["own"]), 1, trials)
-    seeds = range(0, 1000) if not bench.short else bench.seeds
+    seeds = range(1000) if not bench.short else bench.seeds
     scores = Scores(bench.runs, [*ours, *PEERS, "random"], 1, trials, seeds)
     if bench.has("auto"):
         yield from of_auto(bench, scores)
-    for sampler, peer, aim in (("tpe", TPE, 55), ("gp", GP, None), ("cmaes", CMAES, None), ("bore", TPE, None), ("evolution", "random", None)):
-        if not bench.has(sampler):
-            yield left_out(f"{sampler}, {trials} trials", "this version has no such sampler")
-            continue
-        bound = None if aim is None else at_least(aim)
-        yield from wins(scores, sampler, peer, bound)
+    for sampler, peer, aim in BESIDE:
+        if bench.has(sampler):
+            yield from wins(scores, sampler, peer, aim)
+        else:
+            yield left_out(f"{sampler} beats {NAMED[peer]}, {trials} trials", "this version has no such sampler")
     if bench.has("gp"):
         yield from of_gp(bench)
     if bench.has("cmaes"):
-        yield from wins(scores, "cmaes", CMAES, at_least(55), "bbob", " on COCO's functions")
-    bench.tables.append(by_group(scores))
+        yield from wins(scores, "cmaes", CMAES, at_least(55), "bbob")
+    bench.tables.append(by_group(scores, f"log10 of regret after {trials}"))
 
 
-def wins(scores: Scores, sampler: str, peer: str, aim: object = None, group: str = "", where: str = "") -> Iterator[Row]:
+def wins(scores: Scores, sampler: str, peer: str, aim: Optional[Aim] = None, group: str = "") -> Iterator[Row]:
     """One sampler beside one peer."""
-    name = f"{sampler} beats {NAMED[peer]}{where}, {scores.at} trials"
+    name = f"{sampler} beats {NAMED[peer]}, {scores.at} trials{', on ' + group if group else ''}"
     seen = scores.wins(method(sampler), peer, group) if peer in scores.methods else None
     if seen is None or not seen.pairs:
         yield left_out(name, f"no runs of {NAMED[peer]} on these problems")
         return
-    yield of(name, "% of pairs", seen, aim)  # type: ignore[arg-type]
+    yield of(name, "% of pairs", seen, aim)
     if aim is not None and peer == TPE and sampler == "auto":
         yield Row("  the interval's lower end", "% of pairs", seen.low, at_least(50))
 
@@ -83,7 +84,7 @@ def ranks(scores: Scores) -> Iterator[Row]:
 def of_gp(bench: Bench) -> Iterator[Row]:
     """At half the budget, and what an ask costs."""
     at = 15 if bench.short else 50
-    scores = Scores(bench.runs, [method("gp"), GP], 1, at, range(0, 1000))
+    scores = Scores(bench.runs, [method("gp"), GP], 1, at, range(1000))
     yield from wins(scores, "gp", GP, at_least(55))
     ratios: List[float] = []
     runs = bench.runs
@@ -98,10 +99,10 @@ def of_gp(bench: Bench) -> Iterator[Row]:
         yield row._replace(low=ratios[0], high=ratios[-1], note=f"{len(ratios)} pairs of runs, least to most")
 
 
-def by_group(scores: Scores) -> List[List[str]]:
+def by_group(scores: Scores, title: str) -> List[List[str]]:
     """A second table: mean log10 of regret, a line for each method, a column for each group of problems."""
     groups = sorted({scores.groups[problem] for problem in scores.regret})
-    lines = [[f"log10 of regret after {scores.at}", "all", *groups, "pairs"]]
+    lines = [[title, "all", *groups, "pairs"]]
     for name in scores.methods:
         seen = [scores.logs(name, group) for group in ["", *groups]]
         lines.append([name, *(f"{one.value:.2f}" if one.pairs else "" for one in seen), str(seen[0].pairs)])

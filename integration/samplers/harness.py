@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -17,8 +18,30 @@ from samplers.problems import Problem, own
 
 #: COCO's functions beside the public suite, to tune on: (function, dimensions, instance).
 BBOB = [
-    *((1, 20, 2), (2, 5, 2), (4, 5, 3), (5, 10, 2), (6, 5, 4), (7, 5, 2), (9, 3, 2), (11, 5, 3), (12, 5, 2), (13, 3, 3)),
-    *((14, 10, 2), (16, 5, 2), (17, 20, 3), (18, 5, 3), (19, 5, 2), (20, 10, 3), (21, 2, 3), (22, 5, 4), (23, 3, 2), (24, 5, 3)),
+    *(
+        (1, 20, 2),
+        (2, 5, 2),
+        (4, 5, 3),
+        (5, 10, 2),
+        (6, 5, 4),
+        (7, 5, 2),
+        (9, 3, 2),
+        (11, 5, 3),
+        (12, 5, 2),
+        (13, 3, 3),
+    ),
+    *(
+        (14, 10, 2),
+        (16, 5, 2),
+        (17, 20, 3),
+        (18, 5, 3),
+        (19, 5, 2),
+        (20, 10, 3),
+        (21, 2, 3),
+        (22, 5, 4),
+        (23, 3, 2),
+        (24, 5, 3),
+    ),
 ]
 MIXED = [(1, 5, 2), (10, 5, 2), (15, 5, 3), (21, 5, 2), (6, 10, 2)]
 NOISY = [(1, 5, 3, 1.0), (15, 5, 4, 5.0), (21, 5, 5, 1.0)]
@@ -45,6 +68,11 @@ class Harnessed:
         import numpy
 
         return numpy.random.default_rng(10_000 + seed)
+
+
+def harnessed(make: Callable[[], Any]) -> Harnessed:
+    """A problem of the harness, made."""
+    return Harnessed(make())
 
 
 class Peer:
@@ -94,12 +122,12 @@ class Harness:
         if self.folder is None:
             return []
         if name == "public":
-            return [lambda make=make: Harnessed(make()) for make in self.public.suite()]
+            return [partial(harnessed, make) for make in self.public.suite()]
         p = self.problems
-        made: List[Callable[[], Any]] = [lambda at=at: Harnessed(p.bbob(*at)) for at in BBOB]
-        made += [lambda at=at: Harnessed(p.bbob(*at, "bbob-mixint")) for at in MIXED]
-        made += [lambda at=at: Harnessed(p.bbob(*at[:3], noise=at[3])) for at in NOISY]
-        return made + [lambda at=at: Harnessed(p.table(*at, noisy=True)) for at in TABLES]
+        made = [partial(p.bbob, *at) for at in BBOB] + [partial(p.bbob, *at, "bbob-mixint") for at in MIXED]
+        made += [partial(p.bbob, *at[:3], noise=at[3]) for at in NOISY]
+        made += [partial(p.table, *at, noisy=True) for at in TABLES]
+        return [partial(harnessed, make) for make in made]
 
     def made(self, suites: List[str]) -> Dict[str, Any]:
         """Problems by name; what a package or a file is missing for is left out."""

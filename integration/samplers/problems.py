@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 from samplers.space import Param, Params, build, choice, draw, number, place, value, whole
 
@@ -247,7 +248,7 @@ def grid_of_wholes(instance: int) -> Problem:
 
     def loss(given: Params) -> float:
         far = [given[p["name"]] - best[p["name"]] for p in params]
-        return sum((a + 0.5 * b) ** 2 for a, b in zip(far, [*far[1:], 0]))
+        return float(sum((a + 0.5 * b) ** 2 for a, b in zip(far, [*far[1:], 0])))
 
     return Problem(f"wholes_{instance}", "own-mixed", params, loss, 0.0)
 
@@ -281,7 +282,6 @@ FAMILIES: List[Callable[[int], Problem]] = [
 ]
 
 
-def own(instances: Sequence[int] = (1,), only: Optional[Sequence[str]] = None) -> List[Callable[[], Problem]]:
+def own(instances: Sequence[int] = (1,)) -> List[Callable[[], Problem]]:
     """The suite: each family's instances, made when they are needed."""
-    made = [lambda make=make, i=i: make(i) for i in instances for make in FAMILIES]
-    return made if only is None else [one for one in made if one().name.startswith(tuple(only))]
+    return [partial(make, i) for i in instances for make in FAMILIES]

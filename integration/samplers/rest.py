@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 from bench.cluster import Cluster
 from bench.daemon import Daemon
 from bench.table import at_least, at_most
-from samplers.bench import Bench, left_out
+from samplers.bench import Bench
 from samplers.engine import Params, Study, declared
 from samplers.problems import Problem, own
 from samplers.stats import FLOOR
@@ -52,7 +52,10 @@ class Client:
 @contextlib.contextmanager
 def named(nodes: List[Daemon]) -> Iterator[None]:
     """Tells the harness's client where they are."""
-    said = {"METAOPT_URLS": ",".join(node.url for node in nodes), "METAOPT_TOKENS": ",".join(node.token for node in nodes)}
+    said = {
+        "METAOPT_URLS": ",".join(node.url for node in nodes),
+        "METAOPT_TOKENS": ",".join(node.token for node in nodes),
+    }
     before = {name: os.environ.get(name) for name in said}
     os.environ.update(said)
     try:
@@ -108,11 +111,6 @@ def regret(problem: Problem, best: float) -> float:
     return min(max((best - problem.refs[0]) / (problem.refs[1] - problem.refs[0]), 0.0), 1.0)
 
 
-def equal(ours: Params, theirs: Params) -> bool:
-    """The same values under the same names; 1 and 1.0 are one number."""
-    return ours == theirs
-
-
 def measure(bench: Bench) -> Iterator[Row]:
     """First one daemon, then three that are linked."""
     trials, seeds = (25, 1) if bench.short else (60, 3)
@@ -127,13 +125,17 @@ def measure(bench: Bench) -> Iterator[Row]:
             for problem in problems:
                 for seed in range(seeds):
                     there, _ = over_rest(client(bench, [daemon], sampler, problem, seed), problem, seed, trials)
-                    here, alone.setdefault(sampler, {})[problem.name, seed] = in_process(bench, sampler, problem, seed, trials)
-                    matches = [equal(a, b) for a, b in zip(there, here)]
+                    here, alone.setdefault(sampler, {})[problem.name, seed] = in_process(
+                        bench, sampler, problem, seed, trials
+                    )
+                    matches = [a == b for a, b in zip(there, here)]
                     same += sum(matches)
                     asked += len(matches)
                     if not all(matches) and not first:
                         first = f"; first differs: {problem.name}, trial {matches.index(False) + 1}"
-            yield Row(f"REST, one node: {sampler} suggests what it does in process", "%", 100 * same / asked, at_least(100), note=f"{asked} suggestions, {by}{first}")
+            note = f"{asked} suggestions, {by}{first}"
+            name = f"{sampler}: suggestions over REST, one node, as in process"
+            yield Row(name, "%", 100 * same / asked, at_least(100), note=note)
     finally:
         daemon.close()
     yield from in_turn(bench, problems, trials, seeds, alone)
@@ -155,11 +157,9 @@ def in_turn(
                     seen, left = over_rest(client(bench, cluster.nodes, sampler, problem, seed), problem, seed, trials)
                     twice += len(seen) - len({repr(sorted(params.items())) for params in seen})
                     pairs.append(math.log10(max(left, FLOOR) / max(alone[sampler][problem.name, seed], FLOOR)))
-            if not pairs:
-                yield left_out(f"REST, three nodes: {sampler}", "no problems")
-                continue
             # A few pairs say no more than that nothing is broken.
-            yield Row(f"REST, three nodes in turn: {sampler}, log10 of regret over one's", "", statistics.fmean(pairs), at_most(0.5), note=f"{len(pairs)} pairs, {twice} suggestions twice")
+            note = f"{len(pairs)} pairs, {twice} suggestions twice"
+            name = f"{sampler}: three nodes in turn over REST, log10 of regret over one's"
+            yield Row(name, "", statistics.fmean(pairs), at_most(0.5), note=note)
     finally:
         cluster.close()
-

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from samplers.engine import Engine, Refused, Study
+from samplers.engine import Engine, RefusedError, Study
 from samplers.harness import Harness
 from samplers.space import draw
 
@@ -98,7 +98,11 @@ def run(problem: Any, optimizer: Any, task: Task) -> Record:
         **task._asdict(),
         "group": problem.group,
         "refs": list(problem.refs),
-        "cpu_ms": {"mean": statistics.fmean(cpu), "half": statistics.fmean(half), "p95": sorted(cpu)[len(cpu) * 95 // 100]},
+        "cpu_ms": {
+            "mean": statistics.fmean(cpu),
+            "half": statistics.fmean(half),
+            "p95": sorted(cpu)[len(cpu) * 95 // 100],
+        },
         "trace": trace,
     }
 
@@ -177,7 +181,7 @@ class Runs:
         problem = self.problems[task.problem]
         try:
             return run(problem, self.optimizer(task.method, problem, task.seed), task)
-        except (ImportError, KeyError, Refused) as error:
+        except (ImportError, KeyError, RefusedError) as error:
             return str(error)[:200]
 
     def optimizer(self, method: str, problem: Any, seed: int) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Sequence
 
 from bench.table import at_most
 from samplers.bench import Bench, left_out
-from samplers.engine import Refused, Stopped, Study
+from samplers.engine import RefusedError, StoppedError, Study
 from samplers.space import Param, Params, choice, number, whole, wrong
 from samplers.stats import percentile
 from samplers.table import Row
@@ -35,15 +35,19 @@ def cases() -> List[Case]:
     """The issue's list."""
     hundred: List[Param] = []
     for i in range(25):
-        hundred += [number(f"a{i}", 0, 1), number(f"b{i}", 1e-6, 1, True), whole(f"c{i}", 1, 100), choice(f"d{i}", list("wxyz"))]
-    words: List[Param] = [choice("word", [f"word {i}" for i in range(1024)]), number("x", 0, 1), number("y", 1e-6, 1, True)]
+        hundred += [number(f"a{i}", 0, 1), number(f"b{i}", 1e-6, 1, True)]
+        hundred += [whole(f"c{i}", 1, 100), choice(f"d{i}", list("wxyz"))]
+    words: List[Param] = [choice("word", [f"word {i}" for i in range(1024)])]
+    words += [number("x", 0, 1), number("y", 1e-6, 1, True)]
     deep: List[Param] = [choice("c0", ["stop", "go"])]
     for i in range(1, 16):
         below: Any = (f"c{i - 1}", ["go"])
-        deep += [choice(f"c{i}", ["stop", "go"], below), number(f"x{i}", 0, 1, False, below), whole(f"n{i}", 1, 9, False, below)]
+        deep += [choice(f"c{i}", ["stop", "go"], below)]
+        deep += [number(f"x{i}", 0, 1, False, below), whole(f"n{i}", 1, 9, False, below)]
     few: List[Param] = [number("x", 0, 1), number("l", 1e-6, 1, True), whole("n", 1, 50), choice("c", list("abc"))]
     single: List[Param] = [number("x", 0, 1), number("one", 2, 2), whole("same", 7, 7), choice("only", ["this"])]
-    wide: List[Param] = [number("x", -1e300, 1e300), number("l", 1e-300, 1e300, True), whole("n", -(2**52), 2**52), number("tiny", 0, 1e-300)]
+    wide: List[Param] = [number("x", -1e300, 1e300), number("l", 1e-300, 1e300, True)]
+    wide += [whole("n", -(2**52), 2**52), number("tiny", 0, 1e-300)]
     return [
         Case("100 parameters", hundred, drawn),
         Case("1,024 choices", words, drawn),
@@ -78,12 +82,11 @@ def measure(bench: Bench) -> Iterator[Row]:
                     if len(under_way) > 4:
                         done = under_way.pop(0)
                         study.tell(done.id, case.values(done.params, rng), case.state)
-            except Refused as error:
-                yield left_out(f"{case.name}: {sampler}", str(error)[:80])
+            except RefusedError as error:
+                yield left_out(f"{sampler}: {case.name}", str(error)[:80])
                 continue
-            except Stopped as stopped:
+            except StoppedError as stopped:
                 faults.append(f"stopped: {stopped}")
             note = f"p95 of {len(took)}; " + (f"{len(faults)} INVALID, such as: {faults[0]}" if faults else "all valid")
             value = float("nan") if faults or not took else percentile(took, 0.95)
-            yield Row(f"{case.name}: {sampler}", "ms of CPU", value, at_most(bound), note=note)
-
+            yield Row(f"{sampler}: {case.name}", "ms of CPU", value, at_most(bound), note=note)

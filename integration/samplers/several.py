@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Optional
 from bench.table import at_least
 from samplers.bench import Bench
 from samplers.conflicting import Conflict, Told, conflicts, uniform
-from samplers.engine import Refused, Study
+from samplers.engine import RefusedError, Study
 from samplers.space import build, draw
 from samplers.stats import FLOOR, Sample, beats, estimate
 from samplers.table import Row, of
@@ -31,20 +31,20 @@ def measure(bench: Bench) -> Iterator[Row]:
                 told = one(bench, name, conflict, seed, trials)
                 if told is not None:
                     losses.setdefault(name, {}).setdefault(conflict.name, []).append(conflict.loss(told))
-    for kind, members in (("objectives", [c for c in conflicts() if c.objectives > 1]), ("constraints", [c for c in conflicts() if c.objectives == 1])):
+    for kind, one_alone in (("objectives", False), ("constraints", True)):
+        members = [conflict.name for conflict in conflicts() if (conflict.objectives == 1) == one_alone]
         for name in names:
-            mine = {c.name: losses[name][c.name] for c in members if c.name in losses.get(name, {})}
-            if not mine or name == "random":
+            rows: Sample = {problem: row for problem, row in losses.get(name, {}).items() if problem in members}
+            if not rows:
                 continue
-            control = losses["random"]
-            won: Sample = {problem: [100 * beats(a, b) for a, b in zip(row, control[problem])] for problem, row in mine.items()}
-            yield of(f"{kind}, {trials} trials: {name} beats random draws", "% of pairs", estimate(won), at_least(50) if not name.startswith("optuna") else None)
-        for name in names:
-            rows = {c.name: losses[name][c.name] for c in members if c.name in losses.get(name, {})}
-            if rows:
-                logs = {problem: [math.log10(max(loss, FLOOR)) for loss in row] for problem, row in rows.items()}
-                each = ", ".join(f"{problem} {statistics.fmean(row):.3f}" for problem, row in rows.items())
-                yield of(f"  log10 of what is missing: {name}", "", estimate(logs))._replace(note=each)
+            if name != "random":
+                control = losses["random"]
+                won = {p: [100 * beats(a, b) for a, b in zip(row, control[p])] for p, row in rows.items()}
+                aim = None if name.startswith("optuna") else at_least(50)
+                yield of(f"{name}: {kind}, beats random draws, {trials} trials", "% of pairs", estimate(won), aim)
+            logs = {problem: [math.log10(max(loss, FLOOR)) for loss in row] for problem, row in rows.items()}
+            each = ", ".join(f"{problem} {statistics.fmean(row):.3f}" for problem, row in rows.items())
+            yield of(f"  {kind}: log10 of what {name} misses", "", estimate(logs))._replace(note=each)
 
 
 def one(bench: Bench, name: str, conflict: Conflict, seed: int, trials: int) -> Optional[List[Told]]:
@@ -56,7 +56,7 @@ def one(bench: Bench, name: str, conflict: Conflict, seed: int, trials: int) -> 
         return optuna(name.split("-", 1)[1], conflict, seed, trials)
     try:
         study = Study(bench.runs.engine, conflict.params, name, seed, objectives=conflict.objectives)
-    except Refused:
+    except RefusedError:
         return None
     told = []
     for _ in range(trials):

@@ -82,8 +82,10 @@ class Scores:
         return estimate({problem: row for problem, row in pairs.items() if self.groups[problem].startswith(group)})
 
     def speed(self, ours: str, theirs: str) -> Estimate:
-        """How many times as many trials `theirs` needs to its final median as `ours` does (geometric mean over problems;
-        where ours never gets there it counts as twice its budget)."""
+        """How many times as many trials `theirs` needs to its final median as `ours` does.
+
+        The geometric mean over problems; where ours never gets there it counts as twice its budget.
+        """
         ratios: Sample = {}
         for problem, by in self.traces.items():
             if ours in by and theirs in by:

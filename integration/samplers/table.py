@@ -23,9 +23,8 @@ class Row(NamedTuple):
 
     def said(self) -> Dict[str, Any]:
         """As a line of JSON; a value that is none is null."""
-        numbers = {key: None if not isinstance(x, float) or math.isnan(x) else x for key, x in self._asdict().items()}
-        mark = self.mark()
-        return {**numbers, "name": self.name, "unit": self.unit, "note": self.note, "aim": self.aim and str(self.aim), "mark": mark}
+        said = {key: None if isinstance(x, float) and math.isnan(x) else x for key, x in self._asdict().items()}
+        return {**said, "aim": self.aim and str(self.aim), "mark": self.mark()}
 
     def mark(self) -> str:
         """Whether the aim is met."""
@@ -47,7 +46,9 @@ def shown(value: float) -> str:
 
 def of(name: str, unit: str, seen: Estimate, aim: Optional[Aim] = None, note: str = "") -> Row:
     """A row of an estimate."""
-    pairs = f"{seen.problems} problems, {seen.pairs} pairs" if seen.pairs > seen.problems else f"{seen.problems} problems"
+    pairs = (
+        f"{seen.problems} problems, {seen.pairs} pairs" if seen.pairs > seen.problems else f"{seen.problems} problems"
+    )
     return Row(name, unit, seen.value, aim, seen.low, seen.high, f"{pairs}; {note}" if note else pairs)
 
 
