@@ -106,4 +106,6 @@ def finite(bench: Bench, rounds: int) -> Iterator[Row]:
             cpu += run.cpu
         note = f"of {asked} on {len(problems)} spaces, {waits} waits"
         yield Row(f"{sampler}: duplicates on finite spaces, stale views", "trials", float(twice), at_most(0), note=note)
-        yield Row("  a suggestion there, p95", "ms of CPU", percentile(cpu, 0.95), note=f"p50 {percentile(cpu, 0.5):.3g}")
+        yield Row(
+            "  a suggestion there, p95", "ms of CPU", percentile(cpu, 0.95), note=f"p50 {percentile(cpu, 0.5):.3g}"
+        )

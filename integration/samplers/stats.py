@@ -79,7 +79,7 @@ class Scores:
     def wins(self, ours: str, theirs: str, group: str = "") -> Estimate:
         """The share of pairs, in percent, that `ours` wins, ties by half."""
         pairs = self.pairs([ours, theirs], lambda both: 100 * beats(both[0], both[1]))
-        return estimate({problem: row for problem, row in pairs.items() if self.groups[problem].startswith(group)})
+        return estimate({problem: row for problem, row in pairs.items() if group in ("", self.groups[problem])})
 
     def speed(self, ours: str, theirs: str) -> Estimate:
         """How many times as many trials `theirs` needs to its final median as `ours` does.
@@ -105,7 +105,7 @@ class Scores:
     def logs(self, method: str, group: str = "") -> Estimate:
         """Mean log10 of regret, floored."""
         rows = self.pairs([method], lambda one: math.log10(max(one[0], FLOOR)))
-        return estimate({problem: row for problem, row in rows.items() if self.groups[problem].startswith(group)})
+        return estimate({problem: row for problem, row in rows.items() if group in ("", self.groups[problem])})
 
     def mean(self, method: str, problems: Iterable[str]) -> float:
         """Mean regret on these problems."""
