@@ -72,7 +72,7 @@ def between() -> Conflict:
         far = sum((given[f"x{i}"] - 1) ** 2 for i in range(3))
         return [near + other, far + other], []
 
-    # The front is (3 t², 3 (1 - t)²): below (4, 4) lies 16 less 1 each side of it beyond 3, less the curve's area.
+    # The front is (3 t², 3 (1 - t)²), under which lies an area of 3 · 3 / 6.
     return Conflict("between", params, tell, 2, [4.0, 4.0], 16.0 - 3 * 3 / 6)
 
 

@@ -21,6 +21,10 @@ Record = Dict[str, Any]
 PEERS = Path(__file__).parent / "peers"
 
 
+#: What processes that part from this one run for: problems of the harness cannot be sent to them.
+FORKED: List[Runs] = []
+
+
 class Task(NamedTuple):
     """One run: so many trials, `workers` of them under way at each ask."""
 
@@ -173,8 +177,10 @@ class Runs:
             return
         # Before the processes part, so that none of them talks to another's engine.
         self.engine.close()
-        with multiprocessing.get_context("fork").Pool(jobs, initializer=self.engine.close) as pool:
-            yield from zip(tasks, pool.imap(self.one, tasks, chunksize=1))
+        FORKED.append(self)
+        with multiprocessing.get_context("fork").Pool(jobs) as pool:
+            yield from zip(tasks, pool.imap(in_fork, tasks))
+        FORKED.clear()
 
     def one(self, task: Task) -> Any:
         """Runs it."""
@@ -207,3 +213,8 @@ class Runs:
         """Seeds that a method was run with."""
         found = self.of(method, workers, at, lambda record: problem in (None, record["problem"]))
         return sorted({record["seed"] for record in found})
+
+
+def in_fork(task: Task) -> Any:
+    """A run in a process of the pool."""
+    return FORKED[0].one(task)
