@@ -50,7 +50,7 @@ pub fn proposed(seq: u64) -> Fact {
             counter: seq + 100,
             at: stamp(seq),
             params: [("lr".to_owned(), json!(0.01)), ("opt".to_owned(), Value::Null)].into_iter().collect(),
-            by: Proposer::Sampler { name: "tpe".into(), seed: u64::MAX, slot: 3, draw: seq, saw: 17 },
+            by: Proposer::Sampler { name: "tpe".into(), seed: u64::MAX, slot: 3, draw: seq, saw: 17, seen: Default::default(), fit: Default::default() },
             user_attrs: Default::default(),
             imported_as: None,
         }),

@@ -13,7 +13,7 @@ use metaopt_schema::{
     view::{StudyView, TrialView},
 };
 
-use super::{Node, Runtime};
+use super::{Node, Runtime, draws::Draws};
 use crate::{
     Now, Refusal,
     commands::{Event, StudyAction, StudyPatch},
@@ -80,6 +80,7 @@ impl Node {
         let runtime = Runtime {
             seq,
             draw: draws.max().unwrap_or(0),
+            draws: Draws::default(),
             sampler,
             rule,
             history: History::new(&study.space, def.objectives.len()),

@@ -212,6 +212,9 @@ impl Node {
                 return;
             }
             end.last_step = view.last_step();
+            if end.outcome == Outcome::Pruned && end.values.is_empty() {
+                end.values = view.last_values();
+            }
         }
         self.leases.remove(key);
         let fact = TrialFact::Ended { attempt: key.attempt, node, end };
