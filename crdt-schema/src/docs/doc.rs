@@ -370,7 +370,9 @@ impl Doc {
         }
         let mut facts = Facts::default();
         if !heads.is_empty() {
-            self.read_map(&ROOT, None, Some(&heads), &mut |bucket, key, value| facts.take(&self.id, bucket, key, value));
+            self.read_map(&ROOT, None, Some(&heads), &mut |bucket, key, value| {
+                facts.take(&self.id, bucket, key, value)
+            });
         }
         Some(facts)
     }

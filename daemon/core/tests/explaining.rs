@@ -10,12 +10,7 @@ use common::{
     net::{Net, id},
 };
 use metaopt_core::commands::{Completion, Report, StudyPatch, SuggestRequest, Told, TrialAction};
-use metaopt_schema::{
-    TrialId,
-    space::Space,
-    study::Budget,
-    trial::Proposer,
-};
+use metaopt_schema::{TrialId, space::Space, study::Budget, trial::Proposer};
 use serde_json::{Value, json};
 
 /// A stream of numbers without a library: enough to make clients differ.
@@ -45,7 +40,8 @@ fn work(net: &mut Net, dice: &mut Dice, held: &mut Vec<(usize, TrialId)>, rounds
                 let node = &mut net.nodes[at].node;
                 let x = node.trial(trial.as_str()).unwrap().1.spec.params.get("x").and_then(|x| x.as_f64()).unwrap();
                 let values = || [("loss".to_owned(), (x - 0.3).abs())].into_iter().collect();
-                let report = || Report { step: 3, values: [("loss".to_owned(), Some(x))].into_iter().collect(), attempt: None };
+                let report =
+                    || Report { step: 3, values: [("loss".to_owned(), Some(x))].into_iter().collect(), attempt: None };
                 let told = match dice.roll(8) {
                     0 => Told::Fail,
                     1 => Told::Infeasible,
@@ -93,7 +89,8 @@ fn drawn_behind(net: &Net) -> usize {
 
 fn bytes_of_sight(net: &Net) -> (usize, usize) {
     let of = |by: &Proposer| if let Proposer::Sampler { seen, .. } = by { Some(seen.len()) } else { None };
-    let all: Vec<usize> = net.nodes[0].node.study("s").unwrap().trials().iter().filter_map(|t| of(&t.spec.by)).collect();
+    let all: Vec<usize> =
+        net.nodes[0].node.study("s").unwrap().trials().iter().filter_map(|t| of(&t.spec.by)).collect();
     (all.iter().sum::<usize>(), all.len())
 }
 
@@ -101,11 +98,17 @@ fn bytes_of_sight(net: &Net) -> (usize, usize) {
 fn trials_of_lagging_nodes_are_drawn_again_everywhere_from_what_each_had_seen() {
     for (sampler, space) in [
         ("tpe", json!([{"name": "x", "type": "float", "low": 0, "high": 1}, {"name": "c", "type": "bool"}])),
-        ("auto", json!([{"name": "x", "type": "float", "low": 0, "high": 1, "step": 0.01}, {"name": "c", "type": "bool"}])),
+        (
+            "auto",
+            json!([{"name": "x", "type": "float", "low": 0, "high": 1, "step": 0.01}, {"name": "c", "type": "bool"}]),
+        ),
     ] {
         let mut net = Net::new(4, 0);
-        net.study(0, json!({"sampler": {"name": sampler, "seed": 3, "n_startup_trials": 4}, "space": space,
-            "budget": {"max_trials": 150}}));
+        net.study(
+            0,
+            json!({"sampler": {"name": sampler, "seed": 3, "n_startup_trials": 4}, "space": space,
+            "budget": {"max_trials": 150}}),
+        );
         net.lag = vec![0, 700, 1_600, 3_000];
         let (mut dice, mut held) = (Dice(11), Vec::new());
         work(&mut net, &mut dice, &mut held, 15);
@@ -152,17 +155,26 @@ fn edits_of_space_and_budget_count_from_where_they_arrived() {
     .unwrap();
     let budget = Some(Budget { max_trials: Some(90), ..Budget::default() });
     let now = net.now;
-    net.nodes[0].node.patch_study(now, "s", StudyPatch { space: Some(space), budget, ..StudyPatch::default() }).unwrap();
+    net.nodes[0]
+        .node
+        .patch_study(now, "s", StudyPatch { space: Some(space), budget, ..StudyPatch::default() })
+        .unwrap();
     work(&mut net, &mut dice, &mut held, 12);
     net.lag = vec![0, 0];
     net.pass(6.0);
     net.agree();
     assert!(all_reproduced(&net) > 20);
-    let wide = |at: usize| net.nodes[at].node.study("s").unwrap().trials().iter().filter(|t| t.spec.params.contains_key("y")).count();
+    let wide = |at: usize| {
+        net.nodes[at].node.study("s").unwrap().trials().iter().filter(|t| t.spec.params.contains_key("y")).count()
+    };
     assert!(wide(0) > 3 && wide(0) == wide(1), "both draw from the wider space");
-    let short = net.nodes[1].node.study("s").unwrap().trials().iter().any(|t| {
-        t.place.node == id(1) && !t.spec.params.contains_key("y") && t.spec.at.ms > now.wall_ms
-    });
+    let short = net.nodes[1]
+        .node
+        .study("s")
+        .unwrap()
+        .trials()
+        .iter()
+        .any(|t| t.place.node == id(1) && !t.spec.params.contains_key("y") && t.spec.at.ms > now.wall_ms);
     assert!(short, "the second went on in the old space until it had heard");
 }
 
@@ -200,7 +212,8 @@ fn a_fresh_node_explains_what_it_fetched_and_says_what_it_lacks() {
     let (mut dice, mut held) = (Dice(2), Vec::new());
     net.nodes[2].asleep = true;
     work_of(&mut net, &mut dice, &mut held, &[0, 1], 10);
-    let known: BTreeSet<TrialId> = net.nodes[0].node.study("s").unwrap().trials().iter().map(|t| t.place.id.clone()).collect();
+    let known: BTreeSet<TrialId> =
+        net.nodes[0].node.study("s").unwrap().trials().iter().map(|t| t.place.id.clone()).collect();
     net.nodes[2].asleep = false;
     net.pass(6.0);
     net.agree();

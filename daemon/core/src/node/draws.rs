@@ -72,7 +72,9 @@ pub(super) struct Redrawn {
 impl Draws {
     /// A change of another node was taken in.
     pub(super) fn came(&mut self, doc: &DocId, actor: &[u8], count: u64) {
-        if self.ledger.is_some() && let Some(run) = run_of(doc, actor) {
+        if self.ledger.is_some()
+            && let Some(run) = run_of(doc, actor)
+        {
             let known = self.news.entry(run).or_insert(0);
             *known = (*known).max(count);
         }
@@ -92,17 +94,13 @@ impl Draws {
 fn run_of(doc: &DocId, actor: &[u8]) -> Option<Run> {
     let DocId::Trials { node, segment, .. } = doc else { return None };
     let (_, boot) = actor.split_last_chunk::<8>()?;
-    Some(Run {
-        home: node.clone(),
-        segment: *segment,
-        writer: Actor::node_of(actor)?,
-        boot: u64::from_be_bytes(*boot),
-    })
+    Some(Run { home: node.clone(), segment: *segment, writer: Actor::node_of(actor)?, boot: u64::from_be_bytes(*boot) })
 }
 
 /// Members as a sampler is shown them, and the proposing node's place among them.
 pub(super) fn members_of(sight: &Sight, me: &NodeId) -> (Vec<Member>, usize) {
-    let members = sight.members.iter().map(|(node, weight)| Member { id: hash64(node.as_str()), weight: f64::from(*weight) });
+    let members =
+        sight.members.iter().map(|(node, weight)| Member { id: hash64(node.as_str()), weight: f64::from(*weight) });
     match sight.members.iter().position(|(node, _)| node == me) {
         Some(place) => (members.collect(), place),
         None => (vec![Member { id: hash64(me.as_str()), weight: 1.0 }], 0),
@@ -229,7 +227,14 @@ impl Node {
     }
 
     /// What `drawer` knew of one document: the changes in `seen`, and its own facts stamped from `base` on and before `at`.
-    fn known_facts(&self, id: &DocId, seen: &Vector, drawer: &NodeId, base: &Stamp, at: &Stamp) -> Result<Vec<Fact>, Lost> {
+    fn known_facts(
+        &self,
+        id: &DocId,
+        seen: &Vector,
+        drawer: &NodeId,
+        base: &Stamp,
+        at: &Stamp,
+    ) -> Result<Vec<Fact>, Lost> {
         let loaded;
         let doc = match self.docs.get(id) {
             Some(Replica::Live(doc, _)) => &**doc,

@@ -39,9 +39,11 @@ pub use peers::{Enrolled, Timing};
 pub use report::{MAX_METRICS, MAX_STEP};
 pub use residence::{NoShelf, REST_AFTER_MS, ReadDoc, Saved, Shelf, StoredDoc, read_doc};
 pub use status::NodeStatus;
-pub use studies::Forked;
+pub use studies::{Forked, Started};
 
-use self::{contend::Turns, draws::Draws, index::Index, peers::Peers, replicate::Pulls, residence::Replica, thin::Thinned};
+use self::{
+    contend::Turns, draws::Draws, index::Index, peers::Peers, replicate::Pulls, residence::Replica, thin::Thinned,
+};
 use crate::{
     Now, Refusal,
     commands::Event,

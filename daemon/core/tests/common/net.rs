@@ -56,7 +56,8 @@ impl Net {
             }
             Box1 { id: id(i), node, disk, launched: vec![], stopped: vec![], linked: BTreeMap::new(), asleep: false }
         });
-        let mut net = Self { nodes: nodes.collect(), now, cut: Vec::new(), bytes: 0, lag: vec![0; n], under_way: Vec::new() };
+        let mut net =
+            Self { nodes: nodes.collect(), now, cut: Vec::new(), bytes: 0, lag: vec![0; n], under_way: Vec::new() };
         net.pass(3.0);
         net
     }
