@@ -82,7 +82,12 @@ impl Cmaes {
 impl Sampler for Cmaes {
     fn suggest(&self, ask: &Ask) -> Result<Suggestion, Stop> {
         let codec = ask.history.codec();
-        let answer = |config: &Config, fit| Suggestion { params: codec.decode(config), sampler: "cmaes", fit };
+        let answer = |config: &Config, fit| Suggestion {
+            params: codec.decode(config),
+            sampler: "cmaes",
+            fit,
+            ..Suggestion::default()
+        };
         if ask.history.finished() < self.startup {
             return Ok(answer(&tpe::start(ask)?, Vec::new()));
         }

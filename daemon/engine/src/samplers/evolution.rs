@@ -86,8 +86,11 @@ fn poisson(mean: f64, stream: &mut Stream) -> usize {
 impl Sampler for Evolution {
     fn suggest(&self, ask: &Ask) -> Result<Suggestion, Stop> {
         let codec = ask.history.codec();
-        let answer =
-            |config: &Config| Suggestion { params: codec.decode(config), sampler: "evolution", fit: Vec::new() };
+        let answer = |config: &Config| Suggestion {
+            params: codec.decode(config),
+            sampler: "evolution",
+            ..Suggestion::default()
+        };
         if ask.history.finished() < self.startup {
             return Ok(answer(&tpe::start(ask)?));
         }

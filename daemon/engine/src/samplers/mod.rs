@@ -52,7 +52,7 @@ pub struct Member {
 }
 
 /// What a sampler answers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Suggestion {
     /// Canonical values of the active parameters, in order of declaration; never a fidelity.
     pub params: Params,
@@ -60,6 +60,8 @@ pub struct Suggestion {
     pub sampler: &'static str,
     /// What the sampler fitted and wants to find again in the trial's [`crate::Record::fit`]; mostly empty.
     pub fit: Vec<f32>,
+    /// Why `auto` handed over to this sampler; empty for others.
+    pub why: &'static str,
 }
 
 /// Why there is nothing to suggest.

@@ -136,7 +136,8 @@ fn best(history: &History, elite: &[u64], block: &[u64], size: usize) -> Vec<u64
 impl Sampler for Nsga2 {
     fn suggest(&self, ask: &Ask) -> Result<Suggestion, Stop> {
         let codec = ask.history.codec();
-        let answer = |config: &Config| Suggestion { params: codec.decode(config), sampler: "nsga2", fit: Vec::new() };
+        let answer =
+            |config: &Config| Suggestion { params: codec.decode(config), sampler: "nsga2", ..Suggestion::default() };
         if ask.history.finished() < self.startup.unwrap_or(self.population(ask.history)) {
             return Ok(answer(&tpe::start(ask)?));
         }

@@ -138,6 +138,6 @@ impl Sampler for Gp {
     fn suggest(&self, ask: &Ask) -> Result<Suggestion, Stop> {
         let (config, fit) =
             if ask.history.finished() < self.startup { (tpe::start(ask)?, Vec::new()) } else { self.model(ask)? };
-        Ok(Suggestion { params: ask.history.codec().decode(&config), sampler: "gp", fit })
+        Ok(Suggestion { params: ask.history.codec().decode(&config), sampler: "gp", fit, ..Suggestion::default() })
     }
 }
