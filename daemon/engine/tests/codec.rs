@@ -99,8 +99,8 @@ fn studies_that_do_not_fit_their_sampler_or_rule_are_refused() {
     };
     assert_eq!(check(json!({})), "");
     assert!(
-        check(json!({"sampler": {"name": "gp"}}))
-            .starts_with("/sampler/name: the sampler `gp` is not in this version; use one of auto, tpe")
+        check(json!({"sampler": {"name": "bore"}}))
+            .starts_with("/sampler/name: the sampler `bore` is not in this version; use one of auto, tpe")
     );
     assert!(check(json!({"sampler": {"name": "tpee"}})).contains("did you mean `tpe`?"));
     assert!(

@@ -1,6 +1,6 @@
 //! Hyperparameters of a Gaussian process by maximum a posteriori, with analytic gradients (Rasmussen and Williams 2006, §5.4).
 //!
-//! θ = (ln ρ_j, ln s², ln (σ² − 1e-6)). Half the variance of standardised values is the scale of the priors.
+//! θ = (ln ρ_j, ln s², ln (σ² − 1e-6)).
 
 use super::{
     kernel::{Cloud, matern},
