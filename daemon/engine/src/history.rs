@@ -18,6 +18,9 @@ use crate::{
     pareto,
 };
 
+/// A place in the canonical order of results: [`Record::done`] and the record's key.
+pub(crate) type Place = (u64, u64);
+
 /// A trial's state, as far as models care.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordState {
@@ -326,7 +329,7 @@ impl History {
 
     /// What was kept under `name` ([`crate::rng::key`] of the sampler and its options), and the first place in the order of results
     /// that has changed since then; none: nothing has.
-    pub(crate) fn cached<T: Any + Send + Sync>(&self, name: u64) -> Option<(Arc<T>, Option<(u64, u64)>)> {
+    pub(crate) fn cached<T: Any + Send + Sync>(&self, name: u64) -> Option<(Arc<T>, Option<Place>)> {
         let caches = self.caches.0.lock().ok()?;
         let cached = caches.get(&name)?;
         Some((cached.value.clone().downcast().ok()?, cached.stale_from))

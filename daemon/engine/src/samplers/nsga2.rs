@@ -169,9 +169,9 @@ mod tests {
             assert!(children.iter().all(|c| (0.0..=1.0).contains(c)));
             let beside = children.iter().filter(|c| (*c - near).abs() <= 0.25 * gap).count();
             assert!(beside > 1800, "{beside} beside {near}");
-            // Half beyond the parent and half towards the other, unless the range ends there.
+            // Half beyond the parent and half towards the other, unless the range ends nearby.
             let beyond = children.iter().filter(|c| (*c - near) * (near - far) > 0.0).count();
-            assert!(gap == 0.0 || near == 1.0 || (800..=1200).contains(&beyond), "{beyond} beyond {near}");
+            assert!(gap == 0.0 || gap > 0.5 || (800..=1200).contains(&beyond), "{beyond} beyond {near}");
         }
         for u in [0.0, 0.02, 0.5, 1.0] {
             let children: Vec<f64> = (0..2000).map(|_| nsga2.nudged(u, &mut stream)).collect();

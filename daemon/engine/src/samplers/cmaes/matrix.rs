@@ -116,9 +116,9 @@ mod tests {
         let there = root.times(&root.solve(&v));
         assert!(there.iter().zip(&v).all(|(a, b)| (a - b).abs() < 1e-12));
         let x = root.solve_transposed(&v);
-        for j in 0..4 {
+        for (j, target) in v.iter().enumerate() {
             let back: f64 = (j..4).map(|i| root.row(i)[j] * x[i]).sum();
-            assert!((back - v[j]).abs() < 1e-12);
+            assert!((back - target).abs() < 1e-12);
         }
         matrix.add_outer(-10.0, &[1.0, 0.0, 0.0, 0.0]);
         assert!(matrix.cholesky().is_none());

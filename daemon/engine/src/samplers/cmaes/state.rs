@@ -168,8 +168,8 @@ impl State {
             }
             steps.push((step, length.min(longest)));
         }
-        for j in 0..n {
-            self.mean[j] = (self.mean[j] + self.sigma * self.stretch[j] * shift[j]).clamp(0.0, 1.0);
+        for (mean, (stretch, shift)) in self.mean.iter_mut().zip(self.stretch.iter().zip(&shift)) {
+            *mean = (*mean + self.sigma * stretch * shift).clamp(0.0, 1.0);
         }
         let white = self.root.solve(&shift);
         let gain = (rates.sigma * (2.0 - rates.sigma) * rates.mu_eff).sqrt();
