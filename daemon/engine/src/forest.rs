@@ -253,7 +253,10 @@ impl Grower<'_> {
             let x = xs[stream.below(xs.len())];
             Test::Is(if x.is_nan() { low } else { x })
         } else {
-            Test::Half((stream.unit() * 9_007_199_254_740_992.0) as u64)
+            // One that divides these rows.
+            let salts = (0..64).map(|_| (stream.unit() * 9_007_199_254_740_992.0) as u64);
+            let mut divides = salts.filter(|salt| half(*salt, low) != half(*salt, high));
+            divides.next().map_or(Test::Is(low), Test::Half)
         };
         let absent_left = absent > 0 && stream.unit() < 0.5;
         Some(Node { test, axis, absent_left, left: 0, value: 0.0 })

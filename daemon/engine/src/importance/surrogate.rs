@@ -12,7 +12,7 @@ use crate::{
     codec::Axis,
     forest::{Forest, Growth, Rows},
     rng::Stream,
-    samplers::drafts::{self, Draft},
+    samplers::drafts,
 };
 
 /// Most trials a model is fitted to.
@@ -82,6 +82,12 @@ pub struct Pairs {
     pub pairs: Vec<Pair>,
 }
 
+/// A draw from the space: its quantiles, and the coordinates there.
+struct Draw {
+    quantiles: Vec<f64>,
+    u: Vec<f64>,
+}
+
 /// Expectations at the values of one or two parameters: by value, the trees' answers averaged over the background.
 struct Means {
     /// By value: mean, how many draws it is over.
@@ -123,9 +129,9 @@ impl<'a> Surrogate<'a> {
 
     /// The curve over one parameter.
     pub fn curve(&self, param: usize) -> Vec<Point> {
-        let quantiles = self.quantiles(BACKGROUND.0);
+        let draws = self.draws(BACKGROUND.0);
         let point = |u: f64| {
-            let drafts: Vec<Draft> = quantiles.iter().filter_map(|q| self.place(q, &[(param, u)])).collect();
+            let drafts: Vec<Vec<f64>> = draws.iter().filter_map(|q| self.place(q, &[(param, u)])).collect();
             if drafts.is_empty() {
                 return None;
             }
@@ -135,7 +141,7 @@ impl<'a> Surrogate<'a> {
             for tree in &self.forest.0 {
                 let mut sum = 0.0;
                 for (draft, all) in drafts.iter().zip(&mut each) {
-                    let answer = tree.answer(&draft.u);
+                    let answer = tree.answer(draft);
                     sum += answer;
                     *all += answer / TREES as f64;
                 }
@@ -157,9 +163,9 @@ impl<'a> Surrogate<'a> {
 
     /// The plane over two parameters.
     pub fn plane(&self, x: usize, y: usize) -> Grid {
-        let quantiles = self.quantiles(BACKGROUND.0);
+        let draws = self.draws(BACKGROUND.0);
         let (xs, ys) = (self.steps(x, STEPS.1), self.steps(y, STEPS.1));
-        let mean = |u: f64, v: f64| Some(self.cost(self.means(&quantiles, &[vec![(x, u), (y, v)]]).at[0]?));
+        let mean = |u: f64, v: f64| Some(self.cost(self.means(&draws, &[vec![(x, u), (y, v)]]).at[0]?));
         Grid {
             means: ys.iter().map(|v| xs.iter().map(|u| mean(*u, *v)).collect()).collect(),
             xs: xs.iter().map(|u| self.sample.value(x, *u)).collect(),
@@ -170,10 +176,7 @@ impl<'a> Surrogate<'a> {
     /// The variance that the `params` explain alone and in pairs; of the first few, so that the most important come first.
     pub fn pairs(&self, params: &[usize]) -> Pairs {
         let params: Vec<usize> = params.iter().copied().take(PAIRED).collect();
-        let spread: Vec<f64> = {
-            let draws = self.quantiles(SPREAD);
-            draws.iter().filter_map(|q| self.place(q, &[])).map(|draft| self.forest.mean(&draft.u)).collect()
-        };
+        let spread: Vec<f64> = { self.draws(SPREAD).iter().map(|draw| self.forest.mean(&draw.u)).collect() };
         let (_, deviation) = moments(&spread);
         let total = deviation * deviation;
         // The model says the same everywhere (up to rounding).
@@ -181,12 +184,12 @@ impl<'a> Surrogate<'a> {
             let alone = params.iter().map(|i| (*i, 0.0)).collect();
             return Pairs { alone, pairs: Vec::new() };
         }
-        let quantiles = self.quantiles(BACKGROUND.1);
+        let draws = self.draws(BACKGROUND.1);
         let steps: Vec<Vec<f64>> = params.iter().map(|i| self.steps(*i, STEPS.2)).collect();
         let weights: Vec<Vec<f64>> = params.iter().zip(&steps).map(|(i, steps)| self.weights(*i, steps)).collect();
         let alone = (0..params.len()).map(|a| {
             let places: Vec<Vec<(usize, f64)>> = steps[a].iter().map(|u| vec![(params[a], *u)]).collect();
-            let means = self.means(&quantiles, &places);
+            let means = self.means(&draws, &places);
             (params[a], means.active * variance(&means.at, &weights[a]) / total)
         });
         let alone: Vec<(usize, f64)> = alone.collect();
@@ -196,7 +199,7 @@ impl<'a> Surrogate<'a> {
                 let place =
                     |u: &f64| steps[b].iter().map(|v| vec![(params[a], *u), (params[b], *v)]).collect::<Vec<_>>();
                 let places: Vec<Vec<(usize, f64)>> = steps[a].iter().flat_map(place).collect();
-                let means = self.means(&quantiles, &places);
+                let means = self.means(&draws, &places);
                 let interaction = interaction(&means.at, &weights[a], &weights[b]);
                 pairs.push(Pair { params: (params[a], params[b]), share: means.active * interaction / total });
             }
@@ -251,43 +254,53 @@ impl<'a> Surrogate<'a> {
         all.iter().map(|w| w / sum).collect()
     }
 
-    /// Vectors of quantiles, one per draw from the space.
-    fn quantiles(&self, draws: usize) -> Vec<Vec<f64>> {
+    /// Draws from the space.
+    fn draws(&self, count: usize) -> Vec<Draw> {
         let d = self.sample.codec.axes().len();
         let mut stream = Stream::new(0, 0, 0, "background of marginals");
         // Each parameter's quantiles are spread evenly, in an order of their own (a Latin hypercube).
-        let mut all = vec![Vec::with_capacity(d); draws];
+        let mut all = vec![Vec::with_capacity(d); count];
         for _ in 0..d {
-            let mut places: Vec<usize> = (0..draws).collect();
-            for at in (1..draws).rev() {
+            let mut places: Vec<usize> = (0..count).collect();
+            for at in (1..count).rev() {
                 places.swap(at, stream.below(at + 1));
             }
             for (draw, place) in all.iter_mut().zip(places) {
-                draw.push((place as f64 + stream.unit()) / draws as f64);
+                draw.push((place as f64 + stream.unit()) / count as f64);
             }
         }
-        all
+        let draw = |quantiles: Vec<f64>| Draw { u: drafts::at(&self.sample.codec, &quantiles, &[]).u, quantiles };
+        all.into_iter().map(draw).collect()
     }
 
-    /// The configuration at `quantiles` whose parameters in `fixed` have given coordinates; none where one is inactive.
-    fn place(&self, quantiles: &[f64], fixed: &[(usize, f64)]) -> Option<Draft> {
-        let draft = drafts::at(&self.sample.codec, quantiles, fixed);
-        fixed.iter().all(|(i, _)| !draft.u[*i].is_nan()).then_some(draft)
+    /// The coordinates of `draw` but for parameters in `fixed`; none where one of these is inactive.
+    fn place(&self, draw: &Draw, fixed: &[(usize, f64)]) -> Option<Vec<f64>> {
+        let codec = self.sample.codec();
+        let mut parents = codec.conditions().iter().flatten().map(|(parent, _)| *parent);
+        let u = if parents.any(|parent| fixed.iter().any(|(i, _)| *i == parent)) {
+            // Others depend on it.
+            drafts::at(codec, &draw.quantiles, fixed).u
+        } else {
+            let mut u = draw.u.clone();
+            fixed.iter().filter(|(i, _)| !draw.u[*i].is_nan()).for_each(|(i, at)| u[*i] = *at);
+            u
+        };
+        fixed.iter().all(|(i, _)| !u[*i].is_nan()).then_some(u)
     }
 
-    fn means(&self, quantiles: &[Vec<f64>], places: &[Vec<(usize, f64)>]) -> Means {
+    fn means(&self, draws: &[Draw], places: &[Vec<(usize, f64)>]) -> Means {
         let mut asked = 0;
         let at = places.iter().map(|fixed| {
             let (mut sum, mut n) = (0.0, 0);
-            for draft in quantiles.iter().filter_map(|q| self.place(q, fixed)) {
-                sum += self.forest.mean(&draft.u);
+            for u in draws.iter().filter_map(|draw| self.place(draw, fixed)) {
+                sum += self.forest.mean(&u);
                 n += 1;
             }
             asked += n;
             (n > 0).then(|| sum / n as f64)
         });
         let at = at.collect();
-        Means { at, active: asked as f64 / (quantiles.len() * places.len()).max(1) as f64 }
+        Means { at, active: asked as f64 / (draws.len() * places.len()).max(1) as f64 }
     }
 }
 

@@ -51,7 +51,7 @@ pub struct Bore {
 }
 
 impl Bore {
-    /// `n_startup_trials` (10), `gamma` (0.1, the share of good trials), `n_trees` (32), `min_leaf` (1), `n_candidates`
+    /// `n_startup_trials` (10), `gamma` (0.1, the share of good trials), `n_trees` (32), `min_leaf` (2), `n_candidates`
     /// (200), `kappa` (1, what the trees' disagreement is worth), `gain_weights` (true: good trials count by how much
     /// better they are), `constant_liar` (true: pending trials count as bad).
     pub fn new(options: &IndexMap<String, Value>) -> Result<Self, Vec<FieldError>> {
@@ -70,7 +70,7 @@ impl Bore {
             startup: read.count("n_startup_trials", 1, 1_000_000).unwrap_or(10) as usize,
             gamma: read.number("gamma", "a number above 0 and below 1", |g| g > 0.0 && g < 1.0).unwrap_or(0.1),
             trees: read.count("n_trees", 1, 1000).unwrap_or(32) as usize,
-            leaf: read.count("min_leaf", 1, 1000).unwrap_or(1) as usize,
+            leaf: read.count("min_leaf", 1, 1000).unwrap_or(2) as usize,
             candidates: read.count("n_candidates", 2, 10_000).unwrap_or(200) as usize,
             kappa: read.number("kappa", "a number from 0 to 100", |k| (0.0..=100.0).contains(&k)).unwrap_or(1.0),
             weigh: read.flag("gain_weights").unwrap_or(true),

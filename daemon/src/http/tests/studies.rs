@@ -184,7 +184,7 @@ async fn modelled(bench: &Bench, name: &str, more: Value) {
     let lines: Vec<String> = (0..300)
         .map(|i| {
             let (u, momentum, sgd) = (even(i, 0.618_034), even(i, 0.414_214), even(i, 0.732_051) < 0.5);
-            let acc = 0.9 - 2.0 * (u - 0.4).powi(2) - if sgd { 0.2 * momentum } else { 0.3 };
+            let acc = 0.9 - 8.0 * (u - 0.4).powi(2) - if sgd { 0.2 * momentum } else { 0.3 };
             let mut params = json!({"lr": 10f64.powf(4.0 * u - 4.0), "opt": "adam", "junk": 1 + i % 9});
             if sgd {
                 params["opt"] = json!("sgd");
