@@ -3,6 +3,8 @@
 //! Numbers map to `[0, 1]` (logarithmic ones through `ln`; the `i`th of m cells of a discrete one to the middle of its
 //! share), choices to their index. A fidelity has no coordinate and is no part of an id.
 
+use std::collections::BTreeMap;
+
 use metaopt_schema::space::{Domain, Params, Prior, Space, count::Cells, domain::round12};
 use serde_json::{Number, Value};
 
@@ -112,6 +114,7 @@ pub struct Codec {
     axes: Vec<Axis>,
     priors: Vec<Option<(f64, f64)>>,
     when: Vec<Vec<(usize, Vec<u64>)>>,
+    groups: Vec<Vec<usize>>,
     cells: Option<Cells>,
     fingerprint: [u8; 32],
 }
@@ -123,10 +126,12 @@ impl Codec {
         let priors = space.params.iter().zip(&axes).map(|(p, axis)| prior(&p.domain, axis)).collect();
         // Serialised structs have a fixed order of fields, so this is as good as a canonical form.
         let text = serde_json::to_string(space).unwrap_or_default();
+        let when = space.conditions();
         Self {
             axes,
             priors,
-            when: space.conditions(),
+            groups: groups(space, &when),
+            when,
             cells: Cells::new(space),
             fingerprint: *blake3::hash(text.as_bytes()).as_bytes(),
             space: space.clone(),
@@ -151,6 +156,12 @@ impl Codec {
     /// Each parameter's conditions: (parent, its allowed cells).
     pub fn conditions(&self) -> &[Vec<(usize, Vec<u64>)>] {
         &self.when
+    }
+
+    /// Positions of the parameters that are active under the same conditions; the first: of those without any. Parents'
+    /// groups come before their children's.
+    pub fn groups(&self) -> &[Vec<usize>] {
+        &self.groups
     }
 
     /// Mean and standard deviation of a parameter's prior, in coordinates; none: uniform.
@@ -277,6 +288,23 @@ impl Codec {
             })
         })
     }
+}
+
+fn groups(space: &Space, when: &[Vec<(usize, Vec<u64>)>]) -> Vec<Vec<usize>> {
+    // Parents are declared before children, so the order of first members has parents' groups first.
+    let mut groups: Vec<Vec<usize>> = vec![Vec::new()];
+    let mut places: BTreeMap<&[(usize, Vec<u64>)], usize> = BTreeMap::new();
+    for (i, conditions) in when.iter().enumerate() {
+        if space.params[i].domain.is_fidelity() {
+            continue;
+        }
+        let place = if conditions.is_empty() { 0 } else { *places.entry(conditions).or_insert(groups.len()) };
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(i);
+    }
+    groups
 }
 
 /// A prior this many times as wide as its range is uniform: within the range its density differs by less than one in 10^12,

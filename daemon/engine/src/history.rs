@@ -13,7 +13,7 @@ use std::{
 use metaopt_schema::space::{Params, Space};
 
 use crate::{
-    codec::{Codec, Config},
+    codec::{Cell, Codec, Config},
     math::sortable,
     pareto,
 };
@@ -98,6 +98,23 @@ struct Row {
     rank: Option<Rank>,
 }
 
+/// The trials in which some parameters were active.
+#[derive(Clone, Debug, Default)]
+struct Group {
+    /// Finished ones, best first.
+    ranked: BTreeSet<Rank>,
+    /// The same by key.
+    keys: BTreeSet<u64>,
+    pending: BTreeSet<(u64, u64)>,
+    /// Without failed ones.
+    finished: usize,
+    /// With several objectives: feasible ones by front, as far as they are needed ([`NEAR`]).
+    fronts: OnceLock<Vec<u64>>,
+}
+
+/// With several objectives, how many trials at the front are put in order; the others are only known to be behind.
+const NEAR: usize = 256;
+
 /// Where walks over a finite space may begin: everything before is known.
 #[derive(Debug, Default)]
 struct Cursor(Mutex<Option<(u64, u128)>>);
@@ -132,12 +149,10 @@ pub struct History {
     objectives: usize,
     rows: BTreeMap<u64, Row>,
     known: HashMap<u128, u32>,
-    ranked: BTreeSet<Rank>,
-    pending: BTreeSet<(u64, u64)>,
-    /// Finished trials (those with a rank) in the order of results.
+    /// By group of the codec: the trials in which its parameters were active. (The first: all.)
+    groups: Vec<Group>,
+    /// Finished trials in the order of results.
     results: BTreeSet<(u64, u64)>,
-    finished: usize,
-    fronts: OnceLock<Vec<u64>>,
     cursor: Cursor,
     caches: Caches,
 }
@@ -172,16 +187,14 @@ pub struct Split<'a> {
 impl History {
     /// An empty history of a study over `space` with `objectives` objectives. A widened space needs a new history.
     pub fn new(space: &Space, objectives: usize) -> Self {
+        let codec = Arc::new(Codec::new(space));
         Self {
-            codec: Arc::new(Codec::new(space)),
+            groups: vec![Group::default(); codec.groups().len()],
+            codec,
             objectives,
             rows: BTreeMap::new(),
             known: HashMap::new(),
-            ranked: BTreeSet::new(),
-            pending: BTreeSet::new(),
             results: BTreeSet::new(),
-            finished: 0,
-            fronts: OnceLock::new(),
             cursor: Cursor::default(),
             caches: Caches::default(),
         }
@@ -210,19 +223,26 @@ impl History {
         if let Some(config) = &config {
             *self.known.entry(config.id).or_default() += 1;
         }
-        let rank = self.rank(&record);
-        match rank {
-            Some(rank) => {
-                self.fronts = OnceLock::new();
-                self.finished += usize::from(rank.class != Class::Failed);
-                self.ranked.insert(rank);
-                self.results.insert((record.done, record.key));
-                self.caches.touch((record.done, record.key));
+        // What doesn't fit the space says nothing to models.
+        let rank = config.as_ref().and_then(|_| self.rank(&record));
+        if rank.is_some() {
+            self.results.insert((record.done, record.key));
+            self.caches.touch((record.done, record.key));
+        }
+        for group in self.active(config.as_ref()) {
+            let group = &mut self.groups[group];
+            match rank {
+                Some(rank) => {
+                    group.fronts = OnceLock::new();
+                    group.finished += usize::from(rank.class != Class::Failed);
+                    group.ranked.insert(rank);
+                    group.keys.insert(record.key);
+                }
+                None if record.state == RecordState::Pending => {
+                    group.pending.insert((record.order, record.key));
+                }
+                None => {}
             }
-            None if record.state == RecordState::Pending => {
-                self.pending.insert((record.order, record.key));
-            }
-            None => {}
         }
         self.rows.insert(record.key, Row { record, config, rank });
     }
@@ -274,7 +294,7 @@ impl History {
 
     /// Trials without a result yet, in the order of proposals.
     pub fn pending(&self) -> impl DoubleEndedIterator<Item = (&Record, &Config)> {
-        self.pending.iter().filter_map(|(_, key)| {
+        self.groups[0].pending.iter().filter_map(|(_, key)| {
             let row = self.rows.get(key)?;
             Some((&row.record, row.config.as_ref()?))
         })
@@ -307,7 +327,7 @@ impl History {
 
     /// Trials that say how good their configuration is: complete, pruned or infeasible.
     pub fn finished(&self) -> usize {
-        self.finished
+        self.groups[0].finished
     }
 
     /// Objectives of the study.
@@ -317,13 +337,19 @@ impl History {
 
     fn take(&mut self, key: u64) -> Option<Row> {
         let row = self.rows.remove(&key)?;
-        self.pending.remove(&(row.record.order, key));
-        if let Some(rank) = row.rank {
-            self.fronts = OnceLock::new();
-            self.ranked.remove(&rank);
+        if row.rank.is_some() {
             self.results.remove(&(row.record.done, key));
             self.caches.touch((row.record.done, key));
-            self.finished -= usize::from(rank.class != Class::Failed);
+        }
+        for group in self.active(row.config.as_ref()) {
+            let group = &mut self.groups[group];
+            group.pending.remove(&(row.record.order, key));
+            if let Some(rank) = row.rank {
+                group.fronts = OnceLock::new();
+                group.ranked.remove(&rank);
+                group.keys.remove(&key);
+                group.finished -= usize::from(rank.class != Class::Failed);
+            }
         }
         if let Some(config) = &row.config
             && let Some(count) = self.known.get_mut(&config.id)
@@ -334,6 +360,15 @@ impl History {
             }
         }
         Some(row)
+    }
+
+    /// The codec's groups that a configuration's parameters are in.
+    fn active(&self, config: Option<&Config>) -> Vec<usize> {
+        let Some(config) = config else { return Vec::new() };
+        let all = self.codec.groups().iter().enumerate();
+        all.filter(|(at, group)| *at == 0 || group.first().is_some_and(|i| config.cells[*i] != Cell::Off))
+            .map(|(at, _)| at)
+            .collect()
     }
 
     fn rank(&self, record: &Record) -> Option<Rank> {
@@ -361,54 +396,49 @@ impl History {
         Some(Rank { class, first, second, order: record.order, key: record.key })
     }
 
-    /// Keys of finished trials, best first. With several objectives feasible ones go by non-dominated rank.
-    fn best_first(&self) -> Box<dyn Iterator<Item = u64> + '_> {
+    /// Keys of a group's finished trials, best first. With several objectives feasible ones go by non-dominated rank, as
+    /// far as the first `want`.
+    fn best_first(&self, group: usize, want: usize) -> Box<dyn Iterator<Item = u64> + '_> {
+        let group = &self.groups[group];
         if self.objectives < 2 {
-            return Box::new(self.ranked.iter().map(|rank| rank.key));
+            return Box::new(group.ranked.iter().map(|rank| rank.key));
         }
-        let feasible = self.fronts.get_or_init(|| {
-            let mut rows: Vec<&Row> = self
-                .ranked
-                .iter()
-                .take_while(|r| r.class == Class::Feasible)
-                .filter_map(|r| self.rows.get(&r.key))
-                .collect();
-            rows.sort_by_key(|row| (row.record.order, row.record.key));
-            let costs: Vec<&[f64]> = rows.iter().map(|row| row.record.costs.as_slice()).collect();
-            pareto::order(&costs).into_iter().map(|i| rows[i].record.key).collect()
-        });
-        let rest = self.ranked.iter().filter(|rank| rank.class != Class::Feasible).map(|rank| rank.key);
-        Box::new(feasible.iter().copied().chain(rest))
+        let feasible: Box<dyn Iterator<Item = u64>> = if want <= NEAR {
+            Box::new(group.fronts.get_or_init(|| self.fronts(group, NEAR)).iter().copied())
+        } else {
+            Box::new(self.fronts(group, want).into_iter())
+        };
+        let rest = group.ranked.iter().filter(|rank| rank.class != Class::Feasible).map(|rank| rank.key);
+        Box::new(feasible.chain(rest))
     }
 
-    /// Divides the trials that `wanted` accepts (none: all): `good(n)` of the `n` finished ones are good, at most `cap`
-    /// make the bad set: pending ones, then half the best of the bad and half an even draw by key, so that neither its
-    /// size nor the time it takes grows with the study.
-    pub fn split(
-        &self,
-        good: impl Fn(usize) -> usize,
-        cap: usize,
-        pending: bool,
-        wanted: Option<&dyn Fn(&Config) -> bool>,
-    ) -> Split<'_> {
-        let fits = |row: &&Row| row.config.as_ref().is_some_and(|config| wanted.is_none_or(|wanted| wanted(config)));
-        let finished = match wanted {
-            None => self.finished,
-            Some(_) => {
-                self.rows.values().filter(|row| row.rank.is_some_and(|r| r.class != Class::Failed)).filter(fits).count()
-            }
-        };
+    fn fronts(&self, group: &Group, want: usize) -> Vec<u64> {
+        let feasible = group.ranked.iter().take_while(|rank| rank.class == Class::Feasible);
+        let mut rows: Vec<&Row> = feasible.filter_map(|rank| self.rows.get(&rank.key)).collect();
+        rows.sort_by_key(|row| (row.record.order, row.record.key));
+        let costs: Vec<&[f64]> = rows.iter().map(|row| row.record.costs.as_slice()).collect();
+        pareto::order(&costs, want).into_iter().map(|i| rows[i].record.key).collect()
+    }
+
+    /// Divides the trials in which the parameters of the codec's group `group` were active (0: all): `good(n)` of the `n`
+    /// finished ones are good, at most `cap` make the bad set: pending ones, then half the best of the bad and half an even
+    /// draw by key, so that neither its size nor the time it takes grows with the study.
+    pub fn split(&self, good: impl Fn(usize) -> usize, cap: usize, pending: bool, group: usize) -> Split<'_> {
+        let among = &self.groups[group];
+        let finished = among.finished;
         let mut split = Split::default();
         let mut taken = BTreeSet::new();
-        let mut ranked = self.best_first().filter_map(|key| self.rows.get(&key)).filter(fits).peekable();
-        while split.good.len() < good(finished).min(finished)
+        let (good, best_of_bad) = (good(finished).min(finished), cap / 2);
+        let want = good.saturating_add(best_of_bad);
+        let mut ranked = self.best_first(group, want).filter_map(|key| self.rows.get(&key)).peekable();
+        while split.good.len() < good
             && let Some(row) = ranked.next_if(|row| row.rank.is_some_and(|rank| rank.class != Class::Failed))
         {
             taken.insert(row.record.key);
             split.good.extend(self.seen(row));
         }
         if pending {
-            let rows = self.pending.iter().filter_map(|(_, key)| self.rows.get(key)).filter(fits);
+            let rows = among.pending.iter().filter_map(|(_, key)| self.rows.get(key));
             split.bad.extend(rows.filter_map(|row| self.seen(row)).take(cap / 2));
         }
         let room = cap - split.bad.len();
@@ -417,7 +447,7 @@ impl History {
             split.bad.extend(self.seen(row));
         }
         // Keys are hashes, so the first by key are an even draw that every replica makes alike.
-        let rest = self.rows.values().filter(|row| row.rank.is_some() && !taken.contains(&row.record.key)).filter(fits);
+        let rest = among.keys.iter().filter(|key| !taken.contains(*key)).filter_map(|key| self.rows.get(key));
         split.bad.extend(rest.filter_map(|row| self.seen(row)).take(room - room / 2));
         split
     }

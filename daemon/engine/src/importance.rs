@@ -5,11 +5,7 @@
 
 use metaopt_schema::space::Space;
 
-use crate::{
-    codec::{Axis, Config},
-    history::History,
-    math::cdf,
-};
+use crate::{codec::Axis, history::History, math::cdf};
 
 /// Trials needed before anything can be said.
 const MIN_TRIALS: usize = 10;
@@ -28,15 +24,14 @@ pub fn importance(space: &Space, history: &History) -> Vec<(String, f64)> {
         return scores;
     }
     let top = |n: usize| (libm::ceil(TOP.0 * n as f64) as usize).max(TOP.1);
-    let everyone = history.split(top, usize::MAX >> 1, false, None);
+    let everyone = history.split(top, usize::MAX >> 1, false, 0);
     for (i, param) in space.params.iter().enumerate() {
         let axis = codec.axes()[i];
         if param.domain.is_fidelity() {
             continue;
         }
-        let active = |config: &Config| !config.u[i].is_nan();
-        let own =
-            (!codec.conditions()[i].is_empty()).then(|| history.split(top, usize::MAX >> 1, false, Some(&active)));
+        let group = codec.groups().iter().position(|group| group.contains(&i)).unwrap_or(0);
+        let own = (group > 0).then(|| history.split(top, usize::MAX >> 1, false, group));
         let split = own.as_ref().unwrap_or(&everyone);
         let best: Vec<f64> = split.good.iter().map(|s| s.config.u[i]).collect();
         let all: Vec<f64> = split.good.iter().chain(&split.bad).map(|s| s.config.u[i]).collect();

@@ -3,8 +3,6 @@
 //! Trials are split into a few good ones and the rest; a density is fitted to each; of some draws from the good one's,
 //! the draw with the largest ratio of both is suggested. Pending trials count as bad, so that parallel proposals spread.
 
-use std::collections::BTreeMap;
-
 use indexmap::IndexMap;
 use metaopt_schema::FieldError;
 use serde_json::Value;
@@ -19,6 +17,8 @@ use crate::{
 
 /// Most good trials with one objective.
 const MAX_GOOD: usize = 25;
+/// Most good trials with several: they have to cover a front.
+const MAX_FRONT: usize = 64;
 /// Most bad trials that enter the density: quality stays, and time no longer grows with the study.
 const MAX_BAD: usize = 256;
 /// A conditional group is drawn from its prior below this many trials.
@@ -37,7 +37,7 @@ pub struct Tpe {
 
 /// Parameters that are active under the same conditions, with their densities.
 struct Group<'a> {
-    axes: Vec<usize>,
+    axes: &'a [usize],
     model: Option<(Parzen<'a>, Parzen<'a>)>,
 }
 
@@ -125,17 +125,17 @@ impl Tpe {
 
     fn groups<'a>(&self, ask: &'a Ask) -> Vec<Group<'a>> {
         let codec = ask.history.codec();
-        group_axes(codec).into_iter().map(|axes| self.group(ask, axes)).collect()
+        codec.groups().iter().enumerate().map(|(at, axes)| self.group(ask, at, axes)).collect()
     }
 
-    fn group<'a>(&self, ask: &'a Ask, axes: Vec<usize>) -> Group<'a> {
+    fn group<'a>(&self, ask: &'a Ask, at: usize, axes: &'a [usize]) -> Group<'a> {
         let codec = ask.history.codec();
-        let conditional = axes.first().is_some_and(|i| !codec.conditions()[*i].is_empty());
-        let active = |config: &Config| axes.iter().all(|i| config.cells[*i] != Cell::Off);
+        let conditional = at > 0;
         let several = ask.history.objectives() > 1;
-        let good =
-            |n: usize| (libm::ceil(self.gamma * n as f64) as usize).clamp(1, if several { MAX_BAD } else { MAX_GOOD });
-        let split = ask.history.split(good, MAX_BAD, self.liar, if conditional { Some(&active) } else { None });
+        let good = |n: usize| {
+            (libm::ceil(self.gamma * n as f64) as usize).clamp(1, if several { MAX_FRONT } else { MAX_GOOD })
+        };
+        let split = ask.history.split(good, MAX_BAD, self.liar, at);
         let numerous = !conditional || split.good.len() + split.bad.len() >= GROUP_START;
         let modelled: Vec<usize> = axes.iter().copied().filter(|i| codec.axes()[*i] != Axis::Fixed).collect();
         let model = (numerous && !split.good.is_empty() && !modelled.is_empty()).then(|| {
@@ -165,24 +165,6 @@ fn start(ask: &Ask) -> Result<Config, Stop> {
         return Ok(first);
     }
     sobol::pick(ask, ask.draw)
-}
-
-/// Positions of parameters with the same conditions, parents' groups first. (Parents are declared before children, so
-/// the order of first members is such an order.)
-fn group_axes(codec: &Codec) -> Vec<Vec<usize>> {
-    let mut groups: Vec<Vec<usize>> = vec![Vec::new()];
-    let mut places: BTreeMap<&[(usize, Vec<u64>)], usize> = BTreeMap::new();
-    for (i, conditions) in codec.conditions().iter().enumerate() {
-        if codec.space().params[i].domain.is_fidelity() {
-            continue;
-        }
-        let place = if conditions.is_empty() { 0 } else { *places.entry(conditions).or_insert(groups.len()) };
-        if place == groups.len() {
-            groups.push(Vec::new());
-        }
-        groups[place].push(i);
-    }
-    groups
 }
 
 /// Weight of each good trial: how much better than the best bad one it is; the prior weighs as much as the average.
@@ -231,7 +213,7 @@ fn ranked(codec: &Codec, group: &Group, base: &Config, count: usize, stream: &mu
         match &group.model {
             Some(model) => {
                 let mut values = model.0.draw(stream).into_iter();
-                for &i in &group.axes {
+                for &i in group.axes {
                     cells[i] = if codec.axes()[i] == Axis::Fixed {
                         Cell::Index(0)
                     } else {
@@ -242,7 +224,7 @@ fn ranked(codec: &Codec, group: &Group, base: &Config, count: usize, stream: &mu
                 drawn.push((ratio(model, &config), config));
             }
             None => {
-                for &i in &group.axes {
+                for &i in group.axes {
                     cells[i] = codec.quantile(i, stream.unit());
                 }
                 drawn.push((0.0, codec.config(cells)));
