@@ -385,7 +385,7 @@ mod tests {
         let alone = Sight { max_trials: Some(100), ..Sight::default() };
         let two = Sight { members: vec![("a".into(), 1.0), ("b".into(), 0.1)], ..alone.clone() };
         let grown = Sight { space: vec![(9, "b".into())], max_trials: None, ..two.clone() };
-        let steps: [(Option<&str>, Vec<(Run, u64)>, &Sight); 6] = [
+        let steps = [
             (Some("0.1.0"), vec![], &alone),
             (None, vec![(run("b", 0, "b"), 3), (run("a", 0, "b"), 1)], &two),
             (None, vec![(run("b", 0, "b"), 300), (run("b", 1, "b"), 1)], &two),

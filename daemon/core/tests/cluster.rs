@@ -11,13 +11,13 @@ use common::{
     net::{Box1, Net, id},
 };
 use metaopt_core::{
-    About, Effect, Node, NodeConfig, Now, Parcel,
+    About, Effect, Node, NodeConfig,
     commands::{Completion, ImportedTrial, NodeAction, Report, StudyPatch, SuggestRequest, Told, TrialAction},
-    launch::{AttemptEvent, Launch},
-    wire::{Decoder, Frame, Heartbeat},
+    launch::AttemptEvent,
+    wire::{Frame, Heartbeat},
 };
 use metaopt_schema::{
-    DocId, NodeId, StudyId, TrialId,
+    DocId, StudyId, TrialId,
     docs::{Actor, Doc, RawChange},
     facts::{Fact, Hardware, SlotKind, SlotSpec, TrialFact},
     study::Budget,

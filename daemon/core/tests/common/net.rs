@@ -126,7 +126,7 @@ impl Net {
         due.into_iter().for_each(|(_, from, parcel): (u64, usize, Parcel)| self.deliver(from, parcel));
     }
 
-    fn deliver(&mut self, from: usize, parcel: Parcel) {
+    pub fn deliver(&mut self, from: usize, parcel: Parcel) {
         for to in parcel.to {
             let to = self.nodes.iter().position(|one| one.id == to).unwrap();
             if self.joined(from, to) {
