@@ -51,7 +51,7 @@ pub struct Args {
     /// A metric to make large
     #[arg(long, value_name = "METRIC", help_heading = "Search")]
     pub maximize: Vec<String>,
-    /// How configurations are proposed: auto, tpe, sobol, random, grid
+    /// How configurations are proposed: auto, gp, tpe, cmaes, bore, evolution, nsga2, sobol, random, grid
     #[arg(long, value_name = "NAME[:k=v,…]", help_heading = "Search")]
     pub sampler: Option<String>,
     /// Makes the proposals of one machine reproducible

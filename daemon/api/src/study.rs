@@ -124,7 +124,7 @@ pub struct Constraint {
 /// A sampler by name; its options stand beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Sampler {
-    /// `auto`, `tpe`, `random`, `sobol`, `grid`, …
+    /// `auto`, `gp`, `tpe`, `cmaes`, `bore`, `evolution`, `nsga2`, `sobol`, `random` or `grid`.
     pub name: String,
     /// Makes suggestions reproducible; drawn at creation when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

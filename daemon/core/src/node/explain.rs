@@ -50,7 +50,11 @@ impl Node {
             inputs.extend(self.what_it_saw(view, again));
         }
         let (reproduced, detail) = self.verdict_on(view, &again);
-        let redrawn = again.ok().and_then(|again| again.result.ok()).map(|suggestion| suggestion.params);
+        let redrawn = again.ok().and_then(|again| again.result.ok());
+        if let Some(suggestion) = redrawn.as_ref().filter(|suggestion| !suggestion.why.is_empty()) {
+            inputs["why"] = json!(suggestion.why);
+        }
+        let redrawn = redrawn.map(|suggestion| suggestion.params);
         json!({"source": "sampler", "reproduced": reproduced, "detail": detail, "redrawn": redrawn, "inputs": inputs})
     }
 
