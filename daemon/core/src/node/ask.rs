@@ -63,7 +63,9 @@ impl Node {
         }
         let wait = self.held.is_some() || self.is_removed(&self.config.id) || self.is_catching_up(now);
         let mut reason = wait.then_some(IdleReason::Wait);
-        self.peers.proposed.insert(id.clone(), now.mono_ms);
+        if self.peers.proposed.insert(id.clone(), now.mono_ms).is_none() {
+            self.peers.next_beat = 0; // others should know at once that this node proposes, too
+        }
         while reason.is_none() && (trials.len() as u64) < request.count {
             match self.next_trial(now, &id) {
                 Ok(taken) => {

@@ -528,6 +528,9 @@ impl Node {
             Some(beat) => beat.active.contains(study),
             None => false,
         };
+        // Before its first proposal a node can't know who begins at the same moment: it counts all, as long as that leaves
+        // it anything.
+        let begins = self.studies.get(study).is_some_and(|r| r.draw == 0 && r.dry_since.is_none());
         let mut able: Vec<(NodeId, f64)> = Vec::new();
         let said =
             |n: &NodeView| self.peers.all.get(&n.id).and_then(|p| p.beat.as_ref()).is_some_and(|beat| beat.rests);
@@ -550,7 +553,7 @@ impl Node {
                         able.push((node.id.clone(), slots as f64));
                     }
                 }
-                None if me || asked(node) => able.push((node.id.clone(), ASKED_AT_ONCE)),
+                None if me || begins || asked(node) => able.push((node.id.clone(), ASKED_AT_ONCE)),
                 None => {}
             }
         }

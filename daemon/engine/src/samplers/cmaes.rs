@@ -94,7 +94,7 @@ impl Sampler for Cmaes {
         let layout = Layout::new(codec);
         let state = Replay::new(ask, &layout, self).state();
         let mut stream = Stream::of(ask, "cmaes");
-        let share = if own::is_small(codec) { 2 * ask.members.len().clamp(1, 16) } else { 1 };
+        let share = own::draws(ask);
         let model = if self.candidates > 1 { Model::new(ask, &layout, &state) } else { None };
         let wanted = if model.is_some() { self.candidates } else { 1 };
         let mut best: Option<(f64, Config, Vec<f64>)> = None;

@@ -99,7 +99,7 @@ impl Sampler for Evolution {
             youngest.take(self.population).map(|(_, record, config)| (record.key, config)).unzip();
         let population: Vec<&Config> = ask.history.ranked(&keys).into_iter().map(|(at, _)| configs[at]).collect();
         let mut stream = Stream::of(ask, "evolution");
-        let share = if own::is_small(codec) { 2 * ask.members.len().clamp(1, 16) } else { 1 };
+        let share = own::draws(ask);
         for _ in 0..if population.is_empty() { 0 } else { TRIES * share } {
             let child = self.child(ask, &population, &mut stream);
             if own::is_free(ask, &child) {

@@ -144,7 +144,7 @@ impl Sampler for Nsga2 {
         let elite = self.elite(ask.history);
         let parents: Vec<&Config> = elite.iter().filter_map(|key| ask.history.config(*key)).collect();
         let mut stream = Stream::of(ask, "nsga2");
-        let share = if own::is_small(codec) { 2 * ask.members.len().clamp(1, 16) } else { 1 };
+        let share = own::draws(ask);
         for _ in 0..if parents.is_empty() { 0 } else { TRIES * share } {
             let child = self.child(ask, &parents, &mut stream);
             if own::is_free(ask, &child) {

@@ -11,8 +11,8 @@ use crate::{
     rng::key,
 };
 
-/// Above this size collisions are too rare to pay for ownership.
-const OWNED_UP_TO: u128 = 1_000_000;
+/// Above this size nothing is lent: no node will ever have proposed all that it owns.
+const LENT_UP_TO: u128 = 1_000_000;
 
 /// Unknown configurations looked at where all that are left must be weighed.
 pub const ENUMERATED: usize = 4096;
@@ -25,17 +25,31 @@ pub fn owners(ask: &Ask, id: u128) -> Option<(usize, usize)> {
     if ask.members.len() < 2 {
         return None;
     }
+    let cell = key("own", &[ask.seed, id as u64, (id >> 64) as u64]);
     let score = |i: usize| {
         let member = ask.members[i];
-        let bits = key("own", &[ask.seed, id as u64, (id >> 64) as u64, member.id]);
+        let bits = mix(cell ^ mix(member.id));
         let unit = ((bits >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0;
         // −w / ln u is largest for member i with probability w_i / Σw.
-        (-member.weight.max(1e-9) / libm::log(unit), member.id)
+        (-member.weight.max(1e-9) / libm::log(unit), std::cmp::Reverse(member.id), i)
     };
-    let mut order: Vec<(usize, (f64, u64))> = (0..ask.members.len()).map(|i| (i, score(i))).collect();
-    order.sort_by(|a, b| b.1.0.total_cmp(&a.1.0).then(a.1.1.cmp(&b.1.1)));
-    Some((order[0].0, order[1].0))
+    let before = |a: &Score, b: &Score| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).is_gt();
+    let (mut first, mut second) = (score(0), score(1));
+    if before(&second, &first) {
+        std::mem::swap(&mut first, &mut second);
+    }
+    for one in (2..ask.members.len()).map(score) {
+        if before(&one, &first) {
+            second = std::mem::replace(&mut first, one);
+        } else if before(&one, &second) {
+            second = one;
+        }
+    }
+    Some((first.2, second.2))
 }
+
+/// A member's claim to a configuration: larger is stronger, ties go to the smaller ID; and its position.
+type Score = (f64, std::cmp::Reverse<u64>, usize);
 
 /// Whether a configuration may be taken by the next in line: half of each member's, by their hash. Its owner comes to
 /// these last, and others only while it is far from them: so nobody takes what its owner is about to.
@@ -50,17 +64,29 @@ pub fn mine(ask: &Ask, id: u128, lends: bool) -> bool {
 
 /// Whether what is lent of a space of `size` configurations comes later.
 pub fn lends(size: u128) -> bool {
-    size <= OWNED_UP_TO
+    size <= LENT_UP_TO
 }
 
-/// Whether ownership is worth its while in this space.
+/// Whether what is lent of this space comes later.
 pub fn is_small(codec: &Codec) -> bool {
     codec.numbering().is_some_and(|cells| lends(cells.size()))
 }
 
-/// Whether `config` may be proposed: unknown, and in a small space this node's own.
+/// How many draws it takes on average until one may be proposed: of a finite space a node owns but a share, and keeps half of
+/// a small one for later.
+pub fn draws(ask: &Ask) -> usize {
+    let (codec, members) = (ask.history.codec(), ask.members.len());
+    match codec.numbering() {
+        Some(_) if members > 1 => members.min(16) * if is_small(codec) { 2 } else { 1 },
+        _ => 1,
+    }
+}
+
+/// Whether `config` may be proposed: unknown, and in a finite space this node's own. (Models of nodes that see the same come to
+/// the same places, however large the space.)
 pub fn is_free(ask: &Ask, config: &Config) -> bool {
-    !ask.history.knows(config.id) && (!is_small(ask.history.codec()) || mine(ask, config.id, true))
+    let codec = ask.history.codec();
+    !ask.history.knows(config.id) && (codec.numbering().is_none() || mine(ask, config.id, is_small(codec)))
 }
 
 /// A study-seeded permutation of `0..size`: a four-round Feistel network over the next power of four, walked until it

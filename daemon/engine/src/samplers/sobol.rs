@@ -1,6 +1,6 @@
 //! A scrambled Sobol sequence (Owen scrambling by hashing, Burley 2020): covers the space more evenly than chance.
 //!
-//! Alone, a node takes point number `draw`. Several nodes take the points whose configurations they own, so that together
+//! Alone, a node takes point number `draw` (of a sequence of its own where it isn't the study's creator). Several nodes take the points whose configurations they own, so that together
 //! they walk one sequence.
 
 use indexmap::IndexMap;
@@ -47,9 +47,11 @@ pub fn pick(ask: &Ask, from: u64) -> Result<Config, Stop> {
     let codec = ask.history.codec();
     let alone = ask.members.len() < 2;
     let lends = own::is_small(codec);
+    // Who thinks itself alone may be wrong: only the study's creator then takes its sequence.
+    let seed = if alone && ask.slot != 0 { key("sobol alone", &[ask.seed, ask.slot]) } else { ask.seed };
     for index in from..from.saturating_add(TRIES) {
-        let config = point(codec, ask.seed, index);
-        // In a space too large for ownership to be checked elsewhere, it still divides the sequence.
+        let config = point(codec, seed, index);
+        // In an endless space ownership still divides the sequence.
         if !ask.history.knows(config.id) && (alone || own::mine(ask, config.id, lends)) {
             return Ok(config);
         }

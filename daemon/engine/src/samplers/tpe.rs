@@ -71,9 +71,7 @@ impl Tpe {
             return self.best_of_rest(ask, &groups);
         }
         let mut stream = Stream::of(ask, "tpe");
-        // Only a share of the draws will be this node's own, and half of these are lent.
-        let members = ask.members.len();
-        let share = if own::is_small(codec) && members > 1 { 2 * members.clamp(1, 16) } else { 1 };
+        let share = own::draws(ask);
         for _ in 0..ROUNDS {
             if let Some(config) = self.draw(ask, &groups, self.candidates * share, &mut stream) {
                 return Ok(config);
