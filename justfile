@@ -93,6 +93,21 @@ _bench *arguments:
     @{{bench_venv}}/bin/python -m pip install --quiet --disable-pip-version-check 'optuna>=5,<6' || echo "going on without Optuna"
     @PYTHONPATH=integration:python-client/src {{bench_venv}}/bin/python -m bench target/release {{arguments}}
 
+# What samplers find beside their peers, on all figures or those named (docs/performance.md): found, asynchronous, stale, ...
+bench-samplers *arguments: (_samplers arguments)
+
+# The same at small sizes with one seed, for CI: whether the harness works, not how good samplers are
+bench-samplers-short *arguments: (_samplers "--short" arguments)
+
+# Peers other than Optuna are slow or large: their runs are stored in integration/samplers/peers.
+_samplers *arguments:
+    cargo build --release --locked --bins
+    cargo build --release --locked -p metaopt-engine --example ask_tell
+    @test -x {{bench_venv}}/bin/python || python3 -m venv {{bench_venv}}
+    @{{bench_venv}}/bin/python -m pip install --quiet --disable-pip-version-check numpy scipy coco-experiment 'optuna>=5,<6' cmaes \
+        || echo "going on with what is installed"
+    @OMP_NUM_THREADS=1 PYTHONPATH=integration {{bench_venv}}/bin/python -m samplers target/release {{arguments}}
+
 # Crashes, full and failing disks, for longer than `just test` does (docs/crash-safety.md)
 crash seeds="200" kills="100":
     cargo build --release --locked --bins

@@ -24,7 +24,15 @@ fn trial(study: &StudyId, node: &NodeId, seq: u64) -> [Fact; 3] {
         counter: seq + 1,
         at: stamp(seq, node),
         params: [("lr".to_owned(), 0.013_f64.into()), ("layers".to_owned(), 3.into())].into_iter().collect(),
-        by: Proposer::Sampler { name: "tpe".into(), seed: 7, slot: 0, draw: seq, saw: seq },
+        by: Proposer::Sampler {
+            name: "tpe".into(),
+            seed: 7,
+            slot: 0,
+            draw: seq,
+            saw: seq,
+            seen: Default::default(),
+            fit: Default::default(),
+        },
         user_attrs: Default::default(),
         imported_as: None,
     };

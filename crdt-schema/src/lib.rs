@@ -13,6 +13,7 @@ pub mod migrate;
 pub mod mutations;
 pub mod named;
 pub mod problem;
+pub mod seen;
 pub mod shape;
 pub mod space;
 pub mod stamp;

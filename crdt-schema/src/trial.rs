@@ -4,7 +4,12 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{AttemptNo, ClaimId, Named, NodeId, Stamp, TrialId, space::Params, stamp::WallMs};
+use crate::{
+    AttemptNo, ClaimId, Named, NodeId, Stamp, TrialId,
+    seen::{Fit, Packed},
+    space::Params,
+    stamp::WallMs,
+};
 
 /// Metric values by name; the user's sign.
 pub type Values = Named<f64>;
@@ -143,8 +148,15 @@ pub enum Proposer {
         slot: u64,
         /// The node's proposal counter in this study.
         draw: u64,
-        /// How much of the history it saw: (node, trials proposed, facts folded) at the draw.
+        /// How many trials it knew.
         saw: u64,
+        /// What of the history it knew, and its other inputs, as far as they are others than at the node's draw before
+        /// (see [`crate::seen`]).
+        #[serde(default, skip_serializing_if = "Packed::is_empty")]
+        seen: Packed,
+        /// What the sampler fitted, for those that draw later.
+        #[serde(default, skip_serializing_if = "Fit::is_empty")]
+        fit: Fit,
     },
 }
 
@@ -214,7 +226,7 @@ pub struct End {
     /// The process's exit code, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// Final values.
+    /// Final values; of an attempt that was ended early those last reported.
     #[serde(default, skip_serializing_if = "Named::is_empty")]
     pub values: Values,
     /// When.

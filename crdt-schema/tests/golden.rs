@@ -10,8 +10,14 @@ mod common;
 
 use std::{fs, path::PathBuf};
 
-use common::{actor, all, bag, node, samples};
-use metaopt_schema::docs::{Doc, RawChange, digest};
+use common::{actor, all, bag, later_samples, node, samples, sights};
+use metaopt_schema::{
+    DocId,
+    docs::{Doc, RawChange, digest},
+    facts::{Fact, TrialFact},
+    seen::Ledger,
+    trial::Proposer,
+};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -48,14 +54,17 @@ fn unpack(mut packed: &[u8]) -> Vec<RawChange> {
 
 #[test]
 fn documents_of_every_version_are_read() {
-    for (id, facts) in samples() {
-        let kind = id.to_string();
-        let kind = kind.split('/').next().unwrap();
+    let first = |(id, facts): (DocId, Vec<Fact>)| {
+        let name = id.to_string();
+        (format!("{}-v1", name.split('/').next().unwrap()), id, facts)
+    };
+    let later = later_samples().into_iter().map(|(name, id, facts)| (name.to_owned(), id, facts));
+    for (name, id, facts) in samples().into_iter().map(first).chain(later) {
         let mut doc = Doc::new(id.clone(), &actor(&node()));
         let log: Vec<RawChange> =
             facts.iter().map(|fact| doc.write(std::slice::from_ref(fact)).unwrap().unwrap()).collect();
-        let (snapshot, changes) = (path(&format!("{kind}-v1.automerge")), path(&format!("{kind}-v1.changes")));
-        let digested = path(&format!("{kind}-v1.digest"));
+        let (snapshot, changes) = (path(&format!("{name}.automerge")), path(&format!("{name}.changes")));
+        let digested = path(&format!("{name}.digest"));
         if std::env::var_os("METAOPT_WRITE_GOLDEN").is_some() {
             for (path, bytes) in [(&snapshot, doc.save()), (&changes, pack(&log)), (&digested, doc.digest())] {
                 if !path.exists() {
@@ -75,5 +84,54 @@ fn documents_of_every_version_are_read() {
         let (said, vector) = digest::read(&id, &fs::read(&digested).unwrap()).unwrap();
         assert_eq!((said.unknown, said.problems), (0, vec![]), "{}", digested.display());
         assert_eq!((bag(said.facts), vector), (expected, loaded.vector()), "{}", digested.display());
+    }
+}
+
+#[test]
+fn what_draws_saw_is_read_from_their_file() {
+    let (_, id, _) = later_samples().remove(0);
+    let saved = fs::read(path("trials-v1-seen.automerge")).unwrap();
+    let mut drawn = Vec::new();
+    for fact in Doc::load(id, &actor(&node()), Some(&saved), &[]).unwrap().facts().facts {
+        if let Fact::Trial(_, place, TrialFact::Proposed(spec)) = fact
+            && let Proposer::Sampler { seen, fit, .. } = spec.by
+        {
+            drawn.push((place.seq, seen, fit));
+        }
+    }
+    drawn.sort_by_key(|(seq, ..)| *seq);
+    let mut ledger = Ledger::default();
+    let mut sum = Vec::new();
+    for (_, seen, _) in &drawn {
+        ledger.read(seen).unwrap();
+        sum.push((ledger.sight.clone(), ledger.runs().map(|(_, changes)| changes).collect::<Vec<_>>()));
+    }
+    let (first, second) = sights();
+    assert_eq!(sum, [(first, vec![300]), (second.clone(), vec![301]), (second, vec![301])]);
+    assert_eq!((ledger.version.as_str(), drawn[1].2.values()), ("0.1.0", &[0.25, -0.0, 1e-30][..]));
+}
+
+/// As metaopts before `seen` and `fit` had it.
+#[derive(serde::Deserialize)]
+struct OldSpec {
+    counter: u64,
+    by: OldProposer,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "snake_case", tag = "from")]
+enum OldProposer {
+    Sampler { name: String, draw: u64, saw: u64 },
+}
+
+#[test]
+fn older_metaopts_read_what_this_one_writes_of_a_draw() {
+    for (_, _, facts) in later_samples() {
+        for fact in facts {
+            let Fact::Trial(_, _, TrialFact::Proposed(spec)) = fact else { panic!("a proposal") };
+            let old: OldSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
+            let OldProposer::Sampler { name, draw, saw } = old.by;
+            assert_eq!((old.counter, name.as_str(), saw), (spec.counter, "gp", draw + 3));
+        }
     }
 }

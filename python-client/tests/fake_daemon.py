@@ -209,7 +209,7 @@ class FakeDaemon:
 
     def _create(self, body: Dict[str, Any]) -> Tuple[int, Any]:
         known = {"name", "space", "objectives", "constraints", "sampler", "early_stopping", "budget", "note"}
-        odd = [k for k in body if k not in known | {"user_attrs", "load_if_exists"}]
+        odd = [k for k in body if k not in known | {"user_attrs", "load_if_exists", "from"}]
         if odd:
             raise Problem(422, "unknown fields", tuple((f"/{k}", "there is no such field") for k in odd))
         for place, parameter in enumerate(body["space"]):
@@ -220,7 +220,7 @@ class FakeDaemon:
                 if body.get("load_if_exists") and study["space"] == body["space"]:
                     return 200, study
                 raise Problem(409, f"a study named {body['name']} exists")
-        load = {k: v for k, v in body.items() if k != "load_if_exists"}
+        load = {k: v for k, v in body.items() if k not in ("load_if_exists", "from")}
         study = {"user_attrs": {}, "budget": {}, **load, "id": f"s{len(self.studies)}", "state": "running"}
         self.studies[study["id"]] = study
         return 201, study

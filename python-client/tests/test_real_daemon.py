@@ -277,6 +277,11 @@ def test_trials_are_enqueued_and_added(real: RealDaemon) -> None:
         other.add_trials(study.trials)
     assert sorted(t.values.get("loss", 9.0) for t in other.trials) == [0.01, 0.5, 9.0]
     assert other.best_value == 0.01
+    warm = metaopt.create_study("queue-3", [*X, metaopt.Categorical("opt", ["sgd"])], from_study="queue", max_trials=1)
+    assert sorted(t.values.get("loss", 9.0) for t in warm.trials) == [0.01, 9.0]
+    assert warm.ask() is not None, "what was copied does not use up the budget"
+    with pytest.raises(metaopt.ValidationError, match="/from"):
+        metaopt.create_study("queue-4", [*X], from_study="kew")
 
 
 def test_asked_trials_are_told_by_object_number_and_label(real: RealDaemon) -> None:

@@ -168,6 +168,7 @@ fn search(args: &Args, body: &mut Map<String, Value>) -> Result<(), Failure> {
         budget.entry("max_trials").or_insert_with(|| DEFAULT_TRIALS.into());
     }
     set(body, "note", args.note.clone());
+    set(body, "from", args.from.clone());
     Ok(())
 }
 

@@ -60,6 +60,7 @@ fn page(trial: &Value, points: &[Value], style: Style) -> String {
         ("took", took(trial)),
         ("last step", some(trial, "last_step").map(value::short).unwrap_or_default()),
         ("predicted", some(trial, "predicted").map(value::short).unwrap_or_default()),
+        ("sampler", proposer(trial)),
         ("note", strip(text(trial, "note"))),
         ("id", text(trial, "id").to_owned()),
     ];
@@ -67,6 +68,11 @@ fn page(trial: &Value, points: &[Value], style: Style) -> String {
         out.push_str(&format!("{}  {fact}\n", style.faint(&format!("{name:<9}"))));
     }
     out
+}
+
+/// The sampler that proposed it; nothing where its parameters were given.
+fn proposer(trial: &Value) -> String {
+    trial.get("sampler").map(|sampler| strip(text(sampler, "name"))).unwrap_or_default()
 }
 
 fn section(out: &mut String, title: &str, map: Option<&Value>, style: Style) {

@@ -51,7 +51,7 @@ pub struct Args {
     /// A metric to make large
     #[arg(long, value_name = "METRIC", help_heading = "Search")]
     pub maximize: Vec<String>,
-    /// How configurations are proposed: auto, tpe, sobol, random, grid
+    /// How configurations are proposed: auto, gp, tpe, cmaes, bore, evolution, nsga2, sobol, random, grid
     #[arg(long, value_name = "NAME[:k=v,…]", help_heading = "Search")]
     pub sampler: Option<String>,
     /// Makes the proposals of one machine reproducible
@@ -60,6 +60,10 @@ pub struct Args {
     /// When trials are ended early: none, median, percentile, patience
     #[arg(long, value_name = "RULE[:k=v,…]", help_heading = "Search")]
     pub early_stopping: Option<String>,
+
+    /// Start from the results of this study, as far as they fit
+    #[arg(long, value_name = "STUDY", help_heading = "Search")]
+    pub from: Option<String>,
 
     /// Trials in all [default: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Budget")]
@@ -168,6 +172,9 @@ pub fn run(args: Args, context: &Context, shorthand: bool) -> Result<(), Failure
         }
     }
     let study = create(client, body, draft.name_is_default)?;
+    if let Some(warm) = some(&study, "warm_start") {
+        warm_start(warm).into_iter().for_each(|line| context.out.say(line));
+    }
     let (name, id) = (text(&study, "name").to_owned(), text(&study, "id").to_owned());
     let follow_it = shorthand || args.watch;
     if !follow_it {
@@ -176,6 +183,18 @@ pub fn run(args: Args, context: &Context, shorthand: bool) -> Result<(), Failure
     context.out.say(format!("study {} ({id})", context.out.talk.strong(&name)));
     let study = follow::follow(context, &id)?;
     finish(context, &study)
+}
+
+/// What the new study took from another, for people.
+fn warm_start(warm: &Value) -> Vec<String> {
+    let count = |value: &Value, key: &str| value.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let left_out = list(warm, "left_out");
+    let taken = count(warm, "taken");
+    let all = taken + left_out.iter().map(|one| count(one, "trials")).sum::<u64>();
+    let mut lines = vec![format!("starts from {taken} of the {all} finished trials of {}", strip(text(warm, "study")))];
+    let reasons = left_out.iter().map(|one| format!("left out {}: {}", count(one, "trials"), strip(text(one, "why"))));
+    lines.extend(reasons);
+    lines
 }
 
 /// Arguments of the script that look like options meant for metaopt. Only words a training script would hardly use.
@@ -338,7 +357,16 @@ fn this_node(context: &Context) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::misplaced;
+    use super::{misplaced, warm_start};
+
+    #[test]
+    fn what_was_left_out_of_another_study_is_told_with_the_reason() {
+        let warm = serde_json::json!({"study": "old", "taken": 7, "left_out": [{"why": "`x` is missing, and has no default", "trials": 2}]});
+        assert_eq!(
+            warm_start(&warm),
+            ["starts from 7 of the 9 finished trials of old", "left out 2: `x` is missing, and has no default"]
+        );
+    }
 
     #[test]
     fn options_of_metaopt_behind_the_script_are_noticed() {

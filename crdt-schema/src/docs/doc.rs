@@ -356,15 +356,25 @@ impl Doc {
     /// Every fact of the document; linear in its size, so for loading and refolding only.
     pub fn facts(&self) -> Facts {
         let mut facts = Facts::default();
-        self.each_entry(&mut |bucket, key, value| match value {
-            None => facts.unknown += 1,
-            Some(bytes) => match codec::decode(&self.id, bucket, key, bytes) {
-                Ok(Some(fact)) => facts.facts.push(fact),
-                Ok(None) => facts.unknown += 1,
-                Err(problem) => facts.problems.push(problem),
-            },
-        });
+        self.each_entry(&mut |bucket, key, value| facts.take(&self.id, bucket, key, value));
         facts
+    }
+
+    /// The facts of the changes that `vector` names and of those they depend on; none where some of them aren't here.
+    pub fn facts_at(&self, vector: &Vector) -> Option<Facts> {
+        let mut heads = Vec::new();
+        for (actor, count) in vector {
+            if let Some(index) = count.checked_sub(1) {
+                heads.push(*self.hashes.get(actor)?.get(usize::try_from(index).ok()?)?);
+            }
+        }
+        let mut facts = Facts::default();
+        if !heads.is_empty() {
+            self.read_map(&ROOT, None, Some(&heads), &mut |bucket, key, value| {
+                facts.take(&self.id, bucket, key, value)
+            });
+        }
+        Some(facts)
     }
 
     /// Its entries and vector as bytes: what [`digest::read`] makes [`Doc::facts`] of. Linear in its size.
@@ -377,38 +387,50 @@ impl Doc {
 
     /// Entries but markers: bucket, key, bytes (none where the value is no bytes).
     fn each_entry(&self, take: &mut Take<'_>) {
-        self.read_map(&ROOT, None, take);
+        self.read_map(&ROOT, None, None, take);
     }
 
-    fn read_map(&self, map: &ObjId, bucket: Option<u64>, take: &mut Take<'_>) {
-        for item in self.replica.map_range(map, ..) {
+    /// With `heads`, as it stood there.
+    fn read_map(&self, map: &ObjId, bucket: Option<u64>, heads: Option<&[ChangeHash]>, take: &mut Take<'_>) {
+        let range = match heads {
+            None => self.replica.map_range(map, ..),
+            Some(heads) => self.replica.map_range_at(map, .., heads),
+        };
+        for item in range {
             let key = item.key.as_ref();
             if bucket.is_none() && is_marker(key) {
                 continue;
             }
             // All values, not only Automerge's choice: the second of two buckets would be hidden otherwise.
             if let Some(number) = codec::bucket_of(key).filter(|_| bucket.is_none()) {
-                for (value, inner) in self.replica.get_all(map, key).unwrap_or_default() {
+                for (value, inner) in self.all_at(map, key, heads) {
                     if value.is_object() {
-                        self.read_map(&inner, Some(number), take);
+                        self.read_map(&inner, Some(number), heads, take);
                     }
                 }
                 continue;
             }
-            take(bucket, key, self.smallest(map, key).as_deref());
+            take(bucket, key, self.smallest(map, key, heads).as_deref());
         }
     }
 
     /// The value under a key; of several, the smallest.
-    fn smallest(&self, map: &ObjId, key: &str) -> Option<Vec<u8>> {
-        let values = self.replica.get_all(map, key).unwrap_or_default();
-        values.into_iter().filter_map(|(value, _)| value.into_bytes().ok()).min()
+    fn smallest(&self, map: &ObjId, key: &str, heads: Option<&[ChangeHash]>) -> Option<Vec<u8>> {
+        self.all_at(map, key, heads).into_iter().filter_map(|(value, _)| value.into_bytes().ok()).min()
+    }
+
+    fn all_at(&self, map: &ObjId, key: &str, heads: Option<&[ChangeHash]>) -> Vec<(Value<'_>, ObjId)> {
+        let all = match heads {
+            None => self.replica.get_all(map, key),
+            Some(heads) => self.replica.get_all_at(map, key, heads),
+        };
+        all.unwrap_or_default()
     }
 
     fn value(&self, bucket: Option<u64>, key: &str) -> Option<Vec<u8>> {
         match bucket {
-            None => self.smallest(&ROOT, key),
-            Some(bucket) => self.smallest(self.buckets.get(&bucket)?, key),
+            None => self.smallest(&ROOT, key, None),
+            Some(bucket) => self.smallest(self.buckets.get(&bucket)?, key, None),
         }
     }
 

@@ -94,6 +94,17 @@ pub struct Facts {
     pub problems: Vec<DocError>,
 }
 
+impl Facts {
+    /// One entry more; without bytes: of a later metaopt.
+    fn take(&mut self, doc: &DocId, bucket: Option<u64>, key: &str, value: Option<&[u8]>) {
+        match value.map(|bytes| codec::decode(doc, bucket, key, bytes)) {
+            Some(Ok(Some(fact))) => self.facts.push(fact),
+            Some(Ok(None)) | None => self.unknown += 1,
+            Some(Err(problem)) => self.problems.push(problem),
+        }
+    }
+}
+
 /// What applying changes gave.
 #[derive(Debug, Default)]
 pub struct Applied {

@@ -73,6 +73,32 @@ impl Space {
         errors.done(clean)
     }
 
+    /// A configuration of another space in this one: what this one doesn't have, or has inactive, is left out; what is
+    /// missing takes its default.
+    ///
+    /// # Errors
+    /// Why it doesn't fit, in words that are the same for all configurations of which it is true.
+    pub fn adopt(&self, params: &Params) -> Result<Params, String> {
+        let mut clean = Params::new();
+        for param in self.params.iter().filter(|param| !param.domain.is_fidelity()) {
+            if blocker(param, &clean).is_some() {
+                continue;
+            }
+            let name = &param.name;
+            let value = match params.get(name) {
+                Some(value) => {
+                    param.domain.canonical(value).map_err(|_| format!("`{name}` is not {}", range(&param.domain)))?
+                }
+                None => {
+                    let default = param.default.as_ref().and_then(|value| param.domain.canonical(value).ok());
+                    default.ok_or_else(|| format!("`{name}` is missing, and has no default"))?
+                }
+            };
+            clean.insert(name.clone(), value);
+        }
+        Ok(clean)
+    }
+
     /// Names of the parameters that are active under `params`, in declaration order (fidelities left out).
     pub fn active(&self, params: &Params) -> Vec<&str> {
         let mut live = Params::new();

@@ -162,6 +162,23 @@ impl StudyView {
         study
     }
 
+    /// The edits that made the space: Lamport time, writer; in order.
+    pub fn space_edits(&self) -> impl Iterator<Item = (Lamport, &NodeId)> {
+        let edits = self.edits.iter().filter(|(_, edit)| matches!(edit, StudyEdit::Space(_)));
+        edits.map(|((lamport, _, by, _), _)| (*lamport, by))
+    }
+
+    /// The space as these edits alone made it; none where one of them isn't known.
+    pub fn space_of(&self, edits: &[(Lamport, NodeId)]) -> Option<Space> {
+        let known = self.edits.iter().filter_map(|(key, edit)| match edit {
+            StudyEdit::Space(space) if edits.contains(&(key.0, key.2.clone())) => Some(space),
+            _ => None,
+        });
+        let known: Vec<&Space> = known.collect();
+        let merged = || known.iter().fold(self.record.def.space.clone(), |space, edit| space.merge(edit).0);
+        (known.len() == edits.len()).then(merged)
+    }
+
     /// In canonical order.
     pub fn trials(&self) -> Trials<'_> {
         Trials(self)

@@ -94,6 +94,11 @@ impl AttemptView {
         self.fate.as_ref().map_or(0, |fate| fate.kept)
     }
 
+    /// What was reported last.
+    pub fn last_values(&self) -> Values {
+        self.curve.last().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
     /// The last reported step; 0: none.
     pub fn last_step(&self) -> u64 {
         self.curve.last_step().max(self.end.as_ref().map_or(0, |e| e.last_step))
@@ -174,9 +179,15 @@ impl TrialView {
             })
         });
         let by = match &spec.by {
-            Proposer::Sampler { name, seed, slot, draw, saw } => {
-                Proposer::Sampler { name: pool.text(name), seed: *seed, slot: *slot, draw: *draw, saw: *saw }
-            }
+            Proposer::Sampler { name, seed, slot, draw, saw, seen, fit } => Proposer::Sampler {
+                name: pool.text(name),
+                seed: *seed,
+                slot: *slot,
+                draw: *draw,
+                saw: *saw,
+                seen: seen.clone(),
+                fit: fit.clone(),
+            },
             other => other.clone(),
         };
         Self {
@@ -266,8 +277,7 @@ impl TrialView {
         if !matches!(self.state, TrialState::Pruned | TrialState::Paused) {
             return Values::new();
         }
-        let last = self.shown().into_iter().flat_map(|a| a.curve.last());
-        last.filter_map(|(name, value)| Some((name, value?))).collect()
+        self.shown().map(AttemptView::last_values).unwrap_or_default()
     }
 
     /// Why its shown attempt ended; none while it is open.
@@ -321,6 +331,18 @@ impl TrialView {
                 steps.into_values().collect()
             }
         }
+    }
+
+    /// Whether all that `node` wrote of it stands here with its stamp, which is before `at`.
+    pub fn was_whole(&self, node: &NodeId, at: &Stamp) -> bool {
+        let early = |stamp: &Stamp| stamp.node != *node || stamp < at;
+        let attempt = |a: &AttemptView| {
+            let ends = a.end.iter().chain(a.told.as_deref()).map(|end| &end.at);
+            // Of what was said of its holder only the latest stands here.
+            a.fate.is_none() && a.claim.iter().map(|claim| &claim.at).chain(ends).all(early)
+        };
+        let edited = self.rare.as_ref().is_some_and(|rare| !rare.edits.is_empty());
+        !edited && early(&self.spec.at) && self.attempts.iter().all(attempt)
     }
 
     /// Whether all points of all its attempts are in memory.

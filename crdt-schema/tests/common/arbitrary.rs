@@ -136,8 +136,18 @@ fn study(id: StudyId) -> BoxedStrategy<StudyFact> {
 }
 
 fn spec(counter: u64) -> BoxedStrategy<TrialSpec> {
-    let sampler = (name(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>())
-        .prop_map(|(name, seed, slot, draw, saw)| Proposer::Sampler { name: name.into(), seed, slot, draw, saw });
+    let kept = (vec(any::<u8>(), 0..9), vec(any::<u32>().prop_map(f32::from_bits), 0..3));
+    let sampler = (name(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), kept).prop_map(
+        |(name, seed, slot, draw, saw, (seen, fit))| Proposer::Sampler {
+            name: name.into(),
+            seed,
+            slot,
+            draw,
+            saw,
+            seen: seen.into(),
+            fit: fit.into(),
+        },
+    );
     let by = prop_oneof![Just(Proposer::Enqueued), Just(Proposer::Imported), sampler];
     (name(), stamp(), map(json()), by, map(json()), option::of(name()))
         .prop_map(move |(node_name, at, params, by, user_attrs, imported_as)| TrialSpec {

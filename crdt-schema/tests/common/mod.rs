@@ -8,6 +8,7 @@ use metaopt_schema::{
     ClaimId, DocId, NodeId, Stamp, StudyId, TrialId,
     docs::{Actor, Doc, RawChange, digest::read as read_digest},
     facts::{ClusterFact, Fact, Hardware, MetricChunk, NodeEdit, NodeRecord, SlotKind, SlotSpec, StudyFact, TrialFact},
+    seen::{Ledger, Packed, Run, Sight},
     space::{Domain, Param, Prior, Space},
     study::{
         Budget, Constraint, Direction, EarlyStopping, Objective, RunSpec, SamplerSpec, StudyDef, StudyEdit,
@@ -50,7 +51,15 @@ pub fn proposed(seq: u64) -> Fact {
             counter: seq + 100,
             at: stamp(seq),
             params: [("lr".to_owned(), json!(0.01)), ("opt".to_owned(), Value::Null)].into_iter().collect(),
-            by: Proposer::Sampler { name: "tpe".into(), seed: u64::MAX, slot: 3, draw: seq, saw: 17 },
+            by: Proposer::Sampler {
+                name: "tpe".into(),
+                seed: u64::MAX,
+                slot: 3,
+                draw: seq,
+                saw: 17,
+                seen: Default::default(),
+                fit: Default::default(),
+            },
             user_attrs: Default::default(),
             imported_as: None,
         }),
@@ -235,6 +244,31 @@ pub fn samples() -> Vec<(DocId, Vec<Fact>)> {
         vec![chunk(0, 1), chunk(1, 1), chunk(0, 2)],
     ];
     docs.into_iter().map(|facts: Vec<Fact>| (facts[0].doc(), facts)).collect()
+}
+
+/// Fields that came after the first files of their kind: those are read without them, and these with.
+pub fn later_samples() -> Vec<(&'static str, DocId, Vec<Fact>)> {
+    let drawn = |seq: u64, seen: Packed, fit: Vec<f32>| {
+        let Fact::Trial(study, place, TrialFact::Proposed(spec)) = proposed(seq) else { panic!("a proposal") };
+        let fit = fit.into();
+        let by = Proposer::Sampler { name: "gp".into(), seed: 7, slot: 0, draw: seq, saw: seq + 3, seen, fit };
+        Fact::Trial(study, place, TrialFact::Proposed(TrialSpec { by, ..spec }))
+    };
+    let mut ledger = Ledger::default();
+    let (first, second) = sights();
+    let news =
+        |count| [(Run { home: other(), segment: 1, writer: other(), boot: u64::MAX }, count)].into_iter().collect();
+    let base = ledger.note(Some("0.1.0"), &news(300), &first);
+    let next = ledger.note(None, &news(301), &second);
+    let facts =
+        vec![drawn(0, base, vec![]), drawn(1, next, vec![0.25, -0.0, 1e-30]), drawn(2, Packed::default(), vec![])];
+    vec![("trials-v1-seen", facts[0].doc(), facts)]
+}
+
+/// What the draws of [`later_samples`] saw beside the trials.
+pub fn sights() -> (Sight, Sight) {
+    let first = Sight { members: vec![(node(), 2.0), (other(), 0.1)], max_trials: Some(100), space: vec![] };
+    (first.clone(), Sight { max_trials: None, space: vec![(15, node())], ..first })
 }
 
 /// The actor of `node`'s first run.

@@ -124,7 +124,7 @@ pub struct Constraint {
 /// A sampler by name; its options stand beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Sampler {
-    /// `auto`, `tpe`, `random`, `sobol`, `grid`, …
+    /// `auto`, `gp`, `tpe`, `cmaes`, `bore`, `evolution`, `nsga2`, `sobol`, `random` or `grid`.
     pub name: String,
     /// Makes suggestions reproducible; drawn at creation when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -244,6 +244,9 @@ pub struct NewStudy {
     /// Free attributes.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub user_attrs: IndexMap<String, Value>,
+    /// Another study (name or ID) whose results are copied, as far as its parameters fit; they don't use up the budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Answer the study of this name (200) where there is one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub load_if_exists: bool,
@@ -354,10 +357,33 @@ pub struct Study {
     pub eta_s: Option<f64>,
     /// Why nothing is running.
     pub why_idle: Option<String>,
-    /// The study it was forked from.
+    /// The study it was forked from, or started from.
     pub forked_from: Option<String>,
+    /// What it took from that; only in the answer to its creation with `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_start: Option<WarmStart>,
     /// Why edits of the space could not all be merged, if so.
     pub space_conflict: Option<String>,
+}
+
+/// What a new study took from another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WarmStart {
+    /// The other's name.
+    pub study: String,
+    /// Finished trials that were copied.
+    pub taken: u64,
+    /// Those that were not.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Trials that don't fit a new study, for one reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LeftOut {
+    /// The reason.
+    pub why: String,
+    /// How many.
+    pub trials: u64,
 }
 
 /// What an import did.

@@ -380,6 +380,63 @@ pub struct Artifact {
     pub blake3: Option<String>,
 }
 
+/// What a draw depended on. What its node knew is there where it could be found again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DrawInputs {
+    /// The sampler that chose: for `auto` the one it handed over to.
+    pub sampler: String,
+    /// The study's seed.
+    pub seed: u64,
+    /// The node's stream of random numbers: 0 for the study's creator.
+    pub slot: u64,
+    /// The node's draws in this study before.
+    pub draw: u64,
+    /// Trials that the node knew.
+    pub trials_seen: u64,
+    /// What the sampler fitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fit: Vec<f32>,
+    /// Who proposed then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<DrawMember>,
+    /// Trials that the budget still allowed; null: no end.
+    #[serde(default)]
+    pub budget_left: Option<u64>,
+    /// The metaopt that drew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The trials that the node knew, in numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saw: Option<DrawSaw>,
+    /// The rest.
+    #[serde(flatten)]
+    pub rest: IndexMap<String, Value>,
+}
+
+/// A node that proposed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DrawMember {
+    /// Its ID.
+    pub node: String,
+    /// Its name.
+    pub name: String,
+    /// Its share of the work.
+    pub weight: f32,
+}
+
+/// Trials that a node knew when it drew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DrawSaw {
+    /// All.
+    pub trials: u64,
+    /// Those that were over.
+    pub ended: u64,
+    /// The others.
+    pub open: u64,
+    /// Trials proposed before, of which the node had not heard.
+    pub not_yet: u64,
+}
+
 /// Everything that reproduces a trial's parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
@@ -389,10 +446,24 @@ pub struct Explanation {
     pub label: String,
     /// `sampler`, `enqueued` or `imported`.
     pub source: String,
-    /// Whether drawing again gives the same parameters; null: they were not drawn.
+    /// Its study's name.
+    pub study: String,
+    /// Its parameters.
+    pub params: IndexMap<String, Value>,
+    /// ID of the node that proposed it.
+    pub proposed_by: String,
+    /// Its name then.
+    pub proposed_by_name: String,
+    /// Whether drawing again gives the same parameters; null: they were not drawn, or it can't be told.
     pub reproduced: Option<bool>,
-    /// In words.
+    /// Why, in words.
     pub detail: String,
+    /// What comes out now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redrawn: Option<IndexMap<String, Value>>,
+    /// What the draw depended on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<DrawInputs>,
     /// The rest, by source.
     #[serde(flatten)]
     pub rest: IndexMap<String, Value>,

@@ -15,5 +15,6 @@ pub mod wire;
 pub use commands::{Now, Refusal, RefusalKind};
 pub use effects::{Effect, Output, Parcel};
 pub use node::{
-    About, Enrolled, Forked, NoShelf, Node, NodeConfig, NodeStatus, ReadDoc, Saved, Shelf, StoredDoc, Timing, read_doc,
+    About, Enrolled, Forked, NoShelf, Node, NodeConfig, NodeStatus, ReadDoc, Saved, Shelf, Started, StoredDoc, Timing,
+    read_doc,
 };

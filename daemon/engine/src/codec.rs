@@ -94,7 +94,7 @@ impl Axis {
     }
 
     /// The cell of an ordered axis that `u` lies in.
-    fn cell_at(&self, u: f64) -> u64 {
+    pub(crate) fn cell_at(&self, u: f64) -> u64 {
         match *self {
             Self::Grid { cells, log_from: None } | Self::Choice { cells } => ((u * cells as f64) as u64).min(cells - 1),
             Self::Grid { cells, log_from: Some(low) } => {

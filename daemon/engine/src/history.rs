@@ -18,6 +18,9 @@ use crate::{
     pareto,
 };
 
+/// A place in the canonical order of results: [`Record::done`] and the record's key.
+pub(crate) type Place = (u64, u64);
+
 /// A trial's state, as far as models care.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordState {
@@ -292,6 +295,11 @@ impl History {
         self.rows.get(&key).map(|row| &row.record)
     }
 
+    /// A record's configuration, where it fits the space.
+    pub(crate) fn config(&self, key: u64) -> Option<&Config> {
+        self.rows.get(&key)?.config.as_ref()
+    }
+
     /// All records, by key.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.rows.values().map(|row| &row.record)
@@ -321,7 +329,7 @@ impl History {
 
     /// What was kept under `name` ([`crate::rng::key`] of the sampler and its options), and the first place in the order of results
     /// that has changed since then; none: nothing has.
-    pub(crate) fn cached<T: Any + Send + Sync>(&self, name: u64) -> Option<(Arc<T>, Option<(u64, u64)>)> {
+    pub(crate) fn cached<T: Any + Send + Sync>(&self, name: u64) -> Option<(Arc<T>, Option<Place>)> {
         let caches = self.caches.0.lock().ok()?;
         let cached = caches.get(&name)?;
         Some((cached.value.clone().downcast().ok()?, cached.stale_from))
@@ -429,6 +437,36 @@ impl History {
         };
         let rest = group.ranked.iter().filter(|rank| rank.class != Class::Feasible).map(|rank| rank.key);
         Box::new(feasible.chain(rest))
+    }
+
+    /// Positions of the finished trials `keys`, best first, each with the number of its class of equals from 0 up. With
+    /// several objectives feasible ones go by non-dominated front and crowding among `keys`, and none are equal.
+    pub(crate) fn ranked(&self, keys: &[u64]) -> Vec<(usize, usize)> {
+        let rank = |key: &u64| self.rows.get(key).and_then(|row| row.rank);
+        let mut order: Vec<(Option<Rank>, usize)> = keys.iter().map(rank).zip(0..).collect();
+        order.retain(|(rank, _)| rank.is_some());
+        order.sort_unstable();
+        let mut class = 0;
+        let mut ranked = Vec::with_capacity(order.len());
+        for (i, (rank, at)) in order.iter().enumerate() {
+            let merit = |rank: &Option<Rank>| rank.map(|r| (r.class, r.first, r.second));
+            class += usize::from(i > 0 && merit(rank) != merit(&order[i - 1].0));
+            ranked.push((*at, class));
+        }
+        if self.objectives > 1 {
+            let feasible =
+                order.iter().take_while(|(rank, _)| rank.is_some_and(|r| r.class == Class::Feasible)).count();
+            let costs: Vec<&[f64]> =
+                order[..feasible].iter().filter_map(|(_, at)| Some(self.get(keys[*at])?.costs.as_slice())).collect();
+            let fronts = pareto::crowded(&costs, costs.len());
+            for (place, from) in fronts.into_iter().enumerate() {
+                ranked[place] = (order[from].1, place);
+            }
+            for (_, class) in &mut ranked[feasible..] {
+                *class += feasible;
+            }
+        }
+        ranked
     }
 
     fn fronts(&self, group: &Group, want: usize) -> Vec<u64> {

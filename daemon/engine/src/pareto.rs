@@ -19,6 +19,15 @@ const BEHIND: f64 = 0.1;
 /// Positions of `costs` (without NaN), best first: by front, within a front first those that together cover the most volume
 /// ([`by_volume`]), then by crowding distance. Fronts after the first `want` positions stay as given.
 pub fn order(costs: &[&[f64]], want: usize) -> Vec<usize> {
+    peeled(costs, want, |front, room| by_volume(front, costs, room))
+}
+
+/// As [`order`], but within a front by crowding distance alone (lonely ones first), which costs next to nothing.
+pub fn crowded(costs: &[&[f64]], want: usize) -> Vec<usize> {
+    peeled(costs, want, |front, _| by_crowding(front, costs))
+}
+
+fn peeled(costs: &[&[f64]], want: usize, within: impl Fn(Vec<usize>, usize) -> Vec<usize>) -> Vec<usize> {
     // In lexicographic order nothing is dominated by what follows, so a point of the first front is dominated by none of
     // those before it that are in that front.
     let mut left: Vec<usize> = (0..costs.len()).collect();
@@ -32,7 +41,7 @@ pub fn order(costs: &[&[f64]], want: usize) -> Vec<usize> {
             let dominated = front[rivals..].iter().rev().any(|j: &usize| dominates(costs[*j], costs[i]));
             if dominated { &mut behind } else { &mut front }.push(i);
         }
-        ordered.extend(by_volume(front, costs, want - ordered.len()));
+        ordered.extend(within(front, want - ordered.len()));
         left = behind;
     }
     left.sort_unstable();

@@ -57,6 +57,7 @@ pub fn study(node: &Node, study: &StudyView, now: Now) -> dto_study::Study {
         eta_s: node.eta_s(study, now),
         why_idle: node.why_idle(study, now),
         forked_from: study.record.forked_from.as_ref().map(ToString::to_string),
+        warm_start: None,
         space_conflict: study.space_conflict.clone(),
     }
 }

@@ -7,10 +7,10 @@ use metaopt_core::{
     commands::{StudyAction, StudyPatch},
 };
 use metaopt_schema::{
-    Fields, Stamp, StudyId,
+    Fields, Stamp, StudyId, TrialId,
     shape::{Field, Kind, may, need},
     space::Space,
-    study::{Budget, validate::parse_study},
+    study::{Budget, StudyDef, validate::parse_study},
 };
 use serde_json::Value;
 
@@ -51,7 +51,22 @@ pub async fn create(State(app): State<App>, body: Loose) -> Answer<(StatusCode, 
             return Err(ApiError::field("/load_if_exists", detail));
         }
     };
+    let from = match value.as_object_mut().and_then(|map| map.remove("from")) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(from)) => Some(from),
+        Some(other) => {
+            let detail = format!("must be a study's name or ID, not {}", metaopt_schema::shape::describe(&other));
+            return Err(ApiError::field("/from", detail));
+        }
+    };
     let def = parse_study(&value).map_err(ApiError::fields)?;
+    if let Some(from) = from {
+        let name = def.name.clone();
+        let loaded = load && app.shell().read(|node, _| node.studies().any(|study| study.name == name));
+        if !loaded {
+            return started(&app, def, from).await;
+        }
+    }
     let (study, created) = app
         .shell()
         .call(move |node, now| {
@@ -60,6 +75,49 @@ pub async fn create(State(app): State<App>, body: Loose) -> Answer<(StatusCode, 
         })
         .await?;
     Ok((if created { StatusCode::CREATED } else { StatusCode::OK }, axum::Json(study)))
+}
+
+/// A new study that starts from the results of another.
+async fn started(app: &App, def: StudyDef, from: String) -> Answer<(StatusCode, axum::Json<dto::Study>)> {
+    let started = app
+        .shell()
+        .call(move |node, now| {
+            let started = node.create_study_from(now, def, &from)?;
+            // Its first draws are to know of them.
+            node.copy_trials(now, &started.study, first(&started.fitting)).map(|()| started)
+        })
+        .await?;
+    copy(app, &started.study, &started.fitting).await?;
+    let warm = dto::WarmStart {
+        study: started.origin,
+        taken: started.fitting.len() as u64,
+        left_out: started.left_out.into_iter().map(|(why, trials)| dto::LeftOut { why, trials }).collect(),
+    };
+    let id = started.study;
+    let mut study = app.shell().call(move |node, now| rendered(node, now, id.as_str())).await?;
+    study.warm_start = Some(warm);
+    Ok((StatusCode::CREATED, axum::Json(study)))
+}
+
+/// Trials copied into a study in one go: others are served in between.
+const COPIED_AT_ONCE: usize = 100;
+
+fn first(trials: &[TrialId]) -> &[TrialId] {
+    &trials[..trials.len().min(COPIED_AT_ONCE)]
+}
+
+/// Copies what comes after the first ones into a study.
+async fn copy(app: &App, study: &StudyId, trials: &[TrialId]) -> Answer<()> {
+    for some in trials[first(trials).len()..].chunks(COPIED_AT_ONCE) {
+        let (id, some) = (study.clone(), some.to_vec());
+        if let Err(error) = app.shell().call(move |node, now| node.copy_trials(now, &id, &some)).await {
+            // One with a part of the history would pass for the whole.
+            let id = study.clone();
+            let _ = app.shell().call(move |node, now| node.delete_study(now, id.as_str())).await;
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 /// GET one.
@@ -188,9 +246,6 @@ impl Shape for dto::Fork {
     const FIELDS: &'static [Field] = &[need("name", Kind::Text), may("add", Kind::List)];
 }
 
-/// Trials copied into a fork in one go: others are served in between.
-const COPIED_AT_ONCE: usize = 100;
-
 /// POST fork.
 pub async fn fork(
     State(app): State<App>,
@@ -211,22 +266,16 @@ pub async fn fork(
     let forked = app
         .shell()
         .call(move |node, now| {
-            node.fork_study(now, &study, body.name, add).map_err(|refusal| match refusal.errors.is_empty() {
-                true => refusal,
-                false => Refusal::invalid(below_add(refusal.errors)),
-            })
+            let forked =
+                node.fork_study(now, &study, body.name, add).map_err(|refusal| match refusal.errors.is_empty() {
+                    true => refusal,
+                    false => Refusal::invalid(below_add(refusal.errors)),
+                })?;
+            node.copy_trials(now, &forked.study, first(&forked.finished)).map(|()| forked)
         })
         .await?;
-    let id = forked.study.clone();
-    for some in forked.finished.chunks(COPIED_AT_ONCE) {
-        let (id, some) = (id.clone(), some.to_vec());
-        if let Err(error) = app.shell().call(move |node, now| node.copy_trials(now, &id, &some)).await {
-            // A fork with a part of its history would pass for the whole.
-            let id = forked.study.clone();
-            let _ = app.shell().call(move |node, now| node.delete_study(now, id.as_str())).await;
-            return Err(error.into());
-        }
-    }
+    copy(&app, &forked.study, &forked.finished).await?;
+    let id = forked.study;
     let answer = app.shell().call(move |node, now| rendered(node, now, id.as_str())).await?;
     Ok((StatusCode::CREATED, axum::Json(answer)))
 }

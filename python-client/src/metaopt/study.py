@@ -449,6 +449,7 @@ def create_study(
     note: Optional[str] = None,
     user_attrs: Optional[Mapping[str, Any]] = None,
     load_if_exists: bool = False,
+    from_study: Optional[str] = None,
     connection: Optional[Connection] = None,
 ) -> Study:
     """Creates an ask-and-tell study.
@@ -456,6 +457,7 @@ def create_study(
     `minimize` and `maximize` name metrics, or lists of them (then in this order; neither: `loss` is minimised).
     `sampler`, `early_stopping`, `constraints` and `budget` are as in the REST API, the first two also just names.
     With `load_if_exists` an existing study of that name and space is answered; else a taken name raises `StudyExists`.
+    `from_study` names another study whose finished trials are copied, as far as they fit; they don't use up the budget.
     """
     objectives = [{"metric": m, "direction": "minimize"} for m in _list(minimize)]
     objectives += [{"metric": m, "direction": "maximize"} for m in _list(maximize)]
@@ -481,6 +483,8 @@ def create_study(
         body["user_attrs"] = dict(user_attrs)
     if load_if_exists:
         body["load_if_exists"] = True
+    if from_study is not None:
+        body["from"] = from_study
     daemon = connection or _discovery.connect()
     try:
         answer = daemon.request("POST", f"{_API}/studies", body)

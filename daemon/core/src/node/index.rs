@@ -11,7 +11,7 @@ use std::{
 };
 
 use metaopt_schema::{
-    DocId,
+    DocId, NodeId, StudyId,
     docs::{RawChange, Vector},
 };
 
@@ -34,6 +34,13 @@ impl Index {
     /// What is here of a document.
     pub(super) fn vector(&self, doc: &DocId) -> Option<&Vector> {
         self.docs.get(doc).map(|(_, vector)| vector)
+    }
+
+    /// What is here of the trials of a study, document by document.
+    pub(super) fn trials_of(&self, study: &StudyId) -> impl Iterator<Item = (&DocId, &Vector)> {
+        let first = DocId::Trials { study: study.clone(), node: NodeId::new(""), segment: 0 };
+        let of_it = move |doc: &DocId| matches!(doc, DocId::Trials { study: of, .. } if of == study);
+        self.docs.range(first..).take_while(move |(doc, _)| of_it(doc)).map(|(doc, (_, vector))| (doc, vector))
     }
 
     /// Whether a change is here.
@@ -113,8 +120,6 @@ fn first(hash: &blake3::Hasher) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use metaopt_schema::StudyId;
-
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 mod ask;
 mod contend;
 mod dispatch;
+mod draws;
 mod explain;
 mod hold;
 mod index;
@@ -38,9 +39,11 @@ pub use peers::{Enrolled, Timing};
 pub use report::{MAX_METRICS, MAX_STEP};
 pub use residence::{NoShelf, REST_AFTER_MS, ReadDoc, Saved, Shelf, StoredDoc, read_doc};
 pub use status::NodeStatus;
-pub use studies::Forked;
+pub use studies::{Forked, Started};
 
-use self::{contend::Turns, index::Index, peers::Peers, replicate::Pulls, residence::Replica, thin::Thinned};
+use self::{
+    contend::Turns, draws::Draws, index::Index, peers::Peers, replicate::Pulls, residence::Replica, thin::Thinned,
+};
 use crate::{
     Now, Refusal,
     commands::Event,
@@ -151,6 +154,7 @@ struct Runtime {
     seq: u64,
     /// My next draw.
     draw: u64,
+    draws: Draws,
     sampler: Box<dyn Sampler>,
     rule: Box<dyn Rule>,
     history: History,
@@ -292,6 +296,7 @@ impl Node {
                         self.counter_dirty = true;
                     }
                     if let Some(runtime) = self.studies.get_mut(study) {
+                        runtime.draws.begin_anew();
                         runtime.seq = runtime.seq.max(place.seq.saturating_add(1));
                         if let metaopt_schema::trial::Proposer::Sampler { draw, .. } = &spec.by {
                             runtime.draw = runtime.draw.max(draw.saturating_add(1));
@@ -476,6 +481,12 @@ impl Node {
     fn write(&mut self, fact: Fact) {
         let touched = self.world.fold(&fact);
         self.touched(touched);
+        if let Fact::Trial(study, _, said) = &fact
+            && !self.is_placed(said)
+            && let Some(runtime) = self.studies.get_mut(study)
+        {
+            runtime.draws.wrote_unplaced(fact.doc());
+        }
         self.pending.push(fact);
     }
 

@@ -557,6 +557,11 @@ impl Node {
         able
     }
 
+    /// Whether a node has nothing that this one lacks, and the other way round, as far as was heard.
+    pub(super) fn is_level_with(&self, node: &NodeId) -> bool {
+        self.peers.all.get(node).is_some_and(|peer| peer.linked && peer.differs.is_none())
+    }
+
     /// Whether a node runs a trial of a study.
     pub(super) fn runs(&self, node: &NodeId, id: &StudyId) -> bool {
         let mut held = self.world.study(id).into_iter().flat_map(|study| study.held());

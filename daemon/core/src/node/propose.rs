@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use metaopt_engine::{Ask, History, Member, Record, RecordState, Stop, hash64};
+use metaopt_engine::{Ask, Record, RecordState, Stop, hash64};
 use metaopt_schema::{
     NodeId, Stamp, StudyId,
     mutations::{Mutation, breaks},
+    seen::Sight,
     space::Params,
-    trial::{Outcome, Place, Proposer, TrialState},
+    study::Objective,
+    trial::{End, Outcome, Place, Proposer, TrialState},
     view::{AttemptView, StudyView, TrialView},
 };
 
-use super::Node;
+use super::{Node, draws::members_of};
 use crate::Now;
 
 /// How long a node waits for others to propose the rest of a finite space (milliseconds).
@@ -51,11 +53,13 @@ impl Node {
     /// Draws one configuration and records it as a trial.
     pub(super) fn propose(&mut self, now: Now, id: &StudyId) -> Result<Place, Dry> {
         self.sync_history(id);
-        let budget_left = self.world.study(id).and_then(budget_left);
-        let (members, me) = self.proposers(now, id);
+        self.place_facts(id);
+        let Some(sight) = self.sight(now, id) else { return Err(Dry::Wait) };
+        let (members, me) = members_of(&sight, &self.config.id);
         let (Some(study), Some(runtime)) = (self.world.study(id), self.studies.get_mut(id)) else {
             return Err(Dry::Wait);
         };
+        let budget_left = budget_left(study);
         let seed = study.record.def.sampler.seed.unwrap_or(0);
         let slot = slot_of(study, &self.config.id);
         let draw = runtime.draw;
@@ -74,14 +78,17 @@ impl Node {
         runtime.dry_since = None;
         runtime.draw += 1;
         let saw = study.trials().len() as u64;
-        let by = Proposer::Sampler { name: suggestion.sampler.into(), seed, slot, draw, saw };
+        let seen = self.note_draw(id, &sight);
+        let (name, fit) = (suggestion.sampler.into(), suggestion.fit.into());
+        let by = Proposer::Sampler { name, seed, slot, draw, saw, seen, fit };
         Ok(self.propose_spec(now, id, suggestion.params, by, IndexMap::new(), None))
     }
 
-    /// Who proposes for a study: nodes that agree on them never propose the same configuration of a small space.
-    fn proposers(&self, now: Now, id: &StudyId) -> (Vec<Member>, usize) {
-        let run = self.world.study(id).and_then(|study| study.record.def.run.as_ref());
-        let mut able = self.able(now, id, run);
+    /// What a draw depends on now, beside the trials. Nodes that agree on who proposes never propose the same configuration
+    /// of a small space.
+    fn sight(&self, now: Now, id: &StudyId) -> Option<Sight> {
+        let study = self.world.study(id)?;
+        let mut able = self.able(now, id, study.record.def.run.as_ref());
         // Who has no slot for this study for so long won't propose what is its own.
         let dry = self.studies.get(id).and_then(|runtime| runtime.dry_since);
         if dry.is_some_and(|since| since + DRY_MS <= now.mono_ms) {
@@ -90,38 +97,26 @@ impl Node {
         if breaks(Mutation::SkipOwnership) {
             able.retain(|(node, _)| *node == self.config.id);
         }
-        let me = match able.iter().position(|(node, _)| *node == self.config.id) {
-            Some(me) => me,
-            None => {
-                able.push((self.config.id.clone(), 1.0));
-                able.len() - 1
-            }
-        };
-        let members = able.iter().map(|(node, weight)| Member { id: hash64(node.as_str()), weight: *weight });
-        (members.collect(), me)
-    }
-
-    /// Draws again what a recorded trial was drawn from: the history as it stood at the trial's stamp.
-    pub(super) fn redraw(&self, study: &StudyView, trial: &TrialView) -> Option<Result<Params, Stop>> {
-        let Proposer::Sampler { seed, slot, draw, .. } = trial.spec.by else { return None };
-        let runtime = self.studies.get(&study.id)?;
-        let mut history = History::new(&study.space, study.record.def.objectives.len());
-        let mut own = 0;
-        for other in study.trials().iter().filter(|t| t.spec.at < trial.spec.at) {
-            history.upsert(record_at(study, other, Some(&trial.spec.at)), || params(study, other));
-            own += u64::from(other.imported_as().is_none());
+        if !able.iter().any(|(node, _)| *node == self.config.id) {
+            able.push((self.config.id.clone(), 1.0));
         }
-        let me = [Member { id: hash64(trial.place.node.as_str()), weight: 1.0 }];
-        let budget_left = study.budget.max_trials.map(|max| max.saturating_sub(own));
-        let ask = Ask { history: &history, seed, slot, draw, members: &me, me: 0, budget_left };
-        Some(runtime.sampler.suggest(&ask).map(|s| s.params))
+        let members = match able.len() {
+            1 => Vec::new(),
+            _ => able.into_iter().map(|(node, weight)| (node, weight as f32)).collect(),
+        };
+        let space = study.space_edits().map(|(lamport, by)| (lamport, by.clone())).collect();
+        Some(Sight { members, max_trials: study.budget.max_trials, space })
     }
 }
 
 /// Trials that the budget still allows; none: no end.
 pub(super) fn budget_left(study: &StudyView) -> Option<u64> {
-    let used = study.trials().len() as u64 - study.imported();
-    study.budget.max_trials.map(|max| max.saturating_sub(used))
+    left_of(study.budget.max_trials, study.trials().len() as u64 - study.imported())
+}
+
+/// Trials that a budget still allows after `used`.
+pub(super) fn left_of(max_trials: Option<u64>, used: u64) -> Option<u64> {
+    max_trials.map(|max| max.saturating_sub(used))
 }
 
 /// The stream a node draws from: the creator's is 0, so that a study on one machine is reproduced by its seed alone.
@@ -134,18 +129,11 @@ fn order(stamp: &Stamp) -> u64 {
     (stamp.ms << 20) | u64::from(stamp.n).min((1 << 20) - 1)
 }
 
-/// What models see of a trial now.
+/// What models see of a trial.
 pub(super) fn record(study: &StudyView, trial: &TrialView) -> Record {
-    record_at(study, trial, None)
-}
-
-/// What models saw of a trial at a stamp (none: now). Ends at or after it are unknown.
-fn record_at(study: &StudyView, trial: &TrialView, cut: Option<&Stamp>) -> Record {
     let def = &study.record.def;
-    let end = trial.end().filter(|e| cut.is_none_or(|cut| e.at < *cut));
-    let known = cut.is_none() || end.is_some();
+    let end = trial.end();
     let state = match trial.state {
-        _ if !known => RecordState::Pending,
         TrialState::Waiting | TrialState::Running | TrialState::Paused => RecordState::Pending,
         TrialState::Complete => RecordState::Complete,
         TrialState::Pruned => RecordState::Pruned,
@@ -157,36 +145,47 @@ fn record_at(study: &StudyView, trial: &TrialView, cut: Option<&Stamp>) -> Recor
         TrialState::Fail => RecordState::Failed,
     };
     let costs = if state == RecordState::Complete { study.costs(trial).unwrap_or_default() } else { Vec::new() };
-    let violation = if known { study.violation(trial) } else { 0.0 };
     let constraints = if state == RecordState::Complete { study.constraints(trial) } else { Vec::new() };
     let done = if state == RecordState::Pending { 0 } else { end.map_or(0, |end| order(&end.at)) };
-    let curve = def.objectives.first().map_or_else(Vec::new, |objective| {
-        let points = series(trial, &objective.metric, cut).into_iter();
-        points.map(|(step, value)| (step, objective.direction.cost(value))).collect()
-    });
+    let (curve, last_step) = def.objectives.first().map_or_else(
+        || (Vec::new(), trial.last_step()),
+        |objective| curve(trial, objective, end.filter(|_| state == RecordState::Pruned)),
+    );
+    let fit = if let Proposer::Sampler { fit, .. } = &trial.spec.by { fit.values().to_vec() } else { Vec::new() };
     Record {
         order: order(&trial.spec.at),
         key: hash64(trial.place.id.as_str()),
         state,
         costs,
-        violation,
+        violation: study.violation(trial),
         constraints,
         done,
-        last_step: trial.last_step(),
+        last_step,
         curve,
-        fit: Vec::new(),
+        fit,
     }
+}
+
+/// A trial's curve as costs, and its last step. Of one that was stopped, both end where its `stopped` end says, whether the
+/// points have come or not: samplers go by them, and curves stand in documents of their own.
+fn curve(trial: &TrialView, objective: &Objective, stopped: Option<&End>) -> (Vec<(u64, f64)>, u64) {
+    let cost = |value: f64| objective.direction.cost(value);
+    let points = series(trial, &objective.metric).into_iter().map(|(step, value)| (step, cost(value)));
+    let Some(end) = stopped else { return (points.collect(), trial.last_step()) };
+    let mut points: Vec<(u64, f64)> = points.filter(|(step, _)| *step <= end.last_step).collect();
+    if let Some(value) = end.values.get(&objective.metric) {
+        points.retain(|(step, _)| *step < end.last_step);
+        points.push((end.last_step, cost(*value)));
+    }
+    (points, end.last_step)
 }
 
 /// One metric of a trial by step, later attempts over earlier ones and the counted one over all; of resting points the
 /// last.
-fn series(trial: &TrialView, metric: &str, cut: Option<&Stamp>) -> Vec<(u64, f64)> {
+fn series(trial: &TrialView, metric: &str) -> Vec<(u64, f64)> {
     let of = |attempt: &AttemptView| -> Vec<(u64, f64)> {
         match attempt.curve.is_warm() {
-            true => {
-                let known = attempt.curve.series(metric).filter(|(_, at, _)| cut.is_none_or(|cut| *at <= cut.ms));
-                known.map(|(step, _, value)| (step, value)).collect()
-            }
+            true => attempt.curve.series(metric).map(|(step, _, value)| (step, value)).collect(),
             false => attempt.curve.last_of(metric).into_iter().collect(),
         }
     };

@@ -296,6 +296,7 @@ impl Node {
             for change in &applied.accepted {
                 self.index.add(&id, &change.actor, change.seq);
             }
+            self.note_news(&id, applied.accepted.iter());
             let news = applied.accepted.into_iter().map(|change| (id.clone(), change, from.cloned()));
             self.taken.extend(news);
             let facts = match (applied.refold, self.docs.get(&id)) {
@@ -345,6 +346,7 @@ impl Node {
         self.skipped += facts.unknown as u64;
         self.troubles.extend(facts.problems.iter().map(ToString::to_string));
         self.index.put(&id, &vector);
+        self.note_whole(&id, &vector);
         self.forget_doc_memory(&id);
         let replica = self.within_limits(&id, Replica::Packed(snapshot.to_vec()));
         self.docs.insert(id.clone(), replica);

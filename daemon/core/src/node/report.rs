@@ -242,8 +242,8 @@ impl Node {
     pub fn complete(&mut self, now: Now, trial: &str, completion: Completion) -> Result<TrialId, Refusal> {
         self.warm(trial)?;
         let (key, view) = self.attempt_key(trial, completion.attempt)?;
-        let (known_end, told, holder, last_step) =
-            (view.end.clone(), view.told.as_deref().cloned(), view.node.clone(), view.last_step());
+        let (known_end, told, holder) = (view.end.clone(), view.told.as_deref().cloned(), view.node.clone());
+        let (last_step, last_values) = (view.last_step(), view.last_values());
         let Some((study, trial_view)) = self.world.trial(&key.trial) else {
             return Err(Refusal::not_found(format!("there is no trial `{trial}`")));
         };
@@ -253,6 +253,7 @@ impl Node {
                 check_values(study, values)?;
                 values.clone()
             }
+            Told::Pruned => last_values,
             _ => Values::new(),
         };
         let (outcome, reason) = match completion.told {

@@ -1,6 +1,6 @@
 //! Studies as wholes: create, edit, pause, cancel, fork, delete.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use metaopt_engine::{History, check_study, hash64, rule, sampler};
 use metaopt_schema::{
@@ -13,9 +13,9 @@ use metaopt_schema::{
     view::{StudyView, TrialView},
 };
 
-use super::{Node, Runtime};
+use super::{Node, Runtime, draws::Draws, propose::params};
 use crate::{
-    Now, Refusal,
+    Now, Refusal, RefusalKind,
     commands::{Event, StudyAction, StudyPatch},
     launch::StopWhy,
 };
@@ -31,15 +31,9 @@ impl Node {
         mut def: StudyDef,
         load_if_exists: bool,
     ) -> Result<(StudyId, bool), Refusal> {
-        self.refuse_if_removed()?;
-        check_def(&def)?;
-        if let Some(known) = self.world.study_named(&def.name) {
-            if !load_if_exists {
-                return Err(Refusal::conflict(format!(
-                    "there is a study `{}` already; choose another name, or send \"load_if_exists\": true",
-                    def.name
-                )));
-            }
+        if let Some(known) = self.world.study_named(&def.name).filter(|_| load_if_exists) {
+            self.refuse_if_removed()?;
+            check_def(&def)?;
             if known.space != def.space {
                 return Err(Refusal::conflict(format!(
                     "the study `{}` exists with another space; choose another name",
@@ -48,10 +42,75 @@ impl Node {
             }
             return Ok((known.id.clone(), false));
         }
+        self.check_new(&def)?;
         let id = StudyId::new(format!("s{}", self.mint()));
-        def.sampler.seed.get_or_insert(hash64(id.as_str()) >> 11); // 53 bits, so that JSON readers keep it whole
+        def.sampler.seed.get_or_insert(seed_of(&id));
         self.define(now, id.clone(), def, None);
         Ok((id, true))
+    }
+
+    /// Creates a study that starts from the results of another, as far as they fit its space. What fits is copied by
+    /// [`Node::copy_trials`].
+    ///
+    /// # Errors
+    /// As [`Node::create_study`]; an unknown study, one without a parameter in common, or one that doesn't have all
+    /// objectives, in the same direction.
+    pub fn create_study_from(&mut self, now: Now, mut def: StudyDef, from: &str) -> Result<Started, Refusal> {
+        let below_from = |refusal: Refusal| match refusal.kind {
+            RefusalKind::NotFound => Refusal::field("/from", refusal.detail),
+            _ => refusal,
+        };
+        let origin = self.study(from).map_err(below_from)?;
+        let mut errors = Vec::new();
+        for (i, objective) in def.objectives.iter().enumerate() {
+            let detail = match origin.record.def.objectives.iter().find(|o| o.metric == objective.metric) {
+                Some(known) if known.direction == objective.direction => continue,
+                Some(_) => format!("`{}` goes the other way in the study `{}`", objective.metric, origin.name),
+                None => format!("`{}` is no objective of the study `{}`", objective.metric, origin.name),
+            };
+            let detail = format!("{detail}, so that its results say nothing here");
+            errors.push(FieldError { pointer: format!("/objectives/{i}"), detail });
+        }
+        let has = |space: &Space, name: &str| space.params.iter().any(|p| p.name == name);
+        if !def.space.params.iter().any(|p| has(&origin.space, &p.name)) {
+            let detail = format!("the study `{}` has no parameter in common with this one", origin.name);
+            errors.push(FieldError { pointer: "/from".into(), detail });
+        }
+        if !errors.is_empty() {
+            return Err(Refusal::invalid(errors));
+        }
+        let (origin, name) = (origin.id.clone(), origin.name.clone());
+        self.check_new(&def)?;
+        let id = StudyId::new(format!("s{}", self.mint()));
+        def.sampler.seed.get_or_insert(seed_of(&id));
+        let mut started = Started { study: id.clone(), origin: name, fitting: Vec::new(), left_out: BTreeMap::new() };
+        if let Some(origin) = self.world.study(&origin) {
+            for trial in origin.trials().iter().filter(|t| t.state.is_terminal()) {
+                let fits = match super::trials::told(trial) {
+                    Some(_) => def.space.adopt(&params(origin, trial)).map(drop),
+                    None => Err("it says nothing about its configuration: cancelled, or its machine failed".to_owned()),
+                };
+                match fits {
+                    Ok(()) => started.fitting.push(trial.place.id.clone()),
+                    Err(why) => *started.left_out.entry(why).or_default() += 1,
+                }
+            }
+        }
+        self.define(now, id, def, Some(origin));
+        Ok(started)
+    }
+
+    /// Whether a study of this definition may be created.
+    fn check_new(&self, def: &StudyDef) -> Result<(), Refusal> {
+        self.refuse_if_removed()?;
+        check_def(def)?;
+        match self.world.study_named(&def.name) {
+            Some(_) => Err(Refusal::conflict(format!(
+                "there is a study `{}` already; choose another name, or send \"load_if_exists\": true",
+                def.name
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn define(&mut self, now: Now, id: StudyId, def: StudyDef, forked_from: Option<StudyId>) {
@@ -80,6 +139,7 @@ impl Node {
         let runtime = Runtime {
             seq,
             draw: draws.max().unwrap_or(0),
+            draws: Draws::default(),
             sampler,
             rule,
             history: History::new(&study.space, def.objectives.len()),
@@ -247,7 +307,8 @@ impl Node {
         Ok(Forked { study: id, finished })
     }
 
-    /// Copies finished trials with their curves into a fork: as many of them at a time as others can wait for.
+    /// Copies finished trials with their curves into a fork, or a study that starts from another: as many of them at a time
+    /// as others can wait for.
     ///
     /// # Errors
     /// A curve can't be read now, or one of the two studies is gone.
@@ -256,12 +317,16 @@ impl Node {
         let origin = self.study(origin.as_ref().map_or("", StudyId::as_str))?;
         let there: Vec<&TrialView> = trials.iter().filter_map(|id| origin.trial(id)).collect();
         let curves = self.curves(origin, there.iter().copied())?;
-        let finished: Vec<_> =
-            there.iter().zip(curves).filter_map(|(t, curve)| super::trials::as_import(t, curve)).collect();
+        let import = |(t, curve): (&&TrialView, _)| {
+            let mut trial = super::trials::as_import(t, curve)?;
+            trial.params = params(origin, t);
+            Some(trial)
+        };
+        let finished: Vec<_> = there.iter().zip(curves).filter_map(import).collect();
         for mut trial in finished {
             // A trial that the grown space doesn't admit (its edit was refused meanwhile, say) is left behind.
             let Some(space) = self.world.study(fork).map(|s| &s.space) else { continue };
-            if let Ok(params) = space.check_params_with_defaults(&trial.params) {
+            if let Ok(params) = space.adopt(&trial.params) {
                 trial.params = params;
                 self.import_one(now, fork, trial);
             }
@@ -309,6 +374,24 @@ pub struct Forked {
     pub study: StudyId,
     /// Oldest first.
     pub finished: Vec<TrialId>,
+}
+
+/// A study that starts from another, and what of that it can use.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// The new one.
+    pub study: StudyId,
+    /// The other's name.
+    pub origin: String,
+    /// Trials of the other that fit, oldest first.
+    pub fitting: Vec<TrialId>,
+    /// How many didn't, by why.
+    pub left_out: BTreeMap<String, u64>,
+}
+
+/// Of a study that names none: 53 bits, so that JSON readers keep it whole.
+fn seed_of(id: &StudyId) -> u64 {
+    hash64(id.as_str()) >> 11
 }
 
 /// Everything about a definition that isn't its shape.

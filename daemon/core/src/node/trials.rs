@@ -212,6 +212,9 @@ impl Node {
                 return;
             }
             end.last_step = view.last_step();
+            if end.outcome == Outcome::Pruned && end.values.is_empty() {
+                end.values = view.last_values();
+            }
         }
         self.leases.remove(key);
         let fact = TrialFact::Ended { attempt: key.attempt, node, end };
@@ -330,15 +333,21 @@ impl Node {
     }
 }
 
+/// What a finished trial says about its configuration; none: nothing, as one that a person or a machine ended.
+pub(super) fn told(trial: &TrialView) -> Option<Told> {
+    let machines = || trial.end().is_some_and(|end| end.reason.is_machines_fault());
+    match trial.state {
+        TrialState::Complete => Some(Told::Complete(trial.values())),
+        TrialState::Pruned => Some(Told::Pruned),
+        TrialState::Fail if !machines() => Some(Told::Fail),
+        TrialState::Infeasible => Some(Told::Infeasible),
+        _ => None,
+    }
+}
+
 /// A finished trial in the form in which it can be imported elsewhere.
 pub(super) fn as_import(trial: &TrialView, curve: Vec<Point>) -> Option<ImportedTrial> {
-    let told = match trial.state {
-        TrialState::Complete => Told::Complete(trial.values()),
-        TrialState::Pruned => Told::Pruned,
-        TrialState::Fail => Told::Fail,
-        TrialState::Infeasible => Told::Infeasible,
-        _ => return None,
-    };
+    let told = told(trial)?;
     let point = |p: Point| Report { step: p.step, values: p.values, attempt: None };
     Some(ImportedTrial {
         params: trial.spec.params.params(),

@@ -1,6 +1,8 @@
 //! A node without a machine: time, disk and processes are the test's.
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod net;
+
 use std::{
     collections::BTreeMap,
     sync::{

@@ -153,6 +153,11 @@ impl Scenario {
                 "sampler": {"name": "random", "seed": random.below(1 << 40)},
                 "budget": {"max_trials": max, "strict": random.chance(0.4)},
             });
+            if body["sampler"]["seed"].as_u64().is_some_and(|seed| seed % 2 == 1) {
+                // One whose draws depend on the history, almost from the start.
+                body["sampler"]["name"] = json!("tpe");
+                body["sampler"]["n_startup_trials"] = json!(2);
+            }
             if finite {
                 let cells = random.range(4, self.budget * 2);
                 body["space"] = json!([
@@ -258,6 +263,7 @@ impl Scenario {
         calm(world)?;
         invariants::one_counted_attempt(world)?;
         invariants::same_heads_same_view(world)?;
+        invariants::draws_are_repeated(world)?;
         invariants::acknowledged_results_are_kept(world)?;
         invariants::orphans_are_rerun_or_ended(world)?;
         invariants::budgets_hold(world)?;

@@ -179,7 +179,7 @@ impl Bore {
 impl Sampler for Bore {
     fn suggest(&self, ask: &Ask) -> Result<Suggestion, Stop> {
         let config = if ask.history.finished() < self.startup { tpe::start(ask)? } else { self.model(ask)? };
-        Ok(Suggestion { params: ask.history.codec().decode(&config), sampler: "bore", fit: Vec::new() })
+        Ok(Suggestion { params: ask.history.codec().decode(&config), sampler: "bore", ..Suggestion::default() })
     }
 }
 

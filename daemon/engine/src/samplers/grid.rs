@@ -89,6 +89,6 @@ impl Sampler for Grid {
                 _ => break own::allowed(ask, passed)?.swap_remove(0),
             }
         };
-        Ok(Suggestion { params: codec.decode(&config), sampler: "grid", fit: Vec::new() })
+        Ok(Suggestion { params: codec.decode(&config), sampler: "grid", ..Suggestion::default() })
     }
 }

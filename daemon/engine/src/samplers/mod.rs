@@ -5,8 +5,14 @@
 
 mod auto;
 mod bore;
+mod breed;
+mod cmaes;
 pub(crate) mod drafts;
+mod evolution;
+mod fold;
+mod gp;
 mod grid;
+mod nsga2;
 pub(crate) mod own;
 pub mod parzen;
 mod random;
@@ -46,7 +52,7 @@ pub struct Member {
 }
 
 /// What a sampler answers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Suggestion {
     /// Canonical values of the active parameters, in order of declaration; never a fidelity.
     pub params: Params,
@@ -54,6 +60,8 @@ pub struct Suggestion {
     pub sampler: &'static str,
     /// What the sampler fitted and wants to find again in the trial's [`crate::Record::fit`]; mostly empty.
     pub fit: Vec<f32>,
+    /// Why `auto` handed over to this sampler; empty for others.
+    pub why: &'static str,
 }
 
 /// Why there is nothing to suggest.
@@ -72,10 +80,7 @@ pub trait Sampler: Send + Sync {
 }
 
 /// Samplers of this version, as named in a study.
-pub const NAMES: [&str; 6] = ["auto", "tpe", "bore", "random", "sobol", "grid"];
-
-/// Samplers that the contract names and this version lacks.
-const PLANNED: [&str; 4] = ["gp", "cmaes", "evolution", "nsga2"];
+pub const NAMES: [&str; 10] = ["auto", "tpe", "gp", "cmaes", "evolution", "nsga2", "bore", "sobol", "random", "grid"];
 
 /// The grid sampler by itself, to check whether it fits a space.
 pub(crate) fn grid(options: &indexmap::IndexMap<String, serde_json::Value>) -> Result<grid::Grid, Vec<FieldError>> {
@@ -88,10 +93,14 @@ pub fn sampler(spec: &SamplerSpec) -> Result<Box<dyn Sampler>, Vec<FieldError>> 
     Ok(match spec.name.as_str() {
         "auto" => Box::new(auto::Auto::new(options)?),
         "tpe" => Box::new(tpe::Tpe::new(options, "tpe")?),
+        "gp" => Box::new(gp::Gp::new(options)?),
+        "cmaes" => Box::new(cmaes::Cmaes::new(options)?),
+        "evolution" => Box::new(evolution::Evolution::new(options)?),
+        "nsga2" => Box::new(nsga2::Nsga2::new(options)?),
         "bore" => Box::new(bore::Bore::new(options)?),
         "random" => Box::new(random::Random::new(options)?),
         "sobol" => Box::new(sobol::Sobol::new(options)?),
         "grid" => Box::new(grid::Grid::new(options)?),
-        other => return Err(options::no_such("sampler", "/sampler/name", other, &NAMES, &PLANNED)),
+        other => return Err(options::no_such("sampler", "/sampler/name", other, &NAMES, &[])),
     })
 }

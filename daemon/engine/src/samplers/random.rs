@@ -49,6 +49,6 @@ pub fn pick(ask: &Ask, stream: &mut Stream) -> Result<Config, Stop> {
 impl Sampler for Random {
     fn suggest(&self, ask: &Ask) -> Result<Suggestion, Stop> {
         let config = pick(ask, &mut Stream::of(ask, "random"))?;
-        Ok(Suggestion { params: ask.history.codec().decode(&config), sampler: "random", fit: Vec::new() })
+        Ok(Suggestion { params: ask.history.codec().decode(&config), sampler: "random", ..Suggestion::default() })
     }
 }

@@ -60,6 +60,6 @@ pub fn pick(ask: &Ask, from: u64) -> Result<Config, Stop> {
 impl Sampler for Sobol {
     fn suggest(&self, ask: &Ask) -> Result<Suggestion, Stop> {
         let config = pick(ask, ask.draw)?;
-        Ok(Suggestion { params: ask.history.codec().decode(&config), sampler: "sobol", fit: Vec::new() })
+        Ok(Suggestion { params: ask.history.codec().decode(&config), sampler: "sobol", ..Suggestion::default() })
     }
 }

@@ -60,7 +60,7 @@ impl Tpe {
     pub fn suggest(&self, ask: &Ask, exhaustive: bool) -> Result<Suggestion, Stop> {
         let codec = ask.history.codec();
         let config = if ask.history.finished() < self.startup { start(ask)? } else { self.model(ask, exhaustive)? };
-        Ok(Suggestion { params: codec.decode(&config), sampler: "tpe", fit: Vec::new() })
+        Ok(Suggestion { params: codec.decode(&config), sampler: "tpe", ..Suggestion::default() })
     }
 
     fn model(&self, ask: &Ask, exhaustive: bool) -> Result<Config, Stop> {
@@ -158,7 +158,7 @@ impl Sampler for Tpe {
 }
 
 /// Defaults (or the middle) first, then a Sobol sequence.
-pub(super) fn start(ask: &Ask) -> Result<Config, Stop> {
+pub fn start(ask: &Ask) -> Result<Config, Stop> {
     let codec = ask.history.codec();
     let first = codec.start();
     if !ask.history.knows(first.id) && own::mine(ask, first.id, own::is_small(codec)) {

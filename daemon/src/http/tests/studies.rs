@@ -116,6 +116,38 @@ async fn studies_are_paused_resumed_cancelled_forked_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_study_starts_from_another_and_says_what_did_not_fit() {
+    let bench = Bench::new();
+    let space = |high: f64| json!([{"name": "x", "type": "float", "low": 0.0, "high": high}]);
+    bench.study("old", json!({"space": space(1.0)})).await;
+    let lines: String = (0..250)
+        .map(|i| {
+            let x = f64::from(i) / 250.0;
+            format!("{}\n", json!({"params": {"x": x}, "state": "complete", "values": {"loss": x}}))
+        })
+        .collect();
+    bench.call("POST", "/api/v1/studies/old/import", &lines).await.ok(200);
+    let objectives = json!([{"metric": "loss", "direction": "minimize"}]);
+    let new = json!({"name": "new", "space": space(0.5), "objectives": objectives, "from": "old"});
+    let study = bench.post("/studies", new.clone()).await.ok(201);
+    let left_out = json!([{"why": "`x` is not a number from 0 to 0.5", "trials": 124}]);
+    assert_eq!(study["warm_start"], json!({"study": "old", "taken": 126, "left_out": left_out}));
+    assert_eq!((&study["counts"]["complete"], study["forked_from"].is_string()), (&json!(126), true));
+    assert!(bench.get("/studies/new").await.ok(200).get("warm_start").is_none(), "told once");
+    let with = |key: &str, value: serde_json::Value| {
+        let mut body = new.clone();
+        body[key] = value;
+        body
+    };
+    bench.post("/studies", new.clone()).await.problem(409);
+    assert_eq!(bench.post("/studies", with("load_if_exists", json!(true))).await.ok(200)["counts"]["complete"], 126);
+    assert_eq!(bench.post("/studies", with("from", json!(7))).await.problem(422).1, ["/from"]);
+    assert_eq!(bench.post("/studies", with("from", json!("odl"))).await.problem(422).1, ["/from"]);
+    let other = with("objectives", json!([{"metric": "loss", "direction": "maximize"}]));
+    assert_eq!(bench.post("/studies", other).await.problem(422).1, ["/objectives/0"]);
+}
+
+#[tokio::test]
 async fn the_best_is_a_trial_and_several_objectives_have_a_front() {
     let bench = Bench::new();
     bench.study("s", json!({"constraints": [{"metric": "ms", "at_most": 10.0}]})).await;
