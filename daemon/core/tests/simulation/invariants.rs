@@ -455,8 +455,9 @@ pub fn draws_are_repeated(world: &World) -> Result<(), String> {
         let Some(node) = &world.boxes[at].node else { continue };
         for study in node.studies() {
             let drawn = study.trials().iter().filter(|t| matches!(t.spec.by, Proposer::Sampler { .. }));
-            // Every node another few of them.
-            for trial in drawn.skip(at % 5).step_by(5) {
+            // Every node some of them, and others than its neighbours.
+            let every = world.members().len().max(5);
+            for trial in drawn.skip(at % every).step_by(every) {
                 let told = node.explain(trial.place.id.as_str()).map_err(|e| format!("2: {e}"))?;
                 if told["reproduced"] != serde_json::json!(true) {
                     return Err(format!("2: box{at} can't draw {} of {} again: {told:#}", trial.place.id, study.name));
