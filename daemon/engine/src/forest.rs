@@ -1,7 +1,7 @@
 //! Extremely randomised trees (Geurts, Ernst & Wehenkel 2006), for probabilities and for means alike.
 //!
 //! Owns: growing and asking a forest whose every number is the same on every machine: cuts come from a seeded [`Stream`],
-//! sums are taken in the order of rows, equal scores go to the first. (Why these and not linfa's: ADR 0012.)
+//! sums are taken in the order of rows, equal scores go to the first. (Why these and not linfa's: ADR 0013.)
 //! A row is a configuration's coordinates: NaN where a parameter is inactive, an index where it is a choice.
 
 use crate::{codec::Axis, rng::Stream};

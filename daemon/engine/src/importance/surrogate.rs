@@ -20,9 +20,9 @@ const MAX_TRIALS: usize = 2000;
 /// Trees.
 const TREES: usize = 64;
 /// Draws over which curves are averaged, and those for pairs of which there are many.
-const BACKGROUND: (usize, usize) = (64, 32);
+const BACKGROUND: (usize, usize) = (64, 24);
 /// Values of a curve; of each parameter of a plane; of each in the decomposition.
-const STEPS: (usize, usize, usize) = (40, 16, 8);
+const STEPS: (usize, usize, usize) = (40, 16, 6);
 /// Parameters of which all pairs are looked at, the most important ones.
 const PAIRED: usize = 8;
 /// Draws by which the model's whole variance is told.
@@ -117,7 +117,7 @@ impl<'a> Surrogate<'a> {
         let rows = Rows { x: by_key.iter().map(|(_, u, _)| *u).collect(), y: costs, w: vec![1.0; n] };
         let modelled = axes.iter().filter(|axis| **axis != Axis::Fixed).count();
         // (For regression all parameters are tried, within reason.)
-        let growth = Growth { trees: TREES, leaf: 2, tried: modelled.clamp(1, 12), depth: 32 };
+        let growth = Growth { trees: TREES, leaf: 3, tried: modelled.clamp(1, 10), depth: 32 };
         let forest = Forest::grow(axes, &rows, growth, &mut Stream::new(0, 0, 0, "surrogate of results"));
         Some(Self { sample, forest, scale, trials: n })
     }
