@@ -160,7 +160,7 @@ fn a_space_that_grew_is_searched_with_the_old_trials_on_every_node() {
         net.pass(0.2);
         Some(params)
     };
-    for round in 0..30 {
+    for round in 0..60 {
         step(&mut net, round % 2);
     }
     let space = Space::parse_edit(&json!([
@@ -175,11 +175,11 @@ fn a_space_that_grew_is_searched_with_the_old_trials_on_every_node() {
         net.nodes[0].node.patch_study(net.now, "s", StudyPatch { space: Some(narrow), ..StudyPatch::default() });
     assert!(refused.unwrap_err().errors[0].detail.contains("narrow"));
     for at in [0, 1] {
-        let drawn: Vec<Params> = (0..10).filter_map(|_| step(&mut net, at)).collect();
+        let drawn: Vec<Params> = (0..20).filter_map(|_| step(&mut net, at)).collect();
         assert!(drawn.iter().all(|params| params.contains_key("y")), "{drawn:?}");
-        // A tenth of the range is what the old trials were drawn from; their good ones lie in a hundredth of it.
+        // A tenth of the range is what the old trials were drawn from: without them two of twenty would lie there.
         let near = drawn.iter().filter(|params| (-0.25..0.75).contains(&params["x"].as_f64().unwrap())).count();
-        assert!(near >= 5, "node {at}: {near} of 10");
+        assert!(near >= 8, "node {at}: {near} of 20");
     }
     net.agree();
     for one in &net.nodes {

@@ -126,7 +126,7 @@ async fn a_study_starts_from_another_and_says_what_did_not_fit() {
             format!("{}\n", json!({"params": {"x": x}, "state": "complete", "values": {"loss": x}}))
         })
         .collect();
-    bench.call("POST", "/api/v1/studies/old/import", &lines).await.ok(200);
+    bench.call("POST", "/api/v1/studies/old/import", lines).await.ok(200);
     let objectives = json!([{"metric": "loss", "direction": "minimize"}]);
     let new = json!({"name": "new", "space": space(0.5), "objectives": objectives, "from": "old"});
     let study = bench.post("/studies", new.clone()).await.ok(201);
