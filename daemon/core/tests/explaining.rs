@@ -120,7 +120,6 @@ fn trials_of_lagging_nodes_are_drawn_again_everywhere_from_what_each_had_seen() 
         let behind = drawn_behind(&net);
         assert!(behind > 10, "the lag was felt: {behind}");
         let (bytes, trials) = bytes_of_sight(&net);
-        println!("{bytes} bytes for {trials} trials");
         assert!(bytes < trials * 40, "{bytes} bytes for {trials} trials");
     }
 }
