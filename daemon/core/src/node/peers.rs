@@ -107,7 +107,7 @@ pub(super) struct Peer {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Peers {
     pub(super) all: BTreeMap<NodeId, Peer>,
-    next_beat: u64,
+    pub(super) next_beat: u64,
     seq: u64,
     /// Since when this node may have missed what others did; none: it has caught up.
     behind: Option<u64>,
