@@ -8,6 +8,7 @@ use metaopt_engine::{
     Ask, History, Record, RecordState,
     codec::{Axis, Cell, Codec},
     sampler,
+    samplers::NAMES,
 };
 use metaopt_schema::{
     space::{Params, Space},
@@ -59,14 +60,11 @@ fn search(space: &Space) -> Vec<Params> {
         }
     }
     let mut history = History::new(space, 1);
-    for (round, name) in ["random", "sobol", "tpe", "grid", "tpe", "auto", "random", "tpe"].into_iter().enumerate() {
-        // A small TPE start-up, so that its models are reached.
-        let options = if name == "tpe" { [("startup".to_owned(), json!(2))].into() } else { Default::default() };
-        let spec = SamplerSpec { name: name.into(), seed: Some(7), options };
-        let Ok(sampler) = sampler(&spec).or_else(|_| sampler(&SamplerSpec { name: name.into(), ..Default::default() }))
-        else {
-            continue;
-        };
+    for (round, name) in NAMES.into_iter().cycle().take(2 * NAMES.len()).enumerate() {
+        // A small start-up, so that models are reached.
+        let models = !["random", "sobol", "grid"].contains(&name);
+        let options = if models { [("n_startup_trials".to_owned(), json!(2))].into() } else { Default::default() };
+        let Ok(sampler) = sampler(&SamplerSpec { name: name.into(), seed: Some(7), options }) else { continue };
         let ask = Ask {
             history: &history,
             seed: 7,
@@ -80,12 +78,12 @@ fn search(space: &Space) -> Vec<Params> {
         assert_eq!(Ok(&suggestion), sampler.suggest(&ask).as_ref(), "the same question, another answer");
         let record = Record {
             order: round as u64,
+            done: round as u64,
             key: round as u64,
             state: RecordState::Complete,
             costs: vec![round as f64 * 0.37],
-            violation: 0.0,
-            last_step: 0,
-            curve: Vec::new(),
+            fit: suggestion.fit.clone(),
+            ..Record::default()
         };
         history.upsert(record, || suggestion.params.clone());
         valid.push(suggestion.params);
