@@ -38,7 +38,7 @@ const CATCH_UP_LOST_MS: [u64; 2] = [60_000, 600_000];
 /// Numbers of trials begin at the seconds since this time where nobody can tell which were used (milliseconds since 1970).
 const EPOCH_MS: u64 = 1_577_836_800_000;
 /// Trials that clients may ask of one node at once, as a weight beside slots.
-const ASKED_AT_ONCE: f64 = 4.0;
+pub(super) const ASKED_AT_ONCE: f64 = 4.0;
 /// Documents that differ for longer than this differ by more than what is on its way (milliseconds).
 const LONG_MS: u64 = 10_000;
 /// A want that isn't said again ends after this long (milliseconds).
@@ -528,9 +528,6 @@ impl Node {
             Some(beat) => beat.active.contains(study),
             None => false,
         };
-        // Before its first proposal a node can't know who begins at the same moment: it counts all, as long as that leaves
-        // it anything.
-        let begins = self.studies.get(study).is_some_and(|r| r.draw == 0 && r.dry_since.is_none());
         let mut able: Vec<(NodeId, f64)> = Vec::new();
         let said =
             |n: &NodeView| self.peers.all.get(&n.id).and_then(|p| p.beat.as_ref()).is_some_and(|beat| beat.rests);
@@ -553,7 +550,7 @@ impl Node {
                         able.push((node.id.clone(), slots as f64));
                     }
                 }
-                None if me || begins || asked(node) => able.push((node.id.clone(), ASKED_AT_ONCE)),
+                None if me || asked(node) => able.push((node.id.clone(), ASKED_AT_ONCE)),
                 None => {}
             }
         }

@@ -14,7 +14,7 @@ use metaopt_schema::{
     view::{AttemptView, StudyView, TrialView},
 };
 
-use super::{Node, draws::members_of};
+use super::{Node, draws::members_of, peers::ASKED_AT_ONCE};
 use crate::Now;
 
 /// How long a node waits for others to propose the rest of a finite space (milliseconds).
@@ -90,7 +90,15 @@ impl Node {
         let study = self.world.study(id)?;
         let mut able = self.able(now, id, study.record.def.run.as_ref());
         // Who has no slot for this study for so long won't propose what is its own.
-        let dry = self.studies.get(id).and_then(|runtime| runtime.dry_since);
+        let runtime = self.studies.get(id);
+        let dry = runtime.and_then(|runtime| runtime.dry_since);
+        // Before its first draw a node can't know whose clients begin at the same moment: it counts all, unless that leaves it
+        // nothing.
+        if study.record.def.run.is_none() && dry.is_none() && runtime.is_some_and(|runtime| runtime.draw == 0) {
+            let others = self.alive(now).filter(|node| !node.draining && !able.iter().any(|(id, _)| *id == node.id));
+            let others: Vec<_> = others.map(|node| (node.id.clone(), ASKED_AT_ONCE)).collect();
+            able.extend(others);
+        }
         if dry.is_some_and(|since| since + DRY_MS <= now.mono_ms) {
             able.retain(|(node, _)| *node == self.config.id || !self.is_full(node) || self.runs(node, id));
         }
