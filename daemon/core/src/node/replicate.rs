@@ -33,6 +33,8 @@ const DIFFER_MS: u64 = 1_500;
 const REST_MS: u64 = 1_000;
 /// A peer that brings nothing for this long is asked no more for now (milliseconds).
 const PATIENCE_MS: u64 = 10_000;
+/// The same for one that says that it can't store, or is only just starting (milliseconds).
+const PATIENCE_WITH_RESTING_MS: u64 = 2_000;
 /// Documents in one question.
 const DOCS_AT_ONCE: usize = 16;
 /// Questions under way.
@@ -85,7 +87,9 @@ impl Node {
     /// Asks a peer for what is missing, where its sum has differed for a while.
     pub(super) fn pull_if_due(&mut self, now: Now, peer: &NodeId) {
         if let Some(pull) = &self.pulls.now {
-            if pull.since + PATIENCE_MS > now.mono_ms {
+            let beat = self.peers.all.get(&pull.peer).and_then(|p| p.beat.as_ref());
+            let rests = beat.is_some_and(|beat| beat.rests);
+            if pull.since + (if rests { PATIENCE_WITH_RESTING_MS } else { PATIENCE_MS }) > now.mono_ms {
                 return;
             }
             self.pulls.now = None;
