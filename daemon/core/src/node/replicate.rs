@@ -49,6 +49,8 @@ const VECTORS_AT_ONCE: usize = 20_000;
 pub(super) struct Pull {
     peer: NodeId,
     since: u64,
+    /// The peer said that it can't store, and has brought nothing since.
+    in_vain: bool,
     /// What the peer has and is still missing here.
     missing: BTreeMap<DocId, Vector>,
     /// All that was asked for came.
@@ -86,10 +88,11 @@ impl Node {
 
     /// Asks a peer for what is missing, where its sum has differed for a while.
     pub(super) fn pull_if_due(&mut self, now: Now, peer: &NodeId) {
-        if let Some(pull) = &self.pulls.now {
+        if let Some(pull) = &mut self.pulls.now {
+            // What was asked of a peer that couldn't store is lost, also where it can now.
             let beat = self.peers.all.get(&pull.peer).and_then(|p| p.beat.as_ref());
-            let rests = beat.is_some_and(|beat| beat.rests);
-            if pull.since + (if rests { PATIENCE_WITH_RESTING_MS } else { PATIENCE_MS }) > now.mono_ms {
+            pull.in_vain |= beat.is_some_and(|beat| beat.rests);
+            if pull.since + (if pull.in_vain { PATIENCE_WITH_RESTING_MS } else { PATIENCE_MS }) > now.mono_ms {
                 return;
             }
             self.pulls.now = None;
@@ -103,6 +106,7 @@ impl Node {
             self.pulls.now = Some(Pull {
                 peer: peer.clone(),
                 since: now.mono_ms,
+                in_vain: false,
                 missing: BTreeMap::new(),
                 whole: true,
                 asked: VecDeque::new(),
@@ -125,6 +129,7 @@ impl Node {
             && docs.any(|doc| pull.missing.contains_key(doc))
         {
             pull.since = now.mono_ms;
+            pull.in_vain = false;
         }
     }
 
