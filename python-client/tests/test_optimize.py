@@ -280,7 +280,7 @@ def test_ctrl_c_with_threads_stops_them_and_cancels_what_they_held(here: FakeDae
         assert process.stdout is not None
         assert [process.stdout.readline() for _ in range(2)] == ["begun\n"] * 2
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert "KeyboardInterrupt" in err

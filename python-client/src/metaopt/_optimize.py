@@ -74,9 +74,9 @@ class Loop:
 
     def _run_threads(self) -> None:
         threads = [threading.Thread(target=self._work, name=f"metaopt-{i}", daemon=True) for i in range(self._n_jobs)]
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             for thread in threads:
                 while thread.is_alive():
                     thread.join(_TICK_S)
@@ -93,7 +93,7 @@ class Loop:
             trial.interrupt()
         try:
             limit = time.monotonic() + 10.0
-            for thread in threads:
+            for thread in (thread for thread in threads if thread.is_alive()):
                 thread.join(max(0.0, limit - time.monotonic()))
         except KeyboardInterrupt:
             pass
