@@ -88,7 +88,8 @@ impl Axis {
         }
     }
 
-    fn middle(&self, i: u64) -> f64 {
+    /// The middle of a cell's share.
+    pub(crate) fn middle(&self, i: u64) -> f64 {
         let (from, to) = self.edges(i);
         (from + to) / 2.0
     }

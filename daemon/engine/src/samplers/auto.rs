@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use metaopt_schema::FieldError;
 use serde_json::{Value, json};
 
-use super::{Ask, Sampler, Stop, Suggestion, bore::Bore, cmaes::Cmaes, gp::Gp, nsga2::Nsga2, tpe::Tpe};
+use super::{Ask, Sampler, Stop, Suggestion, bore::Bore, cmaes::Cmaes, gp::Gp, nsga2::Nsga2, own, tpe::Tpe};
 use crate::{codec::Axis, options::Options, rng::Stream};
 
 /// Finished trials below which only the Gaussian process suggests: it needs the fewest.
@@ -87,9 +87,7 @@ impl Auto {
 
 impl Sampler for Auto {
     fn suggest(&self, ask: &Ask) -> Result<Suggestion, Stop> {
-        let history = ask.history;
-        let left = history.codec().numbering().map(|cells| cells.size().saturating_sub(history.known() as u128));
-        if left.zip(ask.budget_left).is_some_and(|(left, budget)| left <= u128::from(budget)) {
+        if own::left(ask).zip(ask.budget_left).is_some_and(|(left, budget)| left <= u128::from(budget)) {
             // Every configuration will be tried, so a model only decides their order: it weighs all that are left.
             return Ok(Suggestion {
                 why: "all that is left fits the budget: the model orders it",

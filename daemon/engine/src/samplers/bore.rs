@@ -88,9 +88,8 @@ impl Bore {
             return random::pick(ask, &mut stream);
         }
         let forest = self.forest(ask, &split, &mut stream);
-        let left = codec.numbering().map(|c| c.size().saturating_sub(ask.history.known() as u128));
-        if left.is_some_and(|left| left <= self.candidates as u128) {
-            return self.best_of_rest(ask, &forest);
+        if own::left(ask).is_some_and(|left| left <= self.candidates as u128) {
+            return own::best_of_rest(ask, |config| self.score(&forest, &config.u));
         }
         let parents: Vec<Draft> = split.good.iter().take(PARENTS).map(|s| Draft::of(s.config)).collect();
         for _ in 0..ROUNDS {
@@ -102,7 +101,7 @@ impl Bore {
             }
         }
         match codec.numbering() {
-            Some(_) => self.best_of_rest(ask, &forest),
+            Some(_) => own::best_of_rest(ask, |config| self.score(&forest, &config.u)),
             None => random::pick(ask, &mut stream),
         }
     }
@@ -135,20 +134,6 @@ impl Bore {
             pool[..ties].sort_by_cached_key(|(_, draft)| !sortable(lonely(codec.axes(), &draft.u, &pending)));
         }
         pool.into_iter().map(|(_, draft)| draft).collect()
-    }
-
-    /// All that is left of a finite space (or the first few thousand of it), weighed by the model.
-    fn best_of_rest(&self, ask: &Ask, forest: &Forest) -> Result<Config, Stop> {
-        let Some(cells) = ask.history.codec().numbering() else { return Err(Stop::Exhausted) };
-        let mut left = own::remaining(ask, cells)?;
-        let mut best = (0, f64::NEG_INFINITY);
-        for (i, config) in left.iter().enumerate() {
-            let score = self.score(forest, &config.u);
-            if score > best.1 {
-                best = (i, score);
-            }
-        }
-        Ok(left.swap_remove(best.0))
     }
 
     /// The probability that a configuration is good, and a part of how far the trees disagree about it: where they were

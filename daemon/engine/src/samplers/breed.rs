@@ -43,8 +43,7 @@ pub fn changeable(codec: &Codec, config: &Config) -> Vec<usize> {
 
 /// The value at coordinate `u`, thrown back at the ends of the range; of a discrete parameter never the value it had.
 pub fn moved(codec: &Codec, config: &Config, i: usize, u: f64) -> Cell {
-    let folded = u.rem_euclid(2.0);
-    let cell = codec.at(i, if folded > 1.0 { 2.0 - folded } else { folded });
+    let cell = codec.at(i, reflect(u));
     match (codec.axes()[i], config.cells[i], cell) {
         (Axis::Grid { cells, .. }, Cell::Index(old), Cell::Index(new)) if old == new => {
             let up = old == 0 || (u > config.u[i] && old + 1 < cells);
@@ -54,9 +53,22 @@ pub fn moved(codec: &Codec, config: &Config, i: usize, u: f64) -> Cell {
     }
 }
 
-/// Another value of a choice, each as likely as the others.
+/// Back into `[0, 1]` as from mirrors at both ends.
+pub fn reflect(u: f64) -> f64 {
+    let folded = u.rem_euclid(2.0);
+    if folded > 1.0 { 2.0 - folded } else { folded }
+}
+
+/// Another value of a choice, as [`another`].
 pub fn other(config: &Config, i: usize, cells: u64, stream: &mut Stream) -> Cell {
-    let Cell::Index(old) = config.cells[i] else { return config.cells[i] };
+    match config.cells[i] {
+        Cell::Index(old) => Cell::Index(another(old, cells, stream)),
+        cell => cell,
+    }
+}
+
+/// One of `cells` values other than `old`, each as likely as the others.
+pub fn another(old: u64, cells: u64, stream: &mut Stream) -> u64 {
     let new = stream.below(cells as usize - 1) as u64;
-    Cell::Index(if new < old { new } else { new + 1 })
+    if new < old { new } else { new + 1 }
 }

@@ -1,6 +1,7 @@
 //! Candidates before they are configurations: coordinates alone, since most are weighed and thrown away, and values with
 //! canonical digits are the costly part.
 
+use super::breed;
 use crate::{
     codec::{Axis, Cell, Codec, Config},
     math::{ppf, truncated},
@@ -69,10 +70,7 @@ impl Draft {
 
 fn coordinate(axis: &Axis, cell: Cell, u: f64) -> f64 {
     match (axis, cell) {
-        (Axis::Grid { .. }, Cell::Index(at)) => {
-            let (from, to) = axis.edges(at);
-            (from + to) / 2.0
-        }
+        (Axis::Grid { .. }, Cell::Index(at)) => axis.middle(at),
         (_, Cell::Index(at)) => at as f64,
         _ => u,
     }
@@ -136,13 +134,11 @@ pub fn mutant(codec: &Codec, parent: &Draft, stream: &mut Stream) -> Draft {
 fn move_one(codec: &Codec, draft: &mut Draft, i: usize, parent: &Draft, reach: f64, stream: &mut Stream) {
     let axis = &codec.axes()[i];
     if let (Axis::Choice { cells }, Cell::Index(at)) = (axis, parent.cells[i]) {
-        // Another one, each as likely.
-        let other = stream.below(*cells as usize - 1) as u64;
-        draft.place(codec, i, (other + u64::from(other >= at)) as f64);
+        draft.place(codec, i, breed::another(at, *cells, stream) as f64);
         return;
     }
     let step = reach * ppf(stream.unit());
-    draft.push(codec, i, reflect(parent.u[i] + step));
+    draft.push(codec, i, breed::reflect(parent.u[i] + step));
     if let (Axis::Grid { cells, .. }, Some(Cell::Index(now))) = (axis, draft.cells.last().copied())
         && Cell::Index(now) == parent.cells[i]
     {
@@ -151,10 +147,4 @@ fn move_one(codec: &Codec, draft: &mut Draft, i: usize, parent: &Draft, reach: f
         draft.cells[i] = Cell::Index(next);
         draft.u[i] = coordinate(axis, Cell::Index(next), 0.0);
     }
-}
-
-/// Back into `[0, 1]` as from mirrors at both ends.
-fn reflect(u: f64) -> f64 {
-    let folded = (u - 2.0 * libm::floor(u / 2.0)).clamp(0.0, 2.0);
-    if folded > 1.0 { 2.0 - folded } else { folded }
 }

@@ -215,6 +215,25 @@ pub fn remaining(ask: &Ask, cells: &Cells) -> Result<Vec<Config>, Stop> {
     allowed(ask, walk(ask, cells).take(ENUMERATED).collect())
 }
 
+/// How many configurations of a finite space are unknown.
+pub fn left(ask: &Ask) -> Option<u128> {
+    ask.history.codec().numbering().map(|cells| cells.size().saturating_sub(ask.history.known() as u128))
+}
+
+/// Of all that is left of a finite space (or the first few thousand of it) what has the largest score, the first of equals.
+pub fn best_of_rest(ask: &Ask, mut score: impl FnMut(&Config) -> f64) -> Result<Config, Stop> {
+    let Some(cells) = ask.history.codec().numbering() else { return Err(Stop::Exhausted) };
+    let mut left = remaining(ask, cells)?;
+    let mut best = (0, f64::NEG_INFINITY);
+    for (i, config) in left.iter().enumerate() {
+        let value = score(config);
+        if value > best.1 {
+            best = (i, value);
+        }
+    }
+    Ok(left.swap_remove(best.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

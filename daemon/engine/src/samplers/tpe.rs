@@ -66,8 +66,9 @@ impl Tpe {
     fn model(&self, ask: &Ask, exhaustive: bool) -> Result<Config, Stop> {
         let codec = ask.history.codec();
         let groups = self.groups(ask);
-        let left = codec.numbering().map(|c| c.size().saturating_sub(ask.history.known() as u128));
-        if left.is_some_and(|left| left <= if exhaustive { own::ENUMERATED as u128 } else { self.candidates as u128 }) {
+        if own::left(ask)
+            .is_some_and(|left| left <= if exhaustive { own::ENUMERATED as u128 } else { self.candidates as u128 })
+        {
             return self.best_of_rest(ask, &groups);
         }
         let mut stream = Stream::of(ask, "tpe");
@@ -102,23 +103,12 @@ impl Tpe {
         None
     }
 
-    /// All that is left of a finite space (or the first few thousand of it), weighed by the model.
+    /// All that is left of a finite space, weighed by the model.
     fn best_of_rest(&self, ask: &Ask, groups: &[Group]) -> Result<Config, Stop> {
-        let codec = ask.history.codec();
-        let Some(cells) = codec.numbering() else { return Err(Stop::Exhausted) };
-        let mut left = own::remaining(ask, cells)?;
-        let score = |config: &Config| -> f64 {
+        own::best_of_rest(ask, |config| {
             let active = groups.iter().filter(|g| g.axes.first().is_some_and(|i| config.cells[*i] != Cell::Off));
             active.filter_map(|group| Some(ratio(group.model.as_ref()?, config))).sum()
-        };
-        let mut best = (0, f64::NEG_INFINITY);
-        for (i, config) in left.iter().enumerate() {
-            let value = score(config);
-            if value > best.1 {
-                best = (i, value);
-            }
-        }
-        Ok(left.swap_remove(best.0))
+        })
     }
 
     fn groups<'a>(&self, ask: &'a Ask) -> Vec<Group<'a>> {

@@ -121,13 +121,8 @@ fn search(
     search.cover = (SCORING / (size * size / 2 + size * frame.d())).clamp(64, COVER) / models.worth.count().max(1);
     search.starts = (1_200 / size).clamp(3, 8);
     search.region = region.map(|(trust, centre)| Region::new(&centre, &trust.halves(models.rho())));
-    if let Some(cells) = ask.history.codec().numbering()
-        && cells.size().saturating_sub(ask.history.known() as u128) <= search.cover as u128
-    {
-        let mut left = own::remaining(ask, cells)?;
-        let scores: Vec<f64> = left.iter().map(|config| search.value(&frame.point(config))).collect();
-        let top = (0..left.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b]).then(b.cmp(a))).unwrap_or(0);
-        return Ok(left.swap_remove(top));
+    if own::left(ask).is_some_and(|left| left <= search.cover as u128) {
+        return own::best_of_rest(ask, |config| search.value(&frame.point(config)));
     }
     let found = search.run(stream);
     let free = found.iter().map(|(_, raw)| frame.config(raw)).find(|config| own::is_free(ask, config));
