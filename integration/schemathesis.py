@@ -71,8 +71,8 @@ BODIES = {
     "POST /api/v1/trials/{trial}/complete": {"values": {"loss": 0.5, "speed": 2}, "state": "complete", "attempt": 1},
     "POST /api/v1/trials/{trial}/reports": {"values": {"loss": 0.5}, "attempt": 1},
 }
-# Answers below 400 that the second round must get at least.
-ENOUGH = 20
+# The share of the second round's answers that must be successes at least; how many there are depends on the machine.
+ENOUGH = 0.25
 
 
 def call(url: str, token: str, path: str, body: object) -> dict:
@@ -91,11 +91,13 @@ def this_node(url: str, token: str) -> dict:
         return json.load(answer)["items"][0]
 
 
-def successes(url: str, token: str) -> int:
+def answers(url: str, token: str) -> tuple[int, int]:
+    """How many successes the daemon has answered so far, and how many answers altogether."""
     request = urllib.request.Request(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         lines = answer.read().decode().splitlines()
-    return sum(int(line.split()[-1]) for line in lines if 'responses_total{class="2xx"}' in line)
+    counts = [(line, int(line.split()[-1])) for line in lines if "responses_total{class=" in line]
+    return sum(count for line, count in counts if '"2xx"' in line), sum(count for _, count in counts)
 
 
 def prime(url: str, token: str) -> tuple[list[str], list[str]]:
@@ -154,12 +156,13 @@ def main() -> int:
     failed = run(url, token, each, options.seed, "all", {}, ENDLESS)
     studies, trials = prime(url, token)
     known = {"study": studies, "trial": trials, "node": [node["id"], node["name"]]}
-    before = successes(url, token)
+    good_before, all_before = answers(url, token)
     failed = run(url, token, each, options.seed, "positive", known, ENDLESS + DESTRUCTIVE) or failed
-    good = successes(url, token) - before
-    print(f"{good} answers of the second round were successes")
-    if good < ENOUGH:
-        print(f"that is less than {ENOUGH}: the requests did not get far enough to mean much", file=sys.stderr)
+    good, all_now = answers(url, token)
+    good, total = good - good_before, all_now - all_before
+    print(f"{good} of {total} answers of the second round were successes")
+    if good < ENOUGH * total or good == 0:
+        print(f"that is less than {ENOUGH:.0%}: the requests did not get far enough to mean much", file=sys.stderr)
         failed = 1
     with urllib.request.urlopen(f"{url}/healthz", timeout=10) as answer:
         alive = json.load(answer)["status"] == "ok"
