@@ -95,6 +95,10 @@ pub struct ExitReport {
     pub seen: Vec<String>,
     /// A committed checkpoint exists.
     pub has_checkpoint: bool,
+    /// The step that its marker names, and whether the script said so itself.
+    pub checkpoint_step: Option<(u64, bool)>,
+    /// When the latest finished entry beside it was written (milliseconds since 1970).
+    pub checkpoint_at: WallMs,
     /// Its archive's name, where others may want it.
     pub checkpoint: Option<String>,
     /// What people should know of how it began, beside how it ended.

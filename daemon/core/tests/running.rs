@@ -169,6 +169,35 @@ fn a_pause_first_answers_then_signals() {
 }
 
 #[test]
+fn a_later_attempt_goes_on_from_the_step_that_the_checkpoint_holds_not_from_the_last_one_reported() {
+    let mut bench = Bench::new(1);
+    bench.node.adopted(bench.now, &[]);
+    bench.study(json!({"run": run(json!({"max_attempts": 9})), "budget": {"max_trials": 1}}));
+    let mut resumed = |checkpoint_step, written_after: u64| {
+        let key = bench.launched.last().unwrap().key.clone();
+        let mut at = vec![0];
+        for step in 1..=7 {
+            bench.pass(1.0);
+            bench.report(key.trial.as_str(), step, 0.5);
+            at.push(bench.now.wall_ms);
+        }
+        let checkpoint_at = at[written_after as usize];
+        let stopped = Some(StopWhy::Preempted);
+        let report = ExitReport { stopped, has_checkpoint: true, checkpoint_step, checkpoint_at, ..ExitReport::default() };
+        bench.exit(&key, report);
+        bench.pass(1.0);
+        bench.launched.last().unwrap().resume_step
+    };
+    assert_eq!(resumed(Some((5, true)), 7), 5, "the script says so");
+    assert_eq!(resumed(Some((8, true)), 7), 8, "it saved what it could not report any more");
+    assert_eq!(resumed(Some((3, false)), 7), 3, "saved after its third report");
+    assert_eq!(resumed(Some((6, false)), 7), 7, "saved right before the report of its seventh step");
+    assert_eq!(resumed(None, 4), 4, "by when it was written");
+    assert_eq!(resumed(None, 6), 7);
+    assert_eq!(resumed(None, 0), 7, "nobody knows");
+}
+
+#[test]
 fn a_restart_waits_for_adoption_and_gives_up_only_what_is_gone() {
     let mut bench = Bench::new(2);
     bench.node.adopted(bench.now, &[]);

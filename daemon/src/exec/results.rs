@@ -3,10 +3,14 @@
 //! Owns: the forms a result may take (a results file, Oríon's list in it, a `metaopt:` line). Must not: judge whether
 //! the values suffice; the node knows the objectives.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use metaopt_core::launch::Spooled;
-use metaopt_schema::trial::Values;
+use metaopt_schema::{stamp::WallMs, trial::Values};
 use serde_json::Value;
 
 use crate::platform::files;
@@ -16,6 +20,12 @@ const LARGEST: u64 = 1024 * 1024;
 
 /// Of spooled calls more than this isn't read (bytes).
 const LARGEST_SPOOL: u64 = 64 * 1024 * 1024;
+
+/// What commits a checkpoint: `{"step": 12, "exact": true}`.
+const CHECKPOINT_MARKER: &str = ".metaopt-checkpoint.json";
+
+/// Of a larger marker nothing is read (bytes).
+const LARGEST_MARKER: u64 = 64 * 1024;
 
 /// A result and what else was seen, for the `missing_metric` message.
 #[derive(Debug, Default, PartialEq)]
@@ -227,8 +237,24 @@ pub fn has_checkpoint(dir: &Path) -> bool {
     entries.flatten().any(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        name == ".metaopt-checkpoint.json" || is_finished(&name)
+        name == CHECKPOINT_MARKER || is_finished(&name)
     })
+}
+
+/// The step that a checkpoint's marker names, and whether the script gave it (else it is the one reported last).
+pub fn checkpoint_step(dir: &Path) -> Option<(u64, bool)> {
+    let bytes = files::read_plain(&dir.join(CHECKPOINT_MARKER), LARGEST_MARKER).ok()?;
+    let marker: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    Some((marker["step"].as_u64()?, marker["exact"] == true))
+}
+
+/// When the latest finished entry of a checkpoint directory was written; 0: there is none.
+pub fn checkpoint_at(dir: &Path) -> WallMs {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let finished = entries.flatten().filter(|entry| is_finished(&entry.file_name().to_string_lossy()));
+    let written = |entry: fs::DirEntry| entry.metadata().and_then(|meta| meta.modified()).ok();
+    let ms = |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |past| past.as_millis() as WallMs);
+    finished.filter_map(written).map(ms).max().unwrap_or(0)
 }
 
 fn is_finished(name: &str) -> bool {
@@ -337,6 +363,29 @@ mod tests {
             assert!(message.contains("not a plain file"), "{message}");
             assert_eq!(spooled(path), []);
         }
+    }
+
+    #[test]
+    fn a_checkpoint_says_which_step_it_holds_or_when_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!((checkpoint_step(dir.path()), checkpoint_at(dir.path())), (None, 0));
+        let marker = dir.path().join(".metaopt-checkpoint.json");
+        for (text, step) in [
+            (r#"{"step": 4, "exact": false, "time": "2026"}"#, Some((4, false))),
+            (r#"{"step": 12, "exact": true}"#, Some((12, true))),
+            (r#"{"step": 12}"#, Some((12, false))),
+            (r#"{"step": -1}"#, None),
+            ("{", None),
+        ] {
+            fs::write(&marker, text).unwrap();
+            assert_eq!(checkpoint_step(dir.path()), step, "{text}");
+        }
+        assert_eq!(checkpoint_at(dir.path()), 0);
+        let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as WallMs;
+        fs::write(dir.path().join("model.pt.tmp"), "x").unwrap();
+        assert_eq!(checkpoint_at(dir.path()), 0);
+        fs::write(dir.path().join("model.pt"), "x").unwrap();
+        assert!(checkpoint_at(dir.path()) + 1_000 >= before);
     }
 
     #[test]

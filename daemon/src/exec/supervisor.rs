@@ -305,6 +305,8 @@ impl Run<'_> {
             result: found.result,
             seen: found.seen,
             has_checkpoint: results::has_checkpoint(&self.plan.checkpoint_dir),
+            checkpoint_step: results::checkpoint_step(&self.plan.checkpoint_dir),
+            checkpoint_at: results::checkpoint_at(&self.plan.checkpoint_dir),
             checkpoint: None,
             note: self.plan.note.clone(),
             spooled: results::spooled(&self.dir.spool()),

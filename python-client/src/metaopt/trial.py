@@ -153,7 +153,7 @@ class Trial:
         descriptor, temporary = tempfile.mkstemp(prefix=CHECKPOINT_MARKER, suffix=".tmp", dir=directory)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({"step": at, "time": stamp}, file)
+                json.dump({"step": at, "exact": step is not None, "time": stamp}, file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, directory / CHECKPOINT_MARKER)

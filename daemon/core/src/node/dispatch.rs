@@ -6,6 +6,7 @@ use metaopt_schema::{
     mutations::{Mutation, breaks},
     study::StudyState,
     trial::{Claim, End, Outcome, Reason, Values},
+    view::AttemptView,
 };
 
 use super::{Node, Running, ask::Taken};
@@ -372,7 +373,7 @@ impl Node {
         let metrics: Vec<String> = study.record.def.objectives.iter().map(|o| o.metric.clone()).collect();
         let last_values: Values =
             metrics.iter().filter_map(|m| view.curve.last_of(m).map(|(_, v)| (m.clone(), v))).collect();
-        let (told, last_step) = (view.told.as_deref().cloned(), view.last_step());
+        let (told, resume_at) = (view.told.as_deref().cloned(), checkpoint_step(view, &report));
         let claimed = view.claim.as_ref().map_or(0, |c| c.at.ms);
         let seen: Vec<String> = view.curve.last().map(|(name, _)| name.to_owned()).collect();
         let mut end = self.end(now, Outcome::Fail, Reason::Exit);
@@ -381,7 +382,7 @@ impl Node {
         if report.ended_at > claimed && report.ended_at < self.booted_ms {
             (end.at.ms, end.at.n) = (report.ended_at, 0);
         }
-        end.checkpoint_step = if report.has_checkpoint { last_step } else { 0 };
+        end.checkpoint_step = resume_at;
         end.checkpoint = report.checkpoint.clone().filter(|_| end.checkpoint_step > 0);
         let found = told.clone().filter(|t| t.outcome == Outcome::Complete).map(|t| t.values).or_else(|| match &report
             .result
@@ -471,6 +472,22 @@ impl Node {
                 let _ = self.complete(now, &trial, Completion { told, detail, attempt: Some(key.attempt) });
             }
             _ => {}
+        }
+    }
+}
+
+/// The step from which a later attempt may go on: that of the committed checkpoint.
+fn checkpoint_step(view: &AttemptView, report: &ExitReport) -> u64 {
+    let last = view.last_step();
+    match report.checkpoint_step {
+        _ if !report.has_checkpoint => 0,
+        Some((step, true)) => step,
+        None if report.checkpoint_at == 0 => last,
+        noted => {
+            let reported = || view.curve.points().filter(|point| point.at <= report.checkpoint_at);
+            let step = noted.map_or_else(|| reported().map(|point| point.step).max().unwrap_or(0), |(step, _)| step);
+            // Scripts that save before they report have saved the step after the last one reported.
+            if last <= step + 1 { last } else { step }
         }
     }
 }
