@@ -49,7 +49,11 @@ fn no_rule_stops_a_lone_trial_at_its_first_report_or_one_that_it_does_not_know()
             Verdict::Continue,
             "{name}"
         );
-        assert_eq!(rule.decide(&peers(), &Reported { key: 12345, step: 3, freezes: true }), Verdict::Continue, "{name}");
+        assert_eq!(
+            rule.decide(&peers(), &Reported { key: 12345, step: 3, freezes: true }),
+            Verdict::Continue,
+            "{name}"
+        );
         let silent = trial(50, RecordState::Pending, 0, |_| 0.0);
         assert_eq!(verdict(rule.as_ref(), peers(), silent, 5), Verdict::Continue, "{name}");
     }
