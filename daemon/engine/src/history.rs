@@ -24,13 +24,15 @@ pub(crate) type Place = (u64, u64);
 /// A trial's state, as far as models care.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordState {
-    /// Waiting, running or paused.
+    /// Waiting or running, for the first time or again.
     #[default]
     Pending,
     /// Has a counted result.
     Complete,
     /// Ended early by a rule.
     Pruned,
+    /// Frozen by a rule; may go on, and is then pending again.
+    Paused,
     /// The configuration's own failure (a crash, memory, a missing metric), not a machine's.
     Failed,
     /// Told infeasible.
@@ -44,7 +46,8 @@ pub enum RecordState {
 pub struct Record {
     /// Its place in the canonical order of proposals; ties go by `key`.
     pub order: u64,
-    /// Its place in the canonical order of results, on the same scale; 0 while it is pending.
+    /// Its place in the canonical order of results, on the same scale; of a paused one, that of its pause; 0 while it is
+    /// pending.
     pub done: u64,
     /// [`crate::hash64`] of its ID.
     pub key: u64,
@@ -409,8 +412,8 @@ impl History {
                     (true, false) => (Class::Feasible, sortable(record.costs[0]), 0),
                 }
             }
-            // Those that got furthest are the best of the pruned.
-            RecordState::Pruned => {
+            // Those that got furthest are the best of the pruned. Paused ones are judged alike: their curves say what is known.
+            RecordState::Pruned | RecordState::Paused => {
                 let last = record.curve.last().map_or(f64::INFINITY, |(_, cost)| *cost);
                 (Class::Pruned, u64::MAX - record.last_step, sortable(last))
             }
