@@ -193,6 +193,7 @@ fn execution(
     set(run, "timeout_s", args.timeout);
     set(run, "max_attempts", args.max_attempts);
     set(run, "retry_failed", args.retry_failed.then_some(true));
+    set(run, "lost_checkpoint", args.lost_checkpoint.clone());
     if args.in_place {
         run.insert("workdir".into(), "in_place".into());
     }
@@ -258,6 +259,7 @@ fn only_with_command(args: &Args) -> Result<(), Failure> {
         ("--requires", !args.requires.is_empty()),
         ("--max-attempts", args.max_attempts.is_some()),
         ("--retry-failed", args.retry_failed),
+        ("--lost-checkpoint", args.lost_checkpoint.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),

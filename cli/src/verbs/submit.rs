@@ -96,6 +96,9 @@ pub struct Args {
     /// Try again after failures of the script too
     #[arg(long, help_heading = "Each trial")]
     pub retry_failed: bool,
+    /// What becomes of a trial whose checkpoint only boxes have that can't be reached [default: restart]
+    #[arg(long, value_name = "WHAT", value_parser = ["restart", "wait"], help_heading = "Each trial")]
+    pub lost_checkpoint: Option<String>,
     /// A variable of its environment; for passwords and keys use --secret
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Each trial")]
     pub env: Vec<String>,

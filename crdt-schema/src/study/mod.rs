@@ -183,6 +183,9 @@ pub struct RunSpec {
     /// Try again after failures of the script too.
     #[serde(default)]
     pub retry_failed: bool,
+    /// What becomes of a trial whose checkpoint only nodes have that can't be reached.
+    #[serde(default, skip_serializing_if = "LostCheckpoint::is_usual")]
+    pub lost_checkpoint: LostCheckpoint,
 }
 
 fn default_max_attempts() -> u32 {
@@ -198,6 +201,23 @@ pub enum Workdir {
     Snapshot,
     /// The submitting path, on every node (shared file systems).
     InPlace,
+}
+
+/// What becomes of a trial whose checkpoint only nodes have that can't be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LostCheckpoint {
+    /// It starts from scratch.
+    #[default]
+    Restart,
+    /// It waits for one of them.
+    Wait,
+}
+
+impl LostCheckpoint {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A study's state, as people see it.

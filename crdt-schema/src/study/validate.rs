@@ -34,7 +34,7 @@ const BUDGET: [Field; 5] = [
     opt("strict", Kind::Flag),
     opt("priority", Kind::Whole),
 ];
-const RUN: [Field; 16] = [
+const RUN: [Field; 17] = [
     need("command", Kind::Texts),
     opt("setup", Kind::Text),
     opt("snapshot", Kind::Text),
@@ -51,6 +51,7 @@ const RUN: [Field; 16] = [
     opt("timeout_s", Kind::Number),
     opt("max_attempts", Kind::Count),
     opt("retry_failed", Kind::Flag),
+    opt("lost_checkpoint", Kind::Text),
 ];
 
 /// Reads a study as people write it. Errors name the field (a JSON pointer into `body`) and the fix. `load_if_exists`
@@ -261,6 +262,12 @@ fn run(body: &Value, errors: &mut Fields) -> Option<Map<String, Value>> {
             errors.add(format!("/run/{name}"), format!("`{name}` is too large; give at most 1000000"));
             return None;
         }
+    }
+    if let Some(lost) = map.get("lost_checkpoint").and_then(Value::as_str)
+        && !["restart", "wait"].contains(&lost)
+    {
+        errors.add("/run/lost_checkpoint", shape::unknown("lost_checkpoint", lost, &["restart", "wait"]));
+        return None;
     }
     if let Some(workdir) = map.get("workdir").and_then(Value::as_str)
         && !["snapshot", "in_place"].contains(&workdir)

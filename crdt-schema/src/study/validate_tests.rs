@@ -243,6 +243,7 @@ fn budgets_and_runs_are_judged() {
     refused("run", run(json!({"max_attempts": 0})), "/run/max_attempts", "at least one");
     refused("run", run(json!({"snapshot": "b3:12"})), "/run/snapshot", "64 hexadecimal");
     refused("run", run(json!({"workdir": "inplace"})), "/run/workdir", "did you mean `in_place`?");
+    refused("run", run(json!({"lost_checkpoint": "weit"})), "/run/lost_checkpoint", "did you mean `wait`?");
     refused("run", run(json!({"workdir": "in_place"})), "/run/path", "needed");
     refused("run", run(json!({"workdir": "in_place", "path": "here"})), "/run/path", "absolute");
     refused("run", run(json!({"links": ["../data"]})), "/run/links/0", "`..`");

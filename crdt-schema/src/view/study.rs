@@ -57,6 +57,8 @@ pub struct StudyView {
     index: HashMap<TrialId, u32>,
     /// Those that can be claimed.
     waiting: BTreeSet<(Stamp, TrialId)>,
+    /// Frozen trials, in the canonical order.
+    frozen: BTreeSet<(Stamp, TrialId)>,
     /// Those whose ended attempts have points in memory.
     warm: BTreeSet<u32>,
     /// Those of which somebody holds an attempt.
@@ -145,6 +147,7 @@ impl StudyView {
             order: Vec::new(),
             index: HashMap::new(),
             waiting: BTreeSet::new(),
+            frozen: BTreeSet::new(),
             warm: BTreeSet::new(),
             held: BTreeSet::new(),
             shares: BTreeMap::new(),
@@ -202,6 +205,12 @@ impl StudyView {
     /// Those that can be claimed, oldest first.
     pub fn waiting(&self) -> impl Iterator<Item = &TrialView> {
         self.waiting.iter().filter_map(|(_, id)| self.trial(id))
+    }
+
+    /// Trials that a rule froze and nobody keeps from going on, in the canonical order.
+    pub fn frozen(&self) -> impl Iterator<Item = &TrialView> {
+        let trials = self.frozen.iter().filter_map(|(_, id)| self.trial(id));
+        trials.filter(|trial| !trial.pause_wanted() && !trial.cancel_wanted())
     }
 
     /// Those of which somebody holds an attempt.
@@ -402,6 +411,7 @@ impl StudyView {
         self.order = Vec::new();
         self.index = HashMap::new();
         self.waiting = BTreeSet::new();
+        self.frozen = BTreeSet::new();
         self.warm = BTreeSet::new();
         self.held = BTreeSet::new();
         self.proposed = BTreeMap::new();
@@ -425,12 +435,16 @@ impl StudyView {
         self.counts[after as usize] += 1;
         if before != after {
             let key = (trial.spec.at.clone(), trial.place.id.clone());
-            if before == TrialState::Waiting {
-                self.waiting.remove(&key);
-            }
-            if after == TrialState::Waiting {
-                self.waiting.insert(key);
-            }
+            match before {
+                TrialState::Waiting => self.waiting.remove(&key),
+                TrialState::Paused => self.frozen.remove(&key),
+                _ => false,
+            };
+            match after {
+                TrialState::Waiting => self.waiting.insert(key),
+                TrialState::Paused => self.frozen.insert(key),
+                _ => false,
+            };
         }
         if after != TrialState::Running && trial.attempts.iter().any(|a| !a.curve.is_empty() && a.curve.is_warm()) {
             self.warm.insert(i);

@@ -211,6 +211,9 @@ pub struct Run {
     /// Try again after failures of the script too.
     #[serde(default)]
     pub retry_failed: bool,
+    /// `restart` (from scratch) or `wait`: what becomes of a trial whose checkpoint only nodes have that can't be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_checkpoint: Option<String>,
 }
 
 /// A study to be created. The daemon checks it as a whole and names every wrong field.

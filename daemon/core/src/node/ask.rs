@@ -10,8 +10,9 @@ use metaopt_schema::{
 
 use super::{
     Lease, Node,
-    propose::{Dry, budget_left},
+    propose::budget_left,
     studies::word,
+    thaw::Choice,
 };
 use crate::{
     Now, Refusal,
@@ -19,6 +20,7 @@ use crate::{
 };
 
 /// A trial to hand out or run.
+#[derive(Clone)]
 pub(super) struct Taken {
     /// Where it stands.
     pub(super) place: Place,
@@ -102,7 +104,7 @@ impl Node {
         keys.into_iter().map(|k| k.trial).collect()
     }
 
-    /// The trial to hand out or run next: the oldest that waits, else a new one.
+    /// The trial to hand out or run next: the oldest that waits, else a frozen one or a new one, as the rule says.
     pub(super) fn next_trial(&mut self, now: Now, id: &StudyId) -> Result<Taken, IdleReason> {
         let Some(study) = self.world.study(id) else { return Err(IdleReason::Wait) };
         let running = study.count(TrialState::Running);
@@ -117,7 +119,6 @@ impl Node {
             return Err(IdleReason::Wait);
         }
         let waiting = study.count(TrialState::Waiting);
-        let (left, mine, strict) = (budget_left(study), self.may_propose(study), study.budget.strict);
         let others = match self.claimable(now, id) {
             Ok(Some(taken)) => return Ok(taken),
             Ok(None) => false,
@@ -128,6 +129,20 @@ impl Node {
         if room == Some(0) {
             return Err(IdleReason::Wait);
         }
+        let may_begin = self.may_begin(now, id, room, others);
+        match self.thaw_or_begin(now, id, may_begin)? {
+            Choice::Thaw(taken) => Ok(taken),
+            Choice::Begin(draft) => {
+                let place = self.propose(now, id, draft);
+                Ok(Taken { place, rank: 0, settle: false })
+            }
+        }
+    }
+
+    /// Whether a new trial may begin where `room` more may run at once. `others`: some are about to claim what waits.
+    fn may_begin(&mut self, now: Now, id: &StudyId, room: Option<u64>, others: bool) -> Result<(), IdleReason> {
+        let Some(study) = self.world.study(id) else { return Err(IdleReason::Wait) };
+        let (left, mine, strict) = (budget_left(study), self.may_propose(study), study.budget.strict);
         if left == Some(0) {
             return Err(if others { IdleReason::Wait } else { IdleReason::Budget });
         }
@@ -140,17 +155,16 @@ impl Node {
             return Err(IdleReason::Wait);
         }
         if self.studies.get(id).is_some_and(|r| r.exhausted) {
-            self.close_exhausted(id);
-            return Err(if running > 0 { IdleReason::Wait } else { IdleReason::Exhausted });
+            return Err(self.dried_up(id));
         }
-        let proposed = self.propose(now, id).map(|place| Taken { place, rank: 0, settle: false });
-        proposed.map_err(|dry| match dry {
-            Dry::Exhausted if running == 0 => {
-                self.close_exhausted(id);
-                IdleReason::Exhausted
-            }
-            Dry::Exhausted | Dry::Wait => IdleReason::Wait,
-        })
+        Ok(())
+    }
+
+    /// The space has nothing left.
+    pub(super) fn dried_up(&mut self, id: &StudyId) -> IdleReason {
+        self.close_exhausted(id);
+        let idle = |study: &StudyView| study.count(TrialState::Running) == 0 && !self.awaits_thaw(study);
+        if self.world.study(id).is_some_and(idle) { IdleReason::Exhausted } else { IdleReason::Wait }
     }
 
     /// Claims a trial's next attempt for a client.

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Turns waited for at most: who comes later shares the last one.
-const TURNS: u64 = 8;
+pub(super) const TURNS: u64 = 8;
 /// Between two looks for orphans (milliseconds).
 const LOOK_MS: u64 = 500;
 /// How long a trial that failed here waits for a node where it hasn't (milliseconds).
@@ -44,8 +44,8 @@ const FULL_TURN_MS: u64 = 150;
 /// What this node waits for.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    /// Since when trials wait to be claimed, as seen here.
-    waiting: BTreeMap<TrialId, u64>,
+    /// Since when trials wait to be claimed, frozen ones too, as seen here.
+    pub(super) waiting: BTreeMap<TrialId, u64>,
     /// Since when the holders of attempts are overdue.
     overdue: BTreeMap<(AttemptKey, NodeId), u64>,
     /// Claims that settle: when each may start.
@@ -101,7 +101,7 @@ impl Node {
         let run = study.record.def.run.as_ref();
         let able = self.able(now, id, run);
         if able.len() < 2 {
-            let first = study.waiting().next();
+            let first = study.waiting().find(|trial| run.is_none() || !self.misses_checkpoint(now, study, trial));
             return Ok(first.map(|trial| Taken { place: trial.place.clone(), rank: 0, settle: false }));
         }
         let mut others = false;
@@ -109,6 +109,9 @@ impl Node {
             // What failed here is first tried where it hasn't.
             let spared = |node: &NodeId| !failed_on(trial, node);
             let since = *self.turns.waiting.entry(trial.place.id.clone()).or_insert(now.mono_ms);
+            if run.is_some() && self.misses_checkpoint(now, study, trial) {
+                continue;
+            }
             let others_first = run.is_some() && !spared(&self.config.id) && able.iter().any(|(node, _)| spared(node));
             if others_first && since + SPARED_MS > now.mono_ms {
                 others = true;
@@ -125,7 +128,7 @@ impl Node {
 
     /// This node's turn for a waiting trial. Where clients ask, the node that held it or made it is first: its client is
     /// near; so is the node that has the checkpoint.
-    fn rank(&self, able: &[(NodeId, f64)], trial: &TrialView, asked: bool) -> Option<u64> {
+    pub(super) fn rank(&self, able: &[(NodeId, f64)], trial: &TrialView, asked: bool) -> Option<u64> {
         let me = &self.config.id;
         let last = trial.latest();
         let near = match last {
@@ -210,7 +213,8 @@ impl Node {
     /// Drops what is waited for no longer.
     fn forget_turns(&mut self) {
         let mut turns = std::mem::take(&mut self.turns);
-        turns.waiting.retain(|id, _| self.world.trial(id).is_some_and(|(_, t)| t.state == TrialState::Waiting));
+        let waits = |trial: &TrialView| matches!(trial.state, TrialState::Waiting | TrialState::Paused);
+        turns.waiting.retain(|id, _| self.world.trial(id).is_some_and(|(_, trial)| waits(trial)));
         turns.tickets.retain(|id, _| self.studies.contains_key(id));
         self.turns = turns;
     }

@@ -71,6 +71,7 @@ impl Node {
         let ids: Vec<StudyId> = self.studies.keys().cloned().collect();
         for id in ids {
             self.probe_if_due(&id, now);
+            self.weigh_frozen(&id);
             self.close_exhausted(&id);
         }
         self.turns(now);

@@ -16,6 +16,7 @@ mod residence;
 mod shares;
 mod status;
 mod studies;
+mod thaw;
 mod thin;
 mod trials;
 
@@ -42,7 +43,8 @@ pub use status::NodeStatus;
 pub use studies::{Forked, Started};
 
 use self::{
-    contend::Turns, draws::Draws, index::Index, peers::Peers, replicate::Pulls, residence::Replica, thin::Thinned,
+    contend::Turns, draws::Draws, index::Index, peers::Peers, replicate::Pulls, residence::Replica, thaw::Frost,
+    thin::Thinned,
 };
 use crate::{
     Now, Refusal,
@@ -170,6 +172,14 @@ struct Runtime {
     probed: bool,
     /// Slot-milliseconds given so far, for a fair share.
     used_ms: u64,
+    frost: Frost,
+}
+
+impl Runtime {
+    /// Whether the rule has trials frozen, so that it has a say in what a free slot is for.
+    fn pauses(&self) -> bool {
+        self.rule.pauses()
+    }
 }
 
 /// What stands in documents and was not drained yet.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use metaopt_engine::{Ask, Record, RecordState, Stop, hash64};
+use metaopt_engine::{Ask, Record, RecordState, Stop, Suggestion, hash64};
 use metaopt_schema::{
     NodeId, Stamp, StudyId,
     mutations::{Mutation, breaks},
@@ -29,6 +29,23 @@ pub(super) enum Dry {
     Wait,
 }
 
+/// A configuration that could be tried, and what it was drawn from.
+pub(super) struct Draft {
+    suggestion: Suggestion,
+    sight: Sight,
+    seed: u64,
+    slot: u64,
+    draw: u64,
+    saw: u64,
+}
+
+impl Draft {
+    /// The configuration.
+    pub(super) fn params(&self) -> &Params {
+        &self.suggestion.params
+    }
+}
+
 impl Node {
     /// Brings a study's history up to date with its view.
     pub(super) fn sync_history(&mut self, id: &StudyId) {
@@ -46,12 +63,14 @@ impl Node {
                     record.curve.extend(summary.into_iter().filter(|(step, _)| *step > beyond));
                 }
                 runtime.history.upsert(record, || params(study, view));
+                runtime.frost.notice(view);
             }
         }
     }
 
-    /// Draws one configuration and records it as a trial.
-    pub(super) fn propose(&mut self, now: Now, id: &StudyId) -> Result<Place, Dry> {
+    /// Draws the configuration that this node's next new trial would have. Drawing it again gives the same, as long as nothing has
+    /// changed.
+    pub(super) fn draft(&mut self, now: Now, id: &StudyId) -> Result<Draft, Dry> {
         self.sync_history(id);
         self.place_facts(id);
         let Some(sight) = self.sight(now, id) else { return Err(Dry::Wait) };
@@ -76,12 +95,19 @@ impl Node {
             }
         };
         runtime.dry_since = None;
-        runtime.draw += 1;
-        let saw = study.trials().len() as u64;
+        Ok(Draft { suggestion, sight, seed, slot, draw, saw: study.trials().len() as u64 })
+    }
+
+    /// Records a draft, just drawn, as a trial.
+    pub(super) fn propose(&mut self, now: Now, id: &StudyId, draft: Draft) -> Place {
+        let Draft { suggestion, sight, seed, slot, draw, saw } = draft;
+        if let Some(runtime) = self.studies.get_mut(id) {
+            runtime.draw = draw + 1;
+        }
         let seen = self.note_draw(id, &sight);
         let (name, fit) = (suggestion.sampler.into(), suggestion.fit.into());
         let by = Proposer::Sampler { name, seed, slot, draw, saw, seen, fit };
-        Ok(self.propose_spec(now, id, suggestion.params, by, IndexMap::new(), None))
+        self.propose_spec(now, id, suggestion.params, by, IndexMap::new(), None)
     }
 
     /// What a draw depends on now, beside the trials. Nodes that agree on who proposes never propose the same configuration
@@ -142,6 +168,7 @@ pub(super) fn record(study: &StudyView, trial: &TrialView) -> Record {
     let def = &study.record.def;
     let end = trial.end();
     let state = match trial.state {
+        TrialState::Paused if !trial.pause_wanted() => RecordState::Paused,
         TrialState::Waiting | TrialState::Running | TrialState::Paused => RecordState::Pending,
         TrialState::Complete => RecordState::Complete,
         TrialState::Pruned => RecordState::Pruned,
@@ -157,7 +184,7 @@ pub(super) fn record(study: &StudyView, trial: &TrialView) -> Record {
     let done = if state == RecordState::Pending { 0 } else { end.map_or(0, |end| order(&end.at)) };
     let (curve, last_step) = def.objectives.first().map_or_else(
         || (Vec::new(), trial.last_step()),
-        |objective| curve(trial, objective, end.filter(|_| state == RecordState::Pruned)),
+        |objective| curve(trial, objective, end.filter(|_| matches!(state, RecordState::Pruned | RecordState::Paused))),
     );
     let fit = if let Proposer::Sampler { fit, .. } = &trial.spec.by { fit.values().to_vec() } else { Vec::new() };
     Record {

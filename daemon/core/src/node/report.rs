@@ -231,7 +231,8 @@ impl Node {
             .is_some_and(|(_, t)| t.attempts.iter().any(|a| a.attempt == key.attempt && a.is_running()));
         match self.studies.get(study) {
             Some(runtime) if runs => {
-                let reported = Reported { key: hash64(key.trial.as_str()), step, freezes: false };
+                let freezes = runtime.frost.freezes();
+                let reported = Reported { key: hash64(key.trial.as_str()), step, freezes };
                 runtime.rule.decide(&runtime.history, &reported)
             }
             _ => Verdict::Continue,

@@ -13,7 +13,7 @@ use metaopt_schema::{
     view::{StudyView, TrialView},
 };
 
-use super::{Node, Runtime, draws::Draws, propose::params};
+use super::{Node, Runtime, draws::Draws, propose::params, thaw::Frost};
 use crate::{
     Now, Refusal, RefusalKind,
     commands::{Event, StudyAction, StudyPatch},
@@ -150,6 +150,7 @@ impl Node {
             probe_at: def.run.is_some().then_some(0),
             probed: false,
             used_ms: 0,
+            frost: Frost::default(),
         };
         self.studies.insert(id.clone(), runtime);
     }
@@ -214,7 +215,7 @@ impl Node {
     /// Once a finite space has nothing left and nothing is open, the study is complete.
     pub(super) fn close_exhausted(&mut self, id: &StudyId) {
         let exhausted = self.studies.get(id).is_some_and(|r| r.exhausted);
-        let done = |s: &StudyView| s.open() == 0 && s.wanted == StudyState::Running;
+        let done = |s: &StudyView| s.open() == 0 && s.wanted == StudyState::Running && !self.awaits_thaw(s);
         if exhausted && self.world.study(id).is_some_and(done) {
             self.edit_study(id, StudyEdit::State(StudyState::Complete));
         }

@@ -141,8 +141,9 @@ impl Node {
                 self.edit_trial(&study, &place, TrialEdit::Retry { after });
             }
             TrialAction::Pause => match state {
-                TrialState::Paused => {}
-                TrialState::Running if pausing => {}
+                TrialState::Paused | TrialState::Running if pausing => {}
+                // A rule froze it, and would let it go on.
+                TrialState::Paused => self.edit_trial(&study, &place, TrialEdit::Pause { after }),
                 TrialState::Waiting | TrialState::Running => {
                     self.edit_trial(&study, &place, TrialEdit::Pause { after });
                     let key = AttemptKey { trial: place.id.clone(), attempt: after };
@@ -212,6 +213,9 @@ impl Node {
                 return;
             }
             end.last_step = view.last_step();
+            if end.outcome == Outcome::Paused && view.is_asked() {
+                end.checkpoint_step = end.last_step; // clients keep what they need themselves
+            }
             if end.outcome == Outcome::Pruned && end.values.is_empty() {
                 end.values = view.last_values();
             }

@@ -1,0 +1,196 @@
+//! Frozen trials: what it takes to go on with one here, and whether a free slot is for one of them or for a new trial.
+//!
+//! Owns: what the study's rule is asked when a slot is free, and whether a study that may begin nothing more is over. Must not:
+//! claim: that is done as with trials that wait, by turns.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use metaopt_engine::{Free, Next, hash64};
+use metaopt_schema::{
+    NodeId, StudyId,
+    study::LostCheckpoint,
+    trial::Outcome,
+    view::{StudyView, TrialView},
+};
+
+use super::{
+    Node, Runtime,
+    ask::Taken,
+    contend::TURNS,
+    propose::{Draft, Dry, budget_left},
+};
+use crate::{Now, commands::IdleReason};
+
+/// A rule that found nothing worth a slot is asked again after this long, or when something has changed (milliseconds).
+const ASK_AGAIN_MS: u64 = 1_000;
+/// Ended attempts looked at for how long a start takes.
+const LOOKED_AT: usize = 20;
+/// What it takes to fetch a checkpoint from another node, in steps, where nothing better is known.
+const FETCH: f64 = 1.0;
+
+/// What a runtime keeps of a study's frozen trials.
+#[derive(Debug, Default)]
+pub(super) struct Frost {
+    /// Some attempt ended and left a checkpoint.
+    saved: bool,
+    /// Some attempt was frozen and left none.
+    bare: bool,
+    /// When the rule last found nothing worth a slot; none: something has changed since.
+    idle_since: Option<u64>,
+    /// Whether no frozen trial is worth going on with when nothing new may begin; none: not asked since something changed.
+    over: Option<bool>,
+}
+
+impl Frost {
+    /// A trial has changed.
+    pub(super) fn notice(&mut self, trial: &TrialView) {
+        (self.idle_since, self.over) = (None, None);
+        for end in trial.attempts.iter().filter_map(|attempt| attempt.end.as_ref()) {
+            self.saved |= end.checkpoint_step > 0;
+            self.bare |= end.outcome == Outcome::Paused && end.checkpoint_step == 0;
+        }
+    }
+
+    /// Whether scripts of this study can be frozen, as far as is known.
+    pub(super) fn freezes(&self) -> bool {
+        self.saved || !self.bare
+    }
+}
+
+/// What a free slot is for.
+pub(super) enum Choice {
+    /// A frozen trial.
+    Thaw(Taken),
+    /// A new one.
+    Begin(Draft),
+}
+
+impl Node {
+    /// What a free slot is for: a frozen trial, if the study's rule wants one, or a new one, if it may begin. Err: neither, for now.
+    pub(super) fn thaw_or_begin(
+        &mut self,
+        now: Now,
+        id: &StudyId,
+        may_begin: Result<(), IdleReason>,
+    ) -> Result<Choice, IdleReason> {
+        let frozen = self.world.study(id).is_some_and(|study| study.frozen().next().is_some());
+        let pauses = self.studies.get(id).is_some_and(Runtime::pauses);
+        if !frozen || !pauses {
+            may_begin?;
+            return self.draft(now, id).map(Choice::Begin).map_err(|dry| self.why_dry(id, dry));
+        }
+        self.sync_history(id);
+        let idle = self.studies.get(id).and_then(|runtime| runtime.frost.idle_since);
+        if idle.is_some_and(|since| since + ASK_AGAIN_MS > now.mono_ms) {
+            return Err(may_begin.err().unwrap_or(IdleReason::Wait));
+        }
+        let draft = match may_begin {
+            Ok(()) => self.draft(now, id).map_err(|dry| self.why_dry(id, dry)),
+            Err(why) => Err(why),
+        };
+        let here = self.frozen_here(now, id);
+        let Some(runtime) = self.studies.get_mut(id) else { return Err(IdleReason::Wait) };
+        let restore = |key: u64| here.get(&key).map(|(_, steps)| *steps);
+        let new = draft.as_ref().ok().map(Draft::params);
+        let next = runtime.rule.next(&runtime.history, &Free { new, restore: &restore });
+        match (next, draft) {
+            (Next::New, Ok(draft)) => Ok(Choice::Begin(draft)),
+            (Next::Thaw(key), _) if let Some((taken, _)) = here.get(&key) => Ok(Choice::Thaw(taken.clone())),
+            (_, draft) => {
+                runtime.frost.idle_since = Some(now.mono_ms);
+                Err(draft.err().unwrap_or(IdleReason::Wait))
+            }
+        }
+    }
+
+    fn why_dry(&mut self, id: &StudyId, dry: Dry) -> IdleReason {
+        match dry {
+            Dry::Exhausted => self.dried_up(id),
+            Dry::Wait => IdleReason::Wait,
+        }
+    }
+
+    /// Frozen trials whose turn it is here, by key, and the steps' worth of time that it takes to go on with each.
+    fn frozen_here(&mut self, now: Now, id: &StudyId) -> BTreeMap<u64, (Taken, f64)> {
+        let mut here = BTreeMap::new();
+        let Some(study) = self.world.study(id) else { return here };
+        let run = study.record.def.run.as_ref();
+        let able = self.able(now, id, run);
+        let start = start_in_steps(study);
+        for trial in study.frozen() {
+            let since = *self.turns.waiting.entry(trial.place.id.clone()).or_insert(now.mono_ms);
+            let rank = if able.len() < 2 { Some(0) } else { self.rank(&able, trial, run.is_none()) };
+            let due = |rank: &u64| since + (*rank).min(TURNS) * self.config.timing.turn_ms <= now.mono_ms;
+            let Some(rank) = rank.filter(due) else { continue };
+            if run.is_some() && self.misses_checkpoint(now, study, trial) {
+                continue;
+            }
+            let settle = run.is_some() && able.len() > 1;
+            let taken = Taken { place: trial.place.clone(), rank: rank as u32, settle };
+            here.insert(hash64(trial.place.id.as_str()), (taken, start + self.lost_steps(now, study, trial)));
+        }
+        here
+    }
+
+    /// Steps that must be done again, and what it takes to fetch the checkpoint.
+    fn lost_steps(&self, now: Now, study: &StudyView, trial: &TrialView) -> f64 {
+        if study.record.def.run.is_none() {
+            return 0.0; // clients keep what they need themselves
+        }
+        match trial.checkpoint() {
+            Some((node, end)) if *node == self.config.id => trial.last_step().saturating_sub(end.checkpoint_step) as f64,
+            Some((node, end)) if self.alive(now).any(|alive| alive.id == *node) => {
+                FETCH + trial.last_step().saturating_sub(end.checkpoint_step) as f64
+            }
+            _ => trial.last_step() as f64,
+        }
+    }
+
+    /// Whether a trial must wait for a node that has its checkpoint.
+    pub(super) fn misses_checkpoint(&self, now: Now, study: &StudyView, trial: &TrialView) -> bool {
+        let waits = study.record.def.run.as_ref().is_some_and(|run| run.lost_checkpoint == LostCheckpoint::Wait);
+        let away = |node: &NodeId| *node != self.config.id && !self.alive(now).any(|alive| alive.id == *node);
+        waits && trial.checkpoint().is_some_and(|(node, _)| away(node))
+    }
+
+    /// Once nothing new may begin and nothing is open, a study is over when its rule wants none of the frozen trials.
+    pub(super) fn weigh_frozen(&mut self, id: &StudyId) {
+        let Some(study) = self.world.study(id) else { return };
+        let ends = budget_left(study) == Some(0) || self.studies.get(id).is_some_and(|runtime| runtime.exhausted);
+        if !ends || study.open() > 0 || study.frozen().next().is_none() {
+            return;
+        }
+        self.sync_history(id);
+        let Some(study) = self.world.study(id) else { return };
+        let frozen: BTreeSet<u64> = study.frozen().map(|trial| hash64(trial.place.id.as_str())).collect();
+        let Some(runtime) = self.studies.get_mut(id) else { return };
+        if runtime.frost.over.is_none() {
+            let free = Free { new: None, restore: &|key| frozen.contains(&key).then_some(0.0) };
+            let over = !runtime.pauses() || runtime.rule.next(&runtime.history, &free) == Next::Wait;
+            runtime.frost.over = Some(over);
+        }
+    }
+
+    /// Whether frozen trials keep a study from being over.
+    pub(super) fn awaits_thaw(&self, study: &StudyView) -> bool {
+        let open = |runtime: &Runtime| runtime.pauses() && runtime.frost.over != Some(true);
+        study.frozen().next().is_some() && self.studies.get(&study.id).is_some_and(open)
+    }
+}
+
+/// How many steps' worth of time a start takes beyond its first step (imports, data, a checkpoint read), by recent attempts.
+fn start_in_steps(study: &StudyView) -> f64 {
+    let attempts = study.trials().iter().rev().flat_map(|trial| trial.attempts.iter().rev()).take(10 * LOOKED_AT);
+    let mut seen: Vec<f64> = attempts
+        .filter_map(|attempt| {
+            let claimed = attempt.claim.as_ref().filter(|claim| !claim.asked)?.at.ms;
+            let mut points = attempt.curve.points();
+            let (first, last) = (points.next()?, points.last()?);
+            let step = last.at.saturating_sub(first.at) as f64 / (last.step.saturating_sub(first.step)).max(1) as f64;
+            (step > 0.0).then(|| (first.at.saturating_sub(claimed) as f64 / step - 1.0).max(0.0))
+        })
+        .take(LOOKED_AT)
+        .collect();
+    seen.sort_by(f64::total_cmp);
+    seen.get(seen.len() / 2).copied().unwrap_or(0.0)
+}
