@@ -40,6 +40,19 @@ pub struct StudyDef {
     pub user_attrs: IndexMap<String, Value>,
 }
 
+impl StudyDef {
+    /// What a result must have a value for: the objectives, then what constraints bound.
+    pub fn metrics(&self) -> Vec<&str> {
+        let mut metrics: Vec<&str> = self.objectives.iter().map(|objective| objective.metric.as_str()).collect();
+        for constraint in &self.constraints {
+            if !metrics.contains(&constraint.metric.as_str()) {
+                metrics.push(&constraint.metric);
+            }
+        }
+        metrics
+    }
+}
+
 /// A metric and where it should go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Objective {

@@ -271,12 +271,9 @@ impl StudyView {
         self.record.def.objectives.iter().map(|o| values.get(&o.metric).map(|v| o.direction.cost(*v))).collect()
     }
 
-    /// Sum of constraint violations of a trial's values (0: feasible); a missing metric counts as feasible.
+    /// Sum of constraint violations of a trial's values: 0 where all hold, NaN where a metric is missing, so that nobody knows.
     pub fn violation(&self, trial: &TrialView) -> f64 {
-        if self.record.def.constraints.is_empty() {
-            return 0.0;
-        }
-        self.constraints(trial).into_iter().filter(|over| *over > 0.0).sum()
+        self.constraints(trial).into_iter().map(|over| if over <= 0.0 { 0.0 } else { over }).sum()
     }
 
     /// By how much a trial's values break each constraint, in the metric's unit: 0 or below where it holds, NaN where the

@@ -18,7 +18,7 @@ pub struct Launch {
     pub params: Params,
     /// All parameters of the space, so that a placeholder of an inactive one is told from an unknown one.
     pub space_names: Vec<String>,
-    /// The objectives' metrics, for the `missing_metric` message.
+    /// Metrics that a result must have, for the `missing_metric` message.
     pub metrics: Vec<String>,
     /// What to run.
     pub run: RunSpec,

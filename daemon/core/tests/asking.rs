@@ -4,7 +4,7 @@
 mod common;
 
 use common::Bench;
-use metaopt_core::commands::{Action, IdleReason, Report, StudyAction, TrialAction};
+use metaopt_core::commands::{Action, IdleReason, ImportedTrial, Report, StudyAction, Told, TrialAction};
 use metaopt_schema::{
     study::StudyState,
     trial::{Reason, TrialState},
@@ -92,6 +92,32 @@ fn a_missing_objective_is_named_and_changes_nothing() {
 }
 
 #[test]
+fn a_result_says_what_constraints_bound_or_nobody_knows_whether_they_hold() {
+    let mut bench = Bench::new(0);
+    let study = bench.study(json!({"constraints": [{"metric": "ms", "at_most": 10}]}));
+    let ids = bench.ask(&study, 2, None).trials;
+    let refused = bench.tell(ids[0].as_str(), None, 0.1).unwrap_err();
+    assert!(refused.contains("/values/ms") && refused.contains("constraint on `ms`; got `loss`"), "{refused}");
+    assert_eq!(bench.trial(ids[0].as_str()).state, TrialState::Running);
+    // Reported on the way is as good.
+    let values = [("ms".to_owned(), Some(5.0))].into_iter().collect();
+    bench.node.report(bench.now, ids[1].as_str(), vec![Report { step: 1, values, attempt: None }]).unwrap();
+    bench.tell(ids[1].as_str(), None, 0.9).unwrap();
+    assert_eq!(bench.trial(ids[1].as_str()).values()["ms"], 5.0);
+    // From elsewhere, where nobody measured it: kept, and never the best.
+    let given = ImportedTrial {
+        params: [("x".to_owned(), json!(0.5))].into_iter().collect(),
+        told: Told::Complete([("loss".to_owned(), 0.0)].into_iter().collect()),
+        reports: Vec::new(),
+        detail: None,
+        user_attrs: Default::default(),
+        id: None,
+    };
+    assert_eq!(bench.node.import(bench.now, &study, vec![given]).unwrap().added, 1);
+    assert_eq!(bench.node.study(&study).unwrap().best().unwrap().place.id, ids[1]);
+}
+
+#[test]
 fn a_known_step_is_a_no_op_or_a_conflict_and_a_list_is_all_or_nothing() {
     let mut bench = Bench::new(0);
     let study = bench.study(json!({}));
@@ -174,7 +200,6 @@ fn a_pause_reaches_the_client_at_its_next_report_and_a_resume_offers_it_again() 
 
 #[test]
 fn importing_twice_changes_nothing() {
-    use metaopt_core::commands::{ImportedTrial, Told};
     let mut bench = Bench::new(0);
     let study = bench.study(json!({"budget": {"max_trials": 2}}));
     let line = |x: f64, id: Option<&str>| ImportedTrial {

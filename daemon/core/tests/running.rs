@@ -183,7 +183,8 @@ fn a_later_attempt_goes_on_from_the_step_that_the_checkpoint_holds_not_from_the_
         }
         let checkpoint_at = at[written_after as usize];
         let stopped = Some(StopWhy::Preempted);
-        let report = ExitReport { stopped, has_checkpoint: true, checkpoint_step, checkpoint_at, ..ExitReport::default() };
+        let report =
+            ExitReport { stopped, has_checkpoint: true, checkpoint_step, checkpoint_at, ..ExitReport::default() };
         bench.exit(&key, report);
         bench.pass(1.0);
         bench.launched.last().unwrap().resume_step

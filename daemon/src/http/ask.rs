@@ -1,5 +1,7 @@
 //! Ask and tell: `suggest`, reports, `complete`, heartbeats.
 
+use std::time::{Duration, Instant};
+
 use axum::{
     Extension,
     extract::State,
@@ -7,7 +9,7 @@ use axum::{
 };
 use metaopt_api::trial::{self as dto, MAX_COUNT, MAX_LEASE_S, MAX_REPORTS};
 use metaopt_core::{
-    commands::{Action, Completion, Report, SuggestRequest, Told},
+    commands::{Action, Completion, Report, SuggestRequest, Suggested, Told},
     node::MAX_METRICS,
 };
 use metaopt_schema::{
@@ -26,6 +28,11 @@ use super::{
     query::In,
     trials::rendered,
 };
+
+/// Trials drawn while nobody else is served.
+const DRAWN_AT_ONCE: u64 = 4;
+/// After this long what was drawn is answered, though it be fewer than were asked for.
+const LONGEST_DRAW: Duration = Duration::from_secs(20);
 
 impl Shape for dto::Suggest {
     const WHAT: &'static str = "a request for trials";
@@ -52,17 +59,39 @@ pub async fn suggest(
     if !errors.0.is_empty() {
         return Err(ApiError::fields(errors.0));
     }
-    let request = SuggestRequest { count: body.count, client_id: body.client_id, lease_s: body.lease_s };
-    let answer = app
+    let found = drawn(&app, &study, &body).await?;
+    let items = app
         .shell()
-        .call(move |node, now| {
-            let found = node.suggest(now, &study, request)?;
-            let items = found.trials.iter().map(|id| rendered(node, id.as_str())).collect::<Result<_, _>>()?;
-            let reason = found.reason.map(|r| r.as_str().to_owned());
-            Ok(dto::Suggested { items, reason, retry_after_s: found.retry_after_s })
-        })
-        .await?;
-    Ok(axum::Json(answer))
+        .read(|node, _| found.trials.iter().map(|id| rendered(node, id.as_str())).collect::<Result<_, _>>())?;
+    let reason = found.reason.map(|r| r.as_str().to_owned());
+    Ok(axum::Json(dto::Suggested { items, reason, retry_after_s: found.retry_after_s }))
+}
+
+/// Draws a few at a time, so that others are served in between; fewer than were asked for where that would take too long.
+async fn drawn(app: &App, study: &str, body: &dto::Suggest) -> Answer<Suggested> {
+    let begin = Instant::now();
+    let mut all = Suggested { trials: Vec::new(), reason: None, retry_after_s: None };
+    while (all.trials.len() as u64) < body.count && all.reason.is_none() && begin.elapsed() < LONGEST_DRAW {
+        let known = all.trials.len() as u64;
+        let more = (body.count - known).min(DRAWN_AT_ONCE);
+        // A client that says who it is gets what it holds first.
+        let count = if body.client_id.is_some() { known + more } else { more };
+        let request = SuggestRequest { count, client_id: body.client_id.clone(), lease_s: body.lease_s };
+        let id = study.to_owned();
+        match app.shell().call(move |node, now| node.suggest(now, &id, request)).await {
+            Ok(found) => {
+                if body.client_id.is_some() {
+                    all.trials.clear();
+                }
+                all.trials.extend(found.trials);
+                (all.reason, all.retry_after_s) = (found.reason, found.retry_after_s);
+            }
+            // What was lent already must not be lost.
+            Err(_) if known > 0 => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(all)
 }
 
 const REPORT: &[Field] = &[need("step", Kind::Count), need("values", Kind::Object), opt("attempt", Kind::Count)];

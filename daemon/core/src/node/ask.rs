@@ -8,12 +8,7 @@ use metaopt_schema::{
     view::StudyView,
 };
 
-use super::{
-    Lease, Node,
-    propose::budget_left,
-    studies::word,
-    thaw::Choice,
-};
+use super::{Lease, Node, propose::budget_left, studies::word, thaw::Choice};
 use crate::{
     Now, Refusal,
     commands::{Action, IdleReason, SuggestRequest, Suggested},

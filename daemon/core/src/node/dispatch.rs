@@ -206,7 +206,7 @@ impl Node {
             study_name: study.name.clone(),
             params: study.space.with_fidelity(&trial.spec.params.params(), None),
             space_names: study.space.params.iter().map(|p| p.name.clone()).collect(),
-            metrics: study.record.def.objectives.iter().map(|o| o.metric.clone()).collect(),
+            metrics: study.record.def.metrics().into_iter().map(str::to_owned).collect(),
             gpus: slots.iter().map(|(id, _)| id.clone()).filter(|id| !id.starts_with("cpu-")).collect(),
             run,
             resume_step,
@@ -371,7 +371,7 @@ impl Node {
         };
         let study_id = study.id.clone();
         let Some(view) = trial.attempt(key.attempt, &node) else { return };
-        let metrics: Vec<String> = study.record.def.objectives.iter().map(|o| o.metric.clone()).collect();
+        let metrics: Vec<String> = study.record.def.metrics().into_iter().map(str::to_owned).collect();
         let last_values: Values =
             metrics.iter().filter_map(|m| view.curve.last_of(m).map(|(_, v)| (m.clone(), v))).collect();
         let (told, resume_at) = (view.told.as_deref().cloned(), checkpoint_step(view, &report));

@@ -156,6 +156,8 @@ struct Runtime {
     seq: u64,
     /// My next draw.
     draw: u64,
+    /// When the first was drawn since this node started.
+    began: Option<u64>,
     draws: Draws,
     sampler: Box<dyn Sampler>,
     rule: Box<dyn Rule>,

@@ -17,6 +17,9 @@ use metaopt_schema::{
 use super::{Node, draws::members_of, peers::ASKED_AT_ONCE};
 use crate::Now;
 
+/// How long after its first draw a node takes all others to be drawing, too: longer than it takes to hear that they are (milliseconds).
+const UNHEARD_MS: u64 = 3_000;
+
 /// How long a node waits for others to propose the rest of a finite space (milliseconds).
 const DRY_MS: u64 = 30_000;
 
@@ -103,6 +106,7 @@ impl Node {
         let Draft { suggestion, sight, seed, slot, draw, saw } = draft;
         if let Some(runtime) = self.studies.get_mut(id) {
             runtime.draw = draw + 1;
+            runtime.began.get_or_insert(now.mono_ms);
         }
         let seen = self.note_draw(id, &sight);
         let (name, fit) = (suggestion.sampler.into(), suggestion.fit.into());
@@ -118,9 +122,10 @@ impl Node {
         // Who has no slot for this study for so long won't propose what is its own.
         let runtime = self.studies.get(id);
         let dry = runtime.and_then(|runtime| runtime.dry_since);
-        // Before its first draw a node can't know whose clients begin at the same moment: it counts all, unless that leaves it
+        // At its first draws a node can't know whose clients begin at the same moment: it counts all, unless that leaves it
         // nothing.
-        if study.record.def.run.is_none() && dry.is_none() && runtime.is_some_and(|runtime| runtime.draw == 0) {
+        let began = runtime.and_then(|runtime| runtime.began).unwrap_or(now.mono_ms);
+        if study.record.def.run.is_none() && dry.is_none() && began + UNHEARD_MS > now.mono_ms {
             let others = self.alive(now).filter(|node| !node.draining && !able.iter().any(|(id, _)| *id == node.id));
             let others: Vec<_> = others.map(|node| (node.id.clone(), ASKED_AT_ONCE)).collect();
             able.extend(others);

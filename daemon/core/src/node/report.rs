@@ -254,8 +254,16 @@ impl Node {
         let (study_id, place) = (study.id.clone(), trial_view.place.clone());
         let values = match &completion.told {
             Told::Complete(values) => {
-                check_values(study, values)?;
-                values.clone()
+                let mut values = values.clone();
+                for constraint in &study.record.def.constraints {
+                    if let Some(value) = last_values.get(&constraint.metric)
+                        && !values.contains_key(&constraint.metric)
+                    {
+                        values.insert(constraint.metric.as_str(), *value);
+                    }
+                }
+                check_values(study, &values)?;
+                values
             }
             Told::Pruned => last_values,
             _ => Values::new(),
@@ -355,19 +363,18 @@ fn another_result(key: &AttemptKey) -> Refusal {
     ))
 }
 
-/// All objectives must be there.
+/// All objectives must be there, and what constraints bound: without it nobody would know whether they hold.
 fn check_values(study: &StudyView, values: &Values) -> Result<(), Refusal> {
-    let missing: Vec<FieldError> = study
-        .record
-        .def
-        .objectives
-        .iter()
-        .filter(|o| !values.contains_key(&o.metric))
-        .map(|o| FieldError {
-            pointer: format!("/values/{}", token(&o.metric)),
-            detail: format!("missing: the study's objective is `{}`; got {}", o.metric, names(values)),
-        })
-        .collect();
+    let def = &study.record.def;
+    let missing = |(i, metric): (usize, &str)| FieldError {
+        pointer: format!("/values/{}", token(metric)),
+        detail: match i < def.objectives.len() {
+            true => format!("missing: the study's objective is `{metric}`; got {}", names(values)),
+            false => format!("missing: the study has a constraint on `{metric}`; got {}", names(values)),
+        },
+    };
+    let metrics = def.metrics().into_iter().enumerate();
+    let missing: Vec<FieldError> = metrics.filter(|(_, metric)| !values.contains_key(metric)).map(missing).collect();
     if missing.is_empty() { Ok(()) } else { Err(Refusal::invalid(missing)) }
 }
 

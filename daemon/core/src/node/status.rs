@@ -54,7 +54,9 @@ impl Node {
         if study.wanted != StudyState::Running && study.wanted != StudyState::Complete {
             return study.wanted;
         }
-        if (study.open() > 0 || self.awaits_thaw(study)) && !(timed_out(study, now) && study.count(TrialState::Running) == 0) {
+        if (study.open() > 0 || self.awaits_thaw(study))
+            && !(timed_out(study, now) && study.count(TrialState::Running) == 0)
+        {
             return StudyState::Running;
         }
         let used_up = budget_left(study) == Some(0) || timed_out(study, now) || study.wanted == StudyState::Complete;

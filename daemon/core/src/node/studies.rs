@@ -139,6 +139,7 @@ impl Node {
         let runtime = Runtime {
             seq,
             draw: draws.max().unwrap_or(0),
+            began: None,
             draws: Draws::default(),
             sampler,
             rule,

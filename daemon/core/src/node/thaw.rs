@@ -138,7 +138,9 @@ impl Node {
             return 0.0; // clients keep what they need themselves
         }
         match trial.checkpoint() {
-            Some((node, end)) if *node == self.config.id => trial.last_step().saturating_sub(end.checkpoint_step) as f64,
+            Some((node, end)) if *node == self.config.id => {
+                trial.last_step().saturating_sub(end.checkpoint_step) as f64
+            }
             Some((node, end)) if self.alive(now).any(|alive| alive.id == *node) => {
                 FETCH + trial.last_step().saturating_sub(end.checkpoint_step) as f64
             }

@@ -49,7 +49,7 @@ impl Data {
                 _ => None,
             };
             let explained = record.constraints.iter().any(|c| *c > 0.0);
-            let broken = record.violation > 0.0 || record.violation.is_nan() || record.state == RecordState::Infeasible;
+            let broken = record.violation > 0.0 || record.state == RecordState::Infeasible;
             let failed = !complete && matches!(record.state, RecordState::Failed | RecordState::Complete);
             let wrong = failed || broken && !explained;
             unexplained |= wrong;
@@ -58,7 +58,7 @@ impl Data {
                 column.push(record.constraints.get(k).copied().filter(|c| !c.is_nan()));
             }
             reasons.push((wrong || costs.is_some()).then_some(if wrong { 1.0 } else { -1.0 }));
-            data.feasible.push(!broken && !failed);
+            data.feasible.push(!broken && !failed && !record.violation.is_nan());
             data.costs.push(costs);
             data.points.push(point);
         }
