@@ -96,6 +96,18 @@ fn a_dry_run_tells_everything_and_creates_nothing() {
     assert_eq!(place.json(&["status"])["items"], json!([]));
     let unknown = place.run(&["--dry-run", "train.py", "--lr~uniform(0, 1)", "--out={nope}"]);
     assert_eq!(code(&unknown), 2, "{}", text(&unknown.stderr));
+    for (wrong, said) in [
+        (["--sampler", "cma-es"], "did you mean `cmaes`"),
+        (["--sampler", "tpe:gama=3"], "did you mean `gamma`"),
+        (["--sampler", "grid"], "grid"),
+        (["--from", "nope"], "no study `nope`"),
+    ] {
+        let place = Place::new();
+        place.file("train.py", "print('metaopt: loss=1')\n");
+        let refused = place.run(&["--dry-run", wrong[0], wrong[1], "train.py", "--lr~uniform(0, 1)"]);
+        let words = text(&refused.stderr);
+        assert!(code(&refused) != 0 && words.contains(said), "{wrong:?}: {words}");
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use metaopt_schema::FieldError;
+use serde_json::{Value, json};
 use ureq::{
     Agent, AsSendBody, Body,
     http::{Request, Response},
@@ -274,6 +275,12 @@ pub fn refusal(reply: &Reply) -> Failure {
     failure
 }
 
+/// As a daemon would refuse a body with these fields.
+pub fn misfit(errors: &[FieldError]) -> Failure {
+    let errors: Vec<Value> = errors.iter().map(|e| json!({"pointer": e.pointer, "detail": e.detail})).collect();
+    refusal(&Reply { status: 422, body: json!({"detail": "", "errors": errors}) })
+}
+
 fn said(error: &Value) -> String {
     let get = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
     let pointer = field(get("pointer"));
@@ -312,8 +319,6 @@ pub fn segment(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

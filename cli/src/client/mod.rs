@@ -10,4 +10,4 @@ pub mod restart;
 pub mod start;
 
 pub use find::Place;
-pub use http::{Client, Reply, segment};
+pub use http::{Client, Reply, misfit, segment};

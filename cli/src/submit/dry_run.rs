@@ -1,11 +1,13 @@
 //! `--dry-run`: shows what would be created, and creates nothing.
 
 use metaopt_daemon::snapshot::Listing;
-use metaopt_schema::template;
+use metaopt_engine::check_study;
+use metaopt_schema::{study::validate::parse_study, template};
 use serde_json::{Value, json};
 
 use super::{body::Draft, files, interpreter::Surroundings};
 use crate::{
+    client::{misfit, segment},
     context::Context,
     failure::Failure,
     json::{list, some, text},
@@ -30,6 +32,12 @@ pub fn run(context: &Context, draft: &Draft, around: &Surroundings) -> Result<()
             .into_iter()
             .fold(Failure::usage("the command does not fit"), |failure, error| failure.cause(error.detail))
     })?;
+    let mut study = body.clone();
+    let from = study.as_object_mut().and_then(|study| study.remove("from"));
+    parse_study(&study).and_then(|def| check_study(&def)).map_err(|errors| misfit(&errors))?;
+    if let Some(Value::String(from)) = from {
+        context.client()?.get(&format!("/studies/{}", segment(&from)))?;
+    }
     let listing = match draft.with_snapshot {
         true => Some(files::list(&around.cwd, draft.script.as_deref(), &draft.templates)?),
         false => None,

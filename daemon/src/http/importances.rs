@@ -39,8 +39,7 @@ pub async fn get(State(app): State<App>, In(study): In<String>, query: Query) ->
         Some(name) => match metrics.iter().position(|metric| metric == name) {
             None => {
                 let known: Vec<&str> = metrics.iter().map(String::as_str).collect();
-                let detail = format!("{}; use one of {}", shape::unknown("objective", name, &known), known.join(", "));
-                return Err(ApiError::field("?objective", detail));
+                return Err(ApiError::field("?objective", shape::unknown("objective", name, &known)));
             }
             found => found,
         },

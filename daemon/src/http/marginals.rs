@@ -14,7 +14,7 @@ use metaopt_schema::{shape, study::Direction};
 use super::{
     App,
     importances::sample,
-    plots::{cost, head, valued},
+    plots::{cost, head, known, valued},
     problem::{Answer, ApiError},
     query::Query,
 };
@@ -41,6 +41,7 @@ pub(super) async fn get(app: &App, study: &str, kind: &str, query: &Query) -> An
         let (mut head, direction, values) = shell.read(|node, _| {
             let study = node.study(id.as_str())?;
             let (head, direction) = head(study, metric.as_deref());
+            known(study, &head.metric)?;
             let values = valued(study, &head.metric);
             let values: Vec<(_, f64)> =
                 values.into_iter().map(|(trial, value)| (trial.place.id.clone(), value)).collect();
@@ -69,14 +70,7 @@ pub(super) async fn get(app: &App, study: &str, kind: &str, query: &Query) -> An
 fn unknown(sample: &Sample, name: &str, asked: &str) -> ApiError {
     let params = sample.codec().space().params.iter();
     let known: Vec<&str> = params.filter(|p| !p.domain.is_fidelity()).map(|p| p.name.as_str()).collect();
-    let mut list = known.iter().take(20).copied().collect::<Vec<_>>().join(", ");
-    if known.len() > 20 {
-        list.push_str(", …");
-    }
-    ApiError::field(
-        format!("?{name}"),
-        format!("{}; parameters are {list}", shape::unknown("parameter", asked, &known)),
-    )
+    ApiError::field(format!("?{name}"), shape::unknown("parameter", asked, &known))
 }
 
 fn marginal(

@@ -22,6 +22,8 @@ use super::{
 use crate::driver::Shell;
 
 const KINDS: [&str; 6] = ["history", "curves", "parallel", "slice", "marginal", "contour"];
+/// Trials looked at for the names of metrics.
+const LOOKED_AT: usize = 100;
 /// Most curves of one plot.
 const CURVES: usize = 40;
 
@@ -32,11 +34,7 @@ pub async fn get(
     query: Query,
 ) -> Answer<axum::Json<Plot>> {
     if !KINDS.contains(&kind.as_str()) {
-        return Err(ApiError::not_found(format!(
-            "{}; plots are {}",
-            shape::unknown("plot", &kind, &KINDS),
-            KINDS.join(", ")
-        )));
+        return Err(ApiError::not_found(shape::unknown("plot", &kind, &KINDS)));
     }
     if matches!(kind.as_str(), "marginal" | "contour") {
         return marginals::get(&app, &study, &kind, &query).await.map(axum::Json);
@@ -53,6 +51,7 @@ pub async fn get(
         }
         shell.read(|node, _| {
             let study = node.study(id.as_str())?;
+            known(study, &metric)?;
             let (head, direction) = head(study, Some(&metric));
             Ok::<_, ApiError>(match kind.as_str() {
                 "history" => Plot::History(history(study, head, direction)),
@@ -73,6 +72,26 @@ pub(super) fn head(study: &StudyView, metric: Option<&str>) -> (Head, Option<Dir
     let direction_word = direction.map(|d| word(d).to_owned());
     let head = Head { study: study.name.clone(), metric: metric.to_owned(), direction: direction_word, total: 0 };
     (head, direction)
+}
+
+/// # Errors
+/// No complete trial has a value of this metric, and no objective is named so.
+pub(super) fn known(study: &StudyView, metric: &str) -> Answer<()> {
+    let mut names: Vec<String> = study.record.def.metrics().into_iter().map(str::to_owned).collect();
+    if names.iter().any(|name| name == metric) || !valued(study, metric).is_empty() {
+        return Ok(());
+    }
+    let seen = study
+        .trials()
+        .iter()
+        .rev()
+        .take(LOOKED_AT)
+        .flat_map(|trial| trial.values().names().cloned().collect::<Vec<_>>());
+    names.extend(seen.map(|name| name.to_string()));
+    names.sort();
+    names.dedup();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Err(ApiError::field("?metric", shape::unknown("metric", metric, &names)))
 }
 
 /// Complete trials with a value of the metric, in canonical order.
