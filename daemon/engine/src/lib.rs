@@ -4,6 +4,7 @@
 //! Must not: know documents, clocks, files or threads; draw from anything but the seeded generator in [`rng`].
 //! Given the same arguments every function here answers the same on every machine (maths through `libm`).
 
+mod algebra;
 pub mod check;
 pub mod codec;
 mod forest;

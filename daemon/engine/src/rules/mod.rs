@@ -4,9 +4,11 @@
 //! when a slot is free. Steps are
 //! completed units of work, from 1 up; costs are those of the first objective, smaller is better.
 
+mod asha;
 mod median;
 mod none;
 mod patience;
+mod rungs;
 
 use metaopt_schema::{FieldError, space::Params, study::EarlyStopping};
 
@@ -92,10 +94,10 @@ pub trait Rule: Send + Sync {
 }
 
 /// Rules of this version, as named in a study.
-pub const NAMES: [&str; 4] = ["none", "median", "percentile", "patience"];
+pub const NAMES: [&str; 6] = ["none", "median", "percentile", "patience", "asha", "hyperband"];
 
 /// Rules that the contract names and this version lacks.
-const PLANNED: [&str; 3] = ["asha", "hyperband", "freeze-thaw"];
+const PLANNED: [&str; 1] = ["freeze-thaw"];
 
 /// The rule that a study names, with its options; errors point into `/early_stopping`.
 pub fn rule(spec: &EarlyStopping) -> Result<Box<dyn Rule>, Vec<FieldError>> {
@@ -105,6 +107,8 @@ pub fn rule(spec: &EarlyStopping) -> Result<Box<dyn Rule>, Vec<FieldError>> {
         "median" => Box::new(median::Percentile::median(options)?),
         "percentile" => Box::new(median::Percentile::new(options)?),
         "patience" => Box::new(patience::Patience::new(options)?),
+        "asha" => Box::new(asha::Asha::new(options)?),
+        "hyperband" => Box::new(asha::Asha::hyperband(options)?),
         other => return Err(options::no_such("early-stopping rule", "/early_stopping/rule", other, &NAMES, &PLANNED)),
     })
 }
