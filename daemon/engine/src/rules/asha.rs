@@ -44,6 +44,11 @@ impl Asha {
         Self::read(options, "hyperband", usize::MAX)
     }
 
+    /// By stopping, on a ladder.
+    pub fn stopping(ladder: Ladder) -> Self {
+        Self { ladder, promotes: false }
+    }
+
     fn read(options: &IndexMap<String, Value>, name: &str, brackets: usize) -> Result<Self, Vec<FieldError>> {
         let known = ["mode", "reduction_factor", "min_steps", "max_steps", "brackets"];
         let mut read = Options::new(options, "/early_stopping", name, &known);
