@@ -159,6 +159,8 @@ pub struct History {
     groups: Vec<Group>,
     /// Finished trials in the order of results.
     results: BTreeSet<(u64, u64)>,
+    /// Changes so far.
+    version: u64,
     cursor: Cursor,
     caches: Caches,
 }
@@ -201,6 +203,7 @@ impl History {
             rows: BTreeMap::new(),
             known: HashMap::new(),
             results: BTreeSet::new(),
+            version: 0,
             cursor: Cursor::default(),
             caches: Caches::default(),
         }
@@ -238,6 +241,7 @@ impl History {
     /// Adds a record of the configuration `params`, or replaces the one with its key (whose configuration is the same:
     /// trials never change it).
     pub fn upsert(&mut self, mut record: Record, params: impl FnOnce() -> Params) {
+        self.version += 1;
         record.curve.sort_by_key(|(step, _)| *step);
         record.curve.dedup_by_key(|(step, _)| *step);
         let config = match self.take(record.key) {
@@ -276,6 +280,7 @@ impl History {
     /// whose step is known are ignored.
     pub fn report(&mut self, key: u64, step: u64, cost: f64) {
         let Some(row) = self.rows.get_mut(&key) else { return };
+        self.version += 1;
         if let Err(at) = row.record.curve.binary_search_by_key(&step, |(s, _)| *s) {
             row.record.curve.insert(at, (step, cost));
         }
@@ -289,8 +294,15 @@ impl History {
     /// Forgets a record.
     pub fn remove(&mut self, key: u64) {
         if self.take(key).is_some() {
+            self.version += 1;
             self.cursor = Cursor::default();
         }
+    }
+
+    /// A number that grows with every change, by which caches know whether they hold. (It differs between histories of the
+    /// same records.)
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// A record by its key.

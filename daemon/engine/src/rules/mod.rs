@@ -4,9 +4,14 @@
 //! when a slot is free. Steps are
 //! completed units of work, from 1 up; costs are those of the first objective, smaller is better.
 
+mod asha;
+mod freeze_thaw;
 mod median;
 mod none;
 mod patience;
+mod rungs;
+
+pub use self::freeze_thaw::forecast;
 
 use metaopt_schema::{FieldError, space::Params, study::EarlyStopping};
 
@@ -92,10 +97,7 @@ pub trait Rule: Send + Sync {
 }
 
 /// Rules of this version, as named in a study.
-pub const NAMES: [&str; 4] = ["none", "median", "percentile", "patience"];
-
-/// Rules that the contract names and this version lacks.
-const PLANNED: [&str; 3] = ["asha", "hyperband", "freeze-thaw"];
+pub const NAMES: [&str; 7] = ["none", "median", "percentile", "patience", "asha", "hyperband", "freeze-thaw"];
 
 /// The rule that a study names, with its options; errors point into `/early_stopping`.
 pub fn rule(spec: &EarlyStopping) -> Result<Box<dyn Rule>, Vec<FieldError>> {
@@ -105,6 +107,9 @@ pub fn rule(spec: &EarlyStopping) -> Result<Box<dyn Rule>, Vec<FieldError>> {
         "median" => Box::new(median::Percentile::median(options)?),
         "percentile" => Box::new(median::Percentile::new(options)?),
         "patience" => Box::new(patience::Patience::new(options)?),
-        other => return Err(options::no_such("early-stopping rule", "/early_stopping/rule", other, &NAMES, &PLANNED)),
+        "asha" => Box::new(asha::Asha::new(options)?),
+        "hyperband" => Box::new(asha::Asha::hyperband(options)?),
+        "freeze-thaw" => Box::new(freeze_thaw::FreezeThaw::new(options)?),
+        other => return Err(options::no_such("early-stopping rule", "/early_stopping/rule", other, &NAMES, &[])),
     })
 }
