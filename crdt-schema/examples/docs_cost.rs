@@ -45,6 +45,7 @@ fn trial(study: &StudyId, node: &NodeId, seq: u64) -> [Fact; 3] {
         resume_step: 0,
         rank: 0,
         asked: false,
+        until: 0,
     };
     let end = End {
         outcome: Outcome::Complete,

@@ -185,6 +185,9 @@ pub struct Claim {
     /// Asked through the API rather than run by the node.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked: bool,
+    /// Its value of the space's fidelity: the step at which its run ends; 0: the space has none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub until: u64,
 }
 
 fn is_zero(n: &u64) -> bool {

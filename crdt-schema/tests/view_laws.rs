@@ -90,6 +90,7 @@ fn about(trial: u8, kind: u8, attempt: u32, holder: u8) -> Fact {
                 resume_step: 0,
                 rank: 0,
                 asked: holder == 1,
+                until: 0,
             },
         },
         1 => TrialFact::Ended { attempt, node, end },

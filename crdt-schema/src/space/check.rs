@@ -110,6 +110,14 @@ impl Space {
         self.params.iter().map(|p| p.name.as_str()).filter(|name| live.contains_key(*name)).collect()
     }
 
+    /// The fidelity, where the space has one: its smallest and largest value and the base of its rungs.
+    pub fn fidelity(&self) -> Option<(i64, i64, i64)> {
+        self.params.iter().find_map(|param| match param.domain {
+            super::Domain::Fidelity { low, high, base } => Some((low, high, base)),
+            _ => None,
+        })
+    }
+
     /// `params` with the fidelity (where the space has one) at `level`, or at its largest: what a process is given.
     pub fn with_fidelity(&self, params: &Params, level: Option<i64>) -> Params {
         let mut out = params.clone();

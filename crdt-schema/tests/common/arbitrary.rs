@@ -173,6 +173,7 @@ fn claim() -> BoxedStrategy<Claim> {
             resume_step,
             rank: resume_step as u32 % 3,
             asked,
+            until: resume_step / 2,
         })
         .boxed()
 }

@@ -76,6 +76,7 @@ pub fn claim(id: &str) -> Claim {
         resume_step: 5,
         rank: 0,
         asked: true,
+        until: 0,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{rules, samplers};
 pub fn check_study(def: &StudyDef) -> Result<(), Vec<FieldError>> {
     let mut errors = Fields::new();
     errors.0.extend(samplers::sampler(&def.sampler).err().into_iter().flatten());
-    errors.0.extend(rules::rule(&def.early_stopping).err().into_iter().flatten());
+    errors.0.extend(rules::rule_of(def).err().into_iter().flatten());
     if def.sampler.name == "grid"
         && let Ok(grid) = samplers::grid(&def.sampler.options)
         && let Some((place, why)) = grid.misfit(&def.space)

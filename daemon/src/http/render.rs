@@ -103,7 +103,10 @@ pub fn trial(node: &Node, study: &StudyView, trial: &TrialView) -> dto::Trial {
         state: trial_state(trial.state),
         reason: end.map(|e| reason(e.reason)),
         detail: end.and_then(|e| e.detail.clone()),
-        params: trial.spec.params.params(),
+        params: match shown.and_then(|a| a.claim.as_ref()).map(|claim| claim.until).filter(|until| *until > 0) {
+            Some(until) => study.space.with_fidelity(&trial.spec.params.params(), Some(until as i64)),
+            None => trial.spec.params.params(),
+        },
         values: plain(trial.values()),
         node: shown.map(|a| node_name(node, &a.node)),
         attempt: shown.map(|a| a.attempt),

@@ -167,6 +167,7 @@ impl Node {
         let place = &taken.place;
         let Some((_, trial)) = self.world.trial(&place.id) else { return };
         let (attempt, resume_step) = (trial.next_attempt(), trial.checkpoint_step());
+        let until = self.next_until(id, trial);
         let node = self.config.id.clone();
         let claim = Claim {
             id: self.mint_claim(),
@@ -177,6 +178,7 @@ impl Node {
             resume_step,
             rank: taken.rank,
             asked: true,
+            until,
         };
         self.write(Fact::Trial(id.clone(), place.clone(), TrialFact::Claimed { attempt, node, claim }));
         let lease_ms = (request.lease_s * 1000.0) as u64;

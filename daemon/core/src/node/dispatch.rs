@@ -9,7 +9,7 @@ use metaopt_schema::{
     view::AttemptView,
 };
 
-use super::{Node, Running, ask::Taken};
+use super::{Node, Running, ask::Taken, fidelity::rung_of};
 use crate::{
     Now,
     commands::{Completion, IdleReason, Report, Told},
@@ -196,6 +196,7 @@ impl Node {
         let Some((study, trial)) = self.world.trial(&place.id) else { return };
         let Some(run) = study.record.def.run.clone() else { return };
         let (attempt, resume_step) = (trial.next_attempt(), trial.checkpoint_step());
+        let until = self.next_until(id, trial);
         let far = trial.checkpoint().filter(|(node, _)| **node != self.config.id);
         let checkpoint = far.map(|(node, end)| Checkpoint { node: node.clone(), hash: end.checkpoint.clone() });
         let key = AttemptKey { trial: place.id.clone(), attempt };
@@ -204,7 +205,7 @@ impl Node {
             label: trial.label(),
             study: id.clone(),
             study_name: study.name.clone(),
-            params: study.space.with_fidelity(&trial.spec.params.params(), None),
+            params: study.space.with_fidelity(&trial.spec.params.params(), Some(until as i64)),
             space_names: study.space.params.iter().map(|p| p.name.clone()).collect(),
             metrics: study.record.def.metrics().into_iter().map(str::to_owned).collect(),
             gpus: slots.iter().map(|(id, _)| id.clone()).filter(|id| !id.starts_with("cpu-")).collect(),
@@ -223,6 +224,7 @@ impl Node {
             resume_step,
             rank: taken.rank,
             asked: false,
+            until,
         };
         let node = self.config.id.clone();
         self.write(Fact::Trial(id.clone(), place.clone(), TrialFact::Claimed { attempt, node, claim }));
@@ -374,6 +376,8 @@ impl Node {
         let metrics: Vec<String> = study.record.def.metrics().into_iter().map(str::to_owned).collect();
         let last_values: Values =
             metrics.iter().filter_map(|m| view.curve.last_of(m).map(|(_, v)| (m.clone(), v))).collect();
+        let rung = rung_of(study, view);
+        let at_rung = rung.and_then(|step| view.curve.point(step));
         let (told, resume_at) = (view.told.as_deref().cloned(), checkpoint_step(view, &report));
         let claimed = view.claim.as_ref().map_or(0, |c| c.at.ms);
         let seen: Vec<String> = view.curve.last().map(|(name, _)| name.to_owned()).collect();
@@ -389,12 +393,14 @@ impl Node {
             .result
         {
             Some(Ok(values)) => Some(values.clone()),
-            _ => None,
+            _ => at_rung.map(|point| {
+                point.values.iter().filter_map(|(name, value)| Some((name.to_owned(), (*value)?))).collect()
+            }),
         });
         if let Some(why) = stop {
             // What was found in the meantime is a point of the curve; that it was stopped stands.
             if let Some(values) = found.filter(|_| matches!(why, StopWhy::Pruned | StopWhy::Paused)) {
-                self.note_final_point(now, &study_id, key, &node, values);
+                self.note_result(now, &study_id, key, &node, rung, values);
             }
             (end.outcome, end.reason) = match why {
                 StopWhy::Pruned => (Outcome::Pruned, Reason::Pruned),
@@ -403,6 +409,7 @@ impl Node {
                 StopWhy::Superseded => (Outcome::Fail, Reason::Superseded),
                 StopWhy::Preempted => (Outcome::Fail, Reason::Preempted),
             };
+            end.detail = self.about_freezing(&study_id, &end).map(Into::into);
             return self.settle(now, key, noted(end, &report));
         }
         if let Some(told) = told.filter(|t| t.outcome != Outcome::Complete) {
@@ -437,6 +444,11 @@ impl Node {
                 });
             }
             None => end.detail = Some(how_it_died(&report)),
+        }
+        if let Some(step) = rung.filter(|_| end.outcome == Outcome::Complete) {
+            let values = std::mem::take(&mut end.values);
+            self.note_result(now, &study_id, key, &node, Some(step), values);
+            (end.outcome, end.reason) = (Outcome::Paused, Reason::Paused);
         }
         self.settle(now, key, noted(end, &report));
     }

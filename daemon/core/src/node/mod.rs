@@ -5,6 +5,7 @@ mod contend;
 mod dispatch;
 mod draws;
 mod explain;
+mod fidelity;
 mod hold;
 mod index;
 mod peers;

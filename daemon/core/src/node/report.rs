@@ -12,7 +12,7 @@ use metaopt_schema::{
     view::{AttemptView, StudyView},
 };
 
-use super::Node;
+use super::{Node, fidelity::rung_of};
 use crate::{
     Now, Refusal,
     commands::{Action, Completion, Event, Report, Told},
@@ -229,9 +229,9 @@ impl Node {
             .world
             .trial(&key.trial)
             .is_some_and(|(_, t)| t.attempts.iter().any(|a| a.attempt == key.attempt && a.is_running()));
-        match self.studies.get(study) {
-            Some(runtime) if runs => {
-                let freezes = runtime.frost.freezes();
+        match self.world.study(study).zip(self.studies.get(study)) {
+            Some((view, runtime)) if runs => {
+                let freezes = runtime.frost.freezes(view);
                 let reported = Reported { key: hash64(key.trial.as_str()), step, freezes };
                 runtime.rule.decide(&runtime.history, &reported)
             }
@@ -252,6 +252,7 @@ impl Node {
             return Err(Refusal::not_found(format!("there is no trial `{trial}`")));
         };
         let (study_id, place) = (study.id.clone(), trial_view.place.clone());
+        let rung = rung_of(study, view);
         let values = match &completion.told {
             Told::Complete(values) => {
                 let mut values = values.clone();
@@ -294,12 +295,20 @@ impl Node {
             // Stopped: that stands, but what it found is one more point of its curve.
             Some(end) if matches!(end.outcome, Outcome::Pruned | Outcome::Paused | Outcome::Cancelled) => {
                 if outcome == Outcome::Complete && holder == self.config.id {
-                    self.note_final_point(now, &study_id, &key, &holder, values);
+                    self.note_result(now, &study_id, &key, &holder, rung, values);
                 } else if outcome == Outcome::Complete {
                     write_told(self, new); // only its holder writes its curve
                 }
             }
             Some(_) => return Err(another_result(&key)),
+            // Short of the whole: a point of the curve, from which the rule says who goes on.
+            None if rung.is_some() && outcome == Outcome::Complete => {
+                self.note_result(now, &study_id, &key, &holder, rung, values);
+                if self.leases.contains_key(&key) {
+                    let end = self.end(now, Outcome::Paused, Reason::Paused);
+                    self.end_attempt(&study_id, &place, &key, end);
+                }
+            }
             None if self.leases.contains_key(&key) => {
                 self.end_attempt(&study_id, &place, &key, new);
                 self.supersede(now, &key);
@@ -310,23 +319,28 @@ impl Node {
         Ok(key.trial)
     }
 
-    /// A result of a stopped attempt, as the point after its last.
-    pub(super) fn note_final_point(
+    /// A result that doesn't end its trial, as a point of the curve: at `step`, or after the last one.
+    pub(super) fn note_result(
         &mut self,
         now: Now,
         study: &metaopt_schema::StudyId,
         key: &AttemptKey,
         holder: &metaopt_schema::NodeId,
+        step: Option<u64>,
         values: Values,
     ) {
         self.write_held(key);
         let Some(view) = self.world.trial(&key.trial).and_then(|(_, t)| t.attempt(key.attempt, holder)) else { return };
         let last = view.last_step();
         let values: Named<_> = values.into_iter().map(|(k, v)| (k, Some(v))).collect();
-        if view.curve.point(last).is_some_and(|p| p.values == values) {
-            return;
+        let known = step.map_or_else(
+            || view.curve.point(last).is_some_and(|p| p.values == values),
+            |step| view.curve.point(step).is_some(),
+        );
+        if !known {
+            let step = step.unwrap_or(last + 1);
+            self.note_point(study, key, holder, Point { step, values, at: now.wall_ms });
         }
-        self.note_point(study, key, holder, Point { step: last + 1, values, at: now.wall_ms });
     }
 
     /// Ends other running attempts of a trial that has its counted result.

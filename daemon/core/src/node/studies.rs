@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use metaopt_engine::{History, check_study, hash64, rule, sampler};
+use metaopt_engine::{History, check_study, hash64, rule_of, sampler};
 use metaopt_schema::{
     FieldError, StudyId, TrialId,
     facts::{ClusterFact, Fact, StudyFact},
@@ -129,7 +129,7 @@ impl Node {
         let Some(study) = self.world.study(id) else { return };
         let def = &study.record.def;
         // A definition from a newer version may name what this one lacks: it is shown, and not proposed for.
-        let chosen = sampler(&def.sampler).and_then(|s| Ok((s, rule(&def.early_stopping)?)));
+        let chosen = sampler(&def.sampler).and_then(|s| Ok((s, rule_of(def)?)));
         let Ok((sampler, rule)) = chosen else { return };
         let mine = || study.trials().iter().filter(|t| t.place.node == self.config.id);
         let seq = mine().map(|t| t.place.seq.saturating_add(1)).max().unwrap_or(0);

@@ -9,7 +9,7 @@ use metaopt_engine::{Free, Next, hash64};
 use metaopt_schema::{
     NodeId, StudyId,
     study::LostCheckpoint,
-    trial::Outcome,
+    trial::{End, Outcome},
     view::{StudyView, TrialView},
 };
 
@@ -52,8 +52,9 @@ impl Frost {
     }
 
     /// Whether scripts of this study can be frozen, as far as is known.
-    pub(super) fn freezes(&self) -> bool {
-        self.saved || !self.bare
+    pub(super) fn freezes(&self, study: &StudyView) -> bool {
+        // What runs to a rung in one go is not kept from anything: going on is another run.
+        self.saved || !self.bare || study.space.fidelity().is_some()
     }
 }
 
@@ -153,6 +154,20 @@ impl Node {
         let waits = study.record.def.run.as_ref().is_some_and(|run| run.lost_checkpoint == LostCheckpoint::Wait);
         let away = |node: &NodeId| *node != self.config.id && !self.alive(now).any(|alive| alive.id == *node);
         waits && trial.checkpoint().is_some_and(|(node, _)| away(node))
+    }
+
+    /// What is to be known of an end by a rule that would rather freeze.
+    pub(super) fn about_freezing(&self, id: &StudyId, end: &End) -> Option<&'static str> {
+        let (study, runtime) = self.world.study(id).zip(self.studies.get(id))?;
+        match end.outcome {
+            Outcome::Paused if end.checkpoint_step == 0 => {
+                Some("it left no checkpoint: to go on it starts from scratch")
+            }
+            Outcome::Pruned if runtime.pauses() && !runtime.frost.freezes(study) => {
+                Some("pruned rather than frozen: the script leaves no checkpoint")
+            }
+            _ => None,
+        }
     }
 
     /// Once nothing new may begin and nothing is open, a study is over when its rule wants none of the frozen trials.

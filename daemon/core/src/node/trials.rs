@@ -313,6 +313,7 @@ impl Node {
             resume_step: 0,
             rank: 0,
             asked: true,
+            until: 0,
         };
         self.write(Fact::Trial(
             study.clone(),

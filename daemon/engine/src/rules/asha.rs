@@ -149,7 +149,9 @@ impl Rule for Asha {
         self.promotes
     }
 
-    fn rungs(&self, history: &History) -> Vec<u64> {
-        self.ladder.rungs(self.ladder.length(history))
+    fn rungs(&self, history: &History, key: u64) -> Vec<u64> {
+        let rungs = self.ladder.rungs(self.ladder.length(history));
+        let bracket = self.ladder.bracket(key, rungs.len());
+        rungs.into_iter().skip(bracket).collect()
     }
 }

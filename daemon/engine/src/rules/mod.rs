@@ -13,7 +13,12 @@ mod rungs;
 
 pub use self::freeze_thaw::forecast;
 
-use metaopt_schema::{FieldError, space::Params, study::EarlyStopping};
+use metaopt_schema::{
+    FieldError,
+    space::Params,
+    study::{EarlyStopping, StudyDef},
+};
+use serde_json::json;
 
 use crate::{history::History, options};
 
@@ -90,14 +95,34 @@ pub trait Rule: Send + Sync {
         false
     }
 
-    /// The steps at which a trial's run is to end when it has one go (a fidelity), ascending; empty: only at the last.
-    fn rungs(&self, _history: &History) -> Vec<u64> {
+    /// The steps at which the run of trial `key` is to end when it has one go (a fidelity), ascending; empty: only at the last.
+    fn rungs(&self, _history: &History, _key: u64) -> Vec<u64> {
         Vec::new()
     }
 }
 
 /// Rules of this version, as named in a study.
 pub const NAMES: [&str; 7] = ["none", "median", "percentile", "patience", "asha", "hyperband", "freeze-thaw"];
+
+/// The rule of a study. Where the space has a fidelity, that says how long a trial is and where its rungs are, unless the rule's own
+/// options do; errors point into `/early_stopping`.
+pub fn rule_of(def: &StudyDef) -> Result<Box<dyn Rule>, Vec<FieldError>> {
+    let mut spec = def.early_stopping.clone();
+    if let Some((low, high, base)) = def.space.fidelity() {
+        let mut usual = vec![("max_steps", json!(high))];
+        if matches!(spec.rule.as_str(), "asha" | "hyperband") {
+            usual.extend([("min_steps", json!(low)), ("reduction_factor", json!(base)), ("mode", json!("promotion"))]);
+            if spec.options.get("mode").is_some_and(|mode| mode == "stopping") {
+                let detail = "the space has a fidelity, whose runs end by themselves at a rung: leave `mode` out";
+                return Err(vec![FieldError { pointer: "/early_stopping/mode".into(), detail: detail.into() }]);
+            }
+        }
+        for (name, value) in usual {
+            spec.options.entry(name.to_owned()).or_insert(value);
+        }
+    }
+    rule(&spec)
+}
 
 /// The rule that a study names, with its options; errors point into `/early_stopping`.
 pub fn rule(spec: &EarlyStopping) -> Result<Box<dyn Rule>, Vec<FieldError>> {

@@ -176,8 +176,8 @@ impl Rule for FreezeThaw {
         true
     }
 
-    fn rungs(&self, history: &History) -> Vec<u64> {
-        self.fallback.rungs(history)
+    fn rungs(&self, history: &History, key: u64) -> Vec<u64> {
+        self.fallback.rungs(history, key)
     }
 }
 
