@@ -59,7 +59,7 @@ fn page(trial: &Value, points: &[Value], style: Style) -> String {
     let facts = [
         ("took", took(trial)),
         ("last step", some(trial, "last_step").map(value::short).unwrap_or_default()),
-        ("predicted", some(trial, "predicted").map(value::short).unwrap_or_default()),
+        ("predicted", predicted(trial)),
         ("sampler", proposer(trial)),
         ("note", strip(text(trial, "note"))),
         ("id", text(trial, "id").to_owned()),
@@ -68,6 +68,15 @@ fn page(trial: &Value, points: &[Value], style: Style) -> String {
         out.push_str(&format!("{}  {fact}\n", style.faint(&format!("{name:<9}"))));
     }
     out
+}
+
+/// `0.31 (0.28 to 0.35) at step 50, 2m of running away`.
+fn predicted(trial: &Value) -> String {
+    let Some(it) = some(trial, "predicted") else { return String::new() };
+    let number = |key: &str| it.get(key).map(value::short).unwrap_or_default();
+    let away = some(it, "remaining_s").and_then(value::seconds);
+    let away = away.map(|away| format!(", {away} of running away")).unwrap_or_default();
+    format!("{} ({} to {}) at step {}{away}", number("value"), number("low"), number("high"), number("step"))
 }
 
 /// The sampler that proposed it; nothing where its parameters were given.

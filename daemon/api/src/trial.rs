@@ -128,8 +128,8 @@ pub struct Trial {
     pub last_step: u64,
     /// Steps already done when the shown attempt began.
     pub resume_step: u64,
-    /// A prediction of its final value, where a rule makes one.
-    pub predicted: Option<f64>,
+    /// What a running or paused trial is expected to come to; null where its curves don't tell.
+    pub predicted: Option<Predicted>,
     /// When it was proposed.
     #[schema(format = DateTime)]
     pub created_at: String,
@@ -145,6 +145,21 @@ pub struct Trial {
     pub note: String,
     /// Who chose its parameters; null: they were given.
     pub sampler: Option<SampledBy>,
+}
+
+/// What a trial is expected to come to, by its curve and those of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Predicted {
+    /// The first objective's value at `step`.
+    pub value: f64,
+    /// With `high`: four of five such trials end between them.
+    pub low: f64,
+    /// See `low`.
+    pub high: f64,
+    /// A trial's length in steps.
+    pub step: u64,
+    /// Seconds of running until then, as long as its steps take; null where that is unknown.
+    pub remaining_s: Option<f64>,
 }
 
 /// Names of [`Trial`]'s fields, for `fields=` and imports.

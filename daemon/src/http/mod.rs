@@ -25,6 +25,7 @@ mod nodes;
 mod peer_api;
 mod places;
 mod plots;
+mod predict;
 pub mod problem;
 pub(crate) mod query;
 mod ranged;
@@ -77,6 +78,7 @@ struct Inner {
     dir: PathBuf,
     gates: guard::Gates,
     counters: metrics::Counters,
+    foreseen: predict::Foreseen,
     started: Instant,
 }
 
@@ -101,6 +103,7 @@ impl App {
             stopping: CancellationToken::new(),
             gates: guard::Gates::default(),
             counters: metrics::Counters::default(),
+            foreseen: predict::Foreseen::default(),
             started: Instant::now(),
         }))
     }
@@ -159,6 +162,10 @@ impl App {
 
     fn data_dir(&self) -> &std::path::Path {
         &self.0.dir
+    }
+
+    fn foreseen(&self) -> &predict::Foreseen {
+        &self.0.foreseen
     }
 
     fn shell(&self) -> &Shell {

@@ -18,6 +18,7 @@ use super::{
     App,
     auth::Scope,
     body::{Json, Nothing, Shape},
+    predict,
     problem::{Answer, ApiError},
     query::{In, Query, bad_cursor, page, seal},
     render,
@@ -88,6 +89,7 @@ pub async fn list(State(app): State<App>, In(study): In<String>, query: Query) -
     if after.as_ref().is_some_and(|a| a.sort != sort) {
         return Err(bad_cursor());
     }
+    predict::soon(&app, app.shell().read(|node, _| node.study(&study).map(|study| study.id.clone()))?);
     let page = app.shell().read(|node, _| {
         let study = node.study(&study)?;
         let wanted = |t: &&TrialView| {
@@ -175,6 +177,8 @@ pub(super) fn rendered(node: &Node, trial: &str) -> Result<dto::Trial, Refusal> 
 /// GET one.
 pub async fn get(State(app): State<App>, In(trial): In<String>, query: Query) -> Answer<axum::Json<dto::Trial>> {
     query.only(&[])?;
+    let study = app.shell().read(|node, _| node.trial(&trial).map(|(study, _)| study.id.clone()))?;
+    predict::now(&app, &study).await;
     Ok(axum::Json(app.shell().read(|node, _| rendered(node, &trial))?))
 }
 

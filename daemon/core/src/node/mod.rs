@@ -6,6 +6,7 @@ mod dispatch;
 mod draws;
 mod explain;
 mod fidelity;
+mod foresee;
 mod hold;
 mod index;
 mod peers;
@@ -26,8 +27,9 @@ use std::{
     sync::Arc,
 };
 
+pub use foresee::{OpenCurves, Predicted};
 pub use hold::About;
-use metaopt_engine::{History, Rule, Sampler};
+use metaopt_engine::{Forecast, History, Rule, Sampler};
 use metaopt_schema::{
     AttemptKey, ClaimId, DocId, Lamport, NodeId, Stamp, StudyId, TrialId,
     docs::{Actor, Doc, DocError, RawChange},
@@ -176,6 +178,8 @@ struct Runtime {
     /// Slot-milliseconds given so far, for a fair share.
     used_ms: u64,
     frost: Frost,
+    /// What open trials are expected to come to, by key, as foretold last.
+    forecasts: BTreeMap<u64, Forecast>,
 }
 
 impl Runtime {

@@ -9,7 +9,7 @@ use metaopt_schema::{
     stamp::WallMs,
     study::StudyState,
     trial::TrialState,
-    view::{NodeView, StudyView},
+    view::{NodeView, StudyView, TrialView},
 };
 
 use super::{
@@ -142,21 +142,30 @@ impl Node {
         found.or_else(|| (!runtime.probed).then(|| "it has not been looked at yet".into()))
     }
 
-    /// Seconds until a study will have used up its budget, from the mean time of its finished trials; none when that can't be told.
+    /// Seconds until a study will have used up its budget: what runs takes what its steps take, what is to come as long as what has
+    /// ended; none when that can't be told. Frozen trials are left out: whether they go on nobody knows.
     pub fn eta_s(&self, study: &StudyView, now: Now) -> Option<f64> {
         if self.state_of(study, now) != StudyState::Running {
             return None;
         }
-        let left = budget_left(study)? + study.open();
-        let (mut total, mut n) = (0.0, 0.0);
-        for trial in study.trials().iter().rev().filter(|t| t.imported_as().is_none()).take(200) {
-            if let (Some(start), Some(end)) = (trial.started_at(), trial.finished_at()) {
-                total += end.saturating_sub(start) as f64 / 1000.0;
-                n += 1.0;
-            }
-        }
-        let parallel = study.count(TrialState::Running).max(1) as f64;
-        (n > 0.0).then(|| left as f64 * total / n / parallel)
+        let new = budget_left(study)? + study.count(TrialState::Waiting);
+        let ended = study.trials().iter().rev().filter(|t| t.imported_as().is_none()).take(200);
+        let took: Vec<f64> = ended
+            .filter_map(|trial| Some(trial.finished_at()?.saturating_sub(trial.started_at()?) as f64 / 1000.0))
+            .collect();
+        let mean = (!took.is_empty()).then(|| took.iter().sum::<f64>() / took.len() as f64);
+        let running: Option<Vec<f64>> = study.held().map(|trial| self.left_s(study, trial, mean, now)).collect();
+        let running = running?;
+        let parallel = running.len().max(1) as f64;
+        Some((new as f64 * mean.or_else(|| (new == 0).then_some(0.0))? + running.iter().sum::<f64>()) / parallel)
+    }
+
+    /// Seconds that a running trial still takes.
+    fn left_s(&self, study: &StudyView, trial: &TrialView, mean: Option<f64>, now: Now) -> Option<f64> {
+        let ran = now.wall_ms.saturating_sub(trial.running()?.claim.as_ref()?.at.ms) as f64 / 1000.0;
+        self.predicted(study, trial)
+            .and_then(|predicted| predicted.remaining_s)
+            .or_else(|| mean.map(|mean| (mean - ran).max(0.0)))
     }
 
     /// Brings what models see of a study up to date, so that [`Node::sample`] need not.

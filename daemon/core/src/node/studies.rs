@@ -152,6 +152,7 @@ impl Node {
             probed: false,
             used_ms: 0,
             frost: Frost::default(),
+            forecasts: BTreeMap::new(),
         };
         self.studies.insert(id.clone(), runtime);
     }
