@@ -280,12 +280,17 @@ impl TrialView {
         self.shown().map(AttemptView::last_values).unwrap_or_default()
     }
 
-    /// Why its shown attempt ended; none while it is open.
+    /// Why it is no longer open: how the counted attempt ended, else the latest that ended.
     pub fn end(&self) -> Option<&End> {
         if matches!(self.state, TrialState::Running) {
             return None;
         }
-        self.shown().and_then(AttemptView::effective_end)
+        if let Some(i) = self.counted {
+            return self.attempts[i].effective_end();
+        }
+        // Of a later attempt its points may have come, and not yet its claim.
+        let ends = self.attempts.iter().rev().filter_map(AttemptView::effective_end);
+        ends.clone().find(|end| end.reason != Reason::Superseded).or_else(|| ends.into_iter().next())
     }
 
     /// The last step of the shown attempt, or of the one before while a new one has none.
@@ -427,9 +432,11 @@ impl TrialView {
         }
     }
 
-    /// Lets the points of ended attempts go; false: there were none to let go.
+    /// Lets the points of ended attempts go of which all have come; false: there were none to let go.
     pub(super) fn cool(&mut self) -> bool {
-        let ended = |a: &&mut AttemptView| a.end.is_some() && a.curve.is_warm() && !a.curve.is_empty();
+        // A holder writes its points in order, so with the last of them all are there.
+        let whole = |a: &AttemptView| a.end.as_ref().is_some_and(|end| a.curve.last_step() >= end.last_step);
+        let ended = |a: &&mut AttemptView| whole(a) && a.curve.is_warm() && !a.curve.is_empty();
         self.attempts.iter_mut().filter(ended).map(|a| a.curve.cool()).count() > 0
     }
 

@@ -23,7 +23,7 @@ mod thin;
 mod trials;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -166,6 +166,8 @@ struct Runtime {
     rule: Box<dyn Rule>,
     history: History,
     dirty: BTreeSet<TrialId>,
+    /// For rules that compare whole curves: how many points of each attempt the history has, by trial.
+    noted: HashMap<u64, Vec<u64>>,
     /// The space has nothing left that isn't known.
     exhausted: bool,
     /// Since when all that is left belongs to other nodes.

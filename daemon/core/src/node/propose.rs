@@ -10,11 +10,11 @@ use metaopt_schema::{
     seen::Sight,
     space::Params,
     study::Objective,
-    trial::{End, Outcome, Place, Proposer, TrialState},
+    trial::{End, Outcome, Place, Point, Proposer, TrialState},
     view::{AttemptView, StudyView, TrialView},
 };
 
-use super::{Node, draws::members_of, peers::ASKED_AT_ONCE};
+use super::{Node, Runtime, draws::members_of, peers::ASKED_AT_ONCE};
 use crate::Now;
 
 /// How long after its first draw a node takes all others to be drawing, too: longer than it takes to hear that they are (milliseconds).
@@ -52,23 +52,46 @@ impl Draft {
 impl Node {
     /// Brings a study's history up to date with its view.
     pub(super) fn sync_history(&mut self, id: &StudyId) {
-        let Some(study) = self.world.study(id) else { return };
         let Some(runtime) = self.studies.get_mut(id) else { return };
         for trial in std::mem::take(&mut runtime.dirty) {
-            if let Some(view) = study.trial(&trial) {
-                let mut record = record(study, view);
-                if !view.is_warm()
-                    && let Some(known) = runtime.history.get(record.key)
-                {
-                    // The points rest; what was noted of them before still holds.
-                    let summary = std::mem::replace(&mut record.curve, known.curve.clone());
-                    let beyond = record.curve.last().map_or(0, |(step, _)| *step);
-                    record.curve.extend(summary.into_iter().filter(|(step, _)| *step > beyond));
-                }
-                runtime.history.upsert(record, || params(study, view));
-                runtime.frost.notice(view);
+            let (Some(study), Some(runtime)) = (self.world.study(id), self.studies.get(id)) else { return };
+            let Some(view) = study.trial(&trial) else { continue };
+            let mut record = record(study, view);
+            if !view.is_warm() {
+                self.remember(study, view, runtime, &mut record);
             }
+            let Some(runtime) = self.studies.get_mut(id) else { return };
+            if runtime.rule.reads_curves() {
+                runtime.noted.insert(record.key, lengths(view));
+            }
+            runtime.history.upsert(record, || params(study, view));
+            runtime.frost.notice(view);
         }
+    }
+
+    /// Completes the curve of a trial some of whose points rest: by what was noted of them before, or, for rules that compare whole
+    /// curves, by their documents where more has come since.
+    fn remember(&self, study: &StudyView, trial: &TrialView, runtime: &Runtime, record: &mut Record) {
+        let Some(objective) = study.record.def.objectives.first() else { return };
+        let noted = runtime.noted.get(&record.key).map_or(&[][..], Vec::as_slice);
+        let (attempts, several) = (&trial.attempts, trial.attempts.len() > 1);
+        let all_noted =
+            attempts.iter().enumerate().all(|(i, a)| a.curve.is_warm() || noted.get(i) == Some(&a.curve.len()));
+        let mut points: BTreeMap<u64, f64> = BTreeMap::new();
+        if runtime.rule.reads_curves() && !(all_noted && !(several && trial.counted.is_some())) {
+            let Ok(whole) = self.curve(study, trial) else { return };
+            let value = |point: &Point| Some((point.step, (*point.values.get(&objective.metric)?)?));
+            points.extend(whole.iter().filter_map(value).map(|(step, value)| (step, objective.direction.cost(value))));
+        } else {
+            let known = runtime.history.get(record.key);
+            points.extend(known.into_iter().flat_map(|known| &known.curve).copied());
+            points.extend(record.curve.iter().copied());
+        }
+        let stopped = matches!(record.state, RecordState::Pruned | RecordState::Paused);
+        (record.curve, record.last_step) = match trial.end().filter(|_| stopped) {
+            Some(end) => stop(points.into_iter().collect(), objective, end),
+            None => (points.into_iter().collect(), record.last_step),
+        };
     }
 
     /// Draws the configuration that this node's next new trial would have. Drawing it again gives the same, as long as nothing has
@@ -206,16 +229,28 @@ pub(super) fn record(study: &StudyView, trial: &TrialView) -> Record {
     }
 }
 
-/// A trial's curve as costs, and its last step. Of one that was stopped, both end where its `stopped` end says, whether the
-/// points have come or not: samplers go by them, and curves stand in documents of their own.
+/// How many points each attempt has.
+fn lengths(trial: &TrialView) -> Vec<u64> {
+    trial.attempts.iter().map(|attempt| attempt.curve.len()).collect()
+}
+
+/// A trial's curve as costs, and its last step.
 fn curve(trial: &TrialView, objective: &Objective, stopped: Option<&End>) -> (Vec<(u64, f64)>, u64) {
-    let cost = |value: f64| objective.direction.cost(value);
-    let points = series(trial, &objective.metric).into_iter().map(|(step, value)| (step, cost(value)));
-    let Some(end) = stopped else { return (points.collect(), trial.last_step()) };
-    let mut points: Vec<(u64, f64)> = points.filter(|(step, _)| *step <= end.last_step).collect();
+    let points = series(trial, &objective.metric).into_iter();
+    let points = points.map(|(step, value)| (step, objective.direction.cost(value))).collect();
+    match stopped {
+        Some(end) => stop(points, objective, end),
+        None => (points, trial.last_step()),
+    }
+}
+
+/// Of a trial that was stopped, curve and last step end where its end says, whether the points have come or not: samplers go by
+/// them, and curves stand in documents of their own.
+fn stop(mut points: Vec<(u64, f64)>, objective: &Objective, end: &End) -> (Vec<(u64, f64)>, u64) {
+    points.retain(|(step, _)| *step <= end.last_step);
     if let Some(value) = end.values.get(&objective.metric) {
         points.retain(|(step, _)| *step < end.last_step);
-        points.push((end.last_step, cost(*value)));
+        points.push((end.last_step, objective.direction.cost(*value)));
     }
     (points, end.last_step)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use metaopt_engine::{Reported, Verdict, hash64};
+use metaopt_engine::{RecordState, Reported, Verdict, hash64};
 use metaopt_schema::{
     AttemptKey, AttemptNo, FieldError, Named, NodeId, TrialId,
     facts::{Fact, TrialFact},
@@ -212,7 +212,16 @@ impl Node {
             && let Some(objective) = view.record.def.objectives.first()
             && let Some(Some(value)) = point.values.get(&objective.metric)
         {
-            runtime.history.report(hash64(key.trial.as_str()), point.step, objective.direction.cost(*value));
+            let trial = hash64(key.trial.as_str());
+            match runtime.history.get(trial).map(|record| record.state) {
+                Some(RecordState::Pending) => {
+                    runtime.history.report(trial, point.step, objective.direction.cost(*value))
+                }
+                // Of what was stopped models see what was there when it ended.
+                _ => {
+                    runtime.dirty.insert(key.trial.clone());
+                }
+            }
         }
         let event = Event {
             kind: "trial.report",

@@ -145,6 +145,7 @@ impl Node {
             rule,
             history: History::new(&study.space, def.objectives.len()),
             dirty: study.trials().iter().map(|t| t.place.id.clone()).collect::<BTreeSet<_>>(),
+            noted: Default::default(),
             exhausted: false,
             dry_since: None,
             blocked: None,
@@ -210,6 +211,7 @@ impl Node {
         if let Some(runtime) = self.studies.get_mut(id) {
             runtime.history = History::new(&study.space, study.record.def.objectives.len());
             runtime.dirty = study.trials().iter().map(|t| t.place.id.clone()).collect();
+            runtime.noted.clear();
             runtime.exhausted = false;
         }
     }

@@ -216,7 +216,7 @@ impl Node {
             if end.outcome == Outcome::Paused && view.is_asked() {
                 end.checkpoint_step = end.last_step; // clients keep what they need themselves
             }
-            if end.outcome == Outcome::Pruned && end.values.is_empty() {
+            if matches!(end.outcome, Outcome::Pruned | Outcome::Paused) && end.values.is_empty() {
                 end.values = view.last_values();
             }
         }

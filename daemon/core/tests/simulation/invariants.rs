@@ -579,6 +579,10 @@ pub fn unfinished(world: &World) -> Option<String> {
             if def.budget.max_trials.is_some_and(|max| used < max) && study.wanted != StudyState::Complete {
                 return Some(format!("on box{at} {name} has used {used} of its budget; it is {:?}", study.wanted));
             }
+            // Whom the rule still wants goes on, and in the end it wants none.
+            if def.run.is_some() && node.state_of(study, world.now_of(at)) == StudyState::Running {
+                return Some(format!("on box{at} {name} is not over: {} are frozen", study.count(TrialState::Paused)));
+            }
         }
     }
     None

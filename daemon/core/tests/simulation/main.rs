@@ -167,6 +167,7 @@ scenarios! {
     given_up "given-up" 130
     long_jobs "long-jobs" 110
     removals "removals" 130
+    frost "frost" 130
     rogues_ "rogues" 120
     everything "everything" 180
 }

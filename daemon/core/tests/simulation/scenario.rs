@@ -34,6 +34,8 @@ pub struct Scenario {
     /// How long things go wrong (milliseconds).
     pub length: u64,
     pub budget: u64,
+    /// Trials are frozen at rungs and go on later, wherever there is a free slot.
+    pub frost: bool,
     /// Two runs of one seed are compared.
     pub compared: bool,
 }
@@ -55,6 +57,7 @@ impl Default for Scenario {
             removes: false,
             length: 60_000,
             budget: 20,
+            frost: false,
             compared: false,
         }
     }
@@ -97,6 +100,7 @@ pub fn all() -> Vec<Scenario> {
         },
         Scenario { name: "removals", faults: vec![Partition], operators: true, removes: true, sizes: (4, 5), ..base() },
         Scenario { name: "long-jobs", faults: vec![Partition], long_jobs: true, sizes: (3, 5), budget: 10, ..base() },
+        Scenario { name: "frost", faults: vec![Partition, Crash, PowerCut, Stopped], frost: true, ..base() },
         Scenario { name: "rogues", faults: vec![Rogue, Rogue, Reset], ..base() },
         Scenario {
             name: "everything",
@@ -165,12 +169,22 @@ impl Scenario {
                     {"name": "y", "type": "categorical", "choices": ["a"]},
                 ]);
             }
+            if self.frost {
+                let wait = run && random.chance(0.3);
+                body["early_stopping"] = json!({"rule": "asha", "mode": "promotion", "max_steps": 9});
+                if wait {
+                    body["note"] = json!("waits for lost checkpoints");
+                }
+            }
             if random.chance(0.2) {
                 body["budget"]["max_parallel"] = json!(random.range(1, 4));
             }
             if run {
                 body["run"] = json!({"command": ["true"], "retry_failed": self.contended || random.chance(0.3)});
                 body["run"]["cpus"] = json!(1);
+                if body["note"] == "waits for lost checkpoints" {
+                    body["run"]["lost_checkpoint"] = json!("wait");
+                }
                 if self.gpus && random.chance(0.5) {
                     body["run"]["gpus"] = json!(*random.pick(&[0.34, 0.5, 1.0]).unwrap_or(&1.0));
                 }

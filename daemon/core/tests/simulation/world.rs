@@ -289,7 +289,7 @@ impl World {
         self.now = self.now.max(until);
     }
 
-    fn now_of(&self, at: usize) -> Now {
+    pub fn now_of(&self, at: usize) -> Now {
         let machine = &self.boxes[at];
         Now {
             mono_ms: self.now - machine.mono_zero + 1,
