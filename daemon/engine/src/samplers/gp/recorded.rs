@@ -1,6 +1,6 @@
 //! Hyperparameters in the trials' records: found there, or fitted anew and recorded.
 //!
-//! A record is (mark, results it was fitted to, θ of each model). So a suggestion needs no fit of its own most of the time, on whatever
+//! A record is (mark, results it was fitted to, θ of each model), or in a trust region, where nothing was fitted, the mark alone. So a suggestion needs no fit of its own most of the time, on whatever
 //! node, and still depends on nothing but the history.
 
 use super::{
@@ -57,13 +57,18 @@ impl Recorded {
         theta_of(&logs)
     }
 
-    /// What to record; empty where nothing was fitted.
-    pub fn record(self) -> Vec<f32> {
+    /// What to record where nothing was fitted: nothing, or the mark alone, of a trial that moves a trust region (`moves`).
+    pub fn record(self, moves: bool) -> Vec<f32> {
         if self.logs.is_empty() || self.at > MODELS {
-            return Vec::new();
+            return if moves { vec![MARK] } else { Vec::new() };
         }
         [MARK, self.n as f32].into_iter().chain(self.logs).collect()
     }
+}
+
+/// Whether this sampler made a trial, as far as its record `fit` says.
+pub fn is_marked(fit: &[f32]) -> bool {
+    fit.first() == Some(&MARK)
 }
 
 fn theta_of(logs: &[f32]) -> Theta {
