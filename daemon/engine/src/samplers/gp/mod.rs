@@ -41,6 +41,8 @@ const WIDE: usize = 20;
 const NEAREST: usize = 300;
 /// Candidates of one search where models are small.
 const COVER: usize = 1024;
+/// The fewest, however many the models.
+const COVER_LEAST: usize = 32;
 /// Multiplications that scoring the candidates may take, so that large models score fewer.
 const SCORING: usize = 16_000_000;
 /// The share of suggestions by confidence bound where others suggest too: what they are about to suggest, nobody here knows.
@@ -79,7 +81,7 @@ impl Gp {
             && all.points.len() - trust.began < self.startup
         {
             // A new region begins as a study does.
-            return Ok((sobol::pick(ask, ask.draw)?, Vec::new()));
+            return Ok((sobol::pick(ask)?, Vec::new()));
         }
         let (data, region) = match trust {
             Some(trust) => {
@@ -127,7 +129,8 @@ fn search(
 ) -> Result<Config, Stop> {
     let size = models.worth.size().max(1);
     let mut search = Search::new(frame, &models.worth, models.rho(), &models.best);
-    search.cover = (SCORING / (size * size / 2 + size * frame.d())).clamp(64, COVER) / models.worth.count().max(1);
+    let cover = (SCORING / (size * size / 2 + size * frame.d())).clamp(64, COVER);
+    search.cover = (cover / models.worth.count().max(1)).max(COVER_LEAST);
     search.starts = (1_200 / size).clamp(3, 8);
     search.region = region.map(|(trust, centre)| Region::new(&centre, &trust.halves(models.rho())));
     if own::left(ask).is_some_and(|left| left <= search.cover as u128) {
