@@ -193,6 +193,26 @@ fn what_was_fitted_is_found_again_and_nonsense_is_ignored() {
 }
 
 #[test]
+fn many_constraints_are_fitted_once_and_found_again() {
+    let space = cube(2);
+    let (gp, random) = (build("gp", json!({})), build("random", json!({})));
+    let mut history = History::new(&space, 1);
+    for draw in 0..40 {
+        let params = random.suggest(&ask(&history, 1, draw)).unwrap().params;
+        let mut tried = complete(draw, &params, bowl(&x(&params)));
+        tried.constraints = (0..20).map(|k| x(&params)[k % 2] - 0.5 - k as f64 / 50.0).collect();
+        tried.violation = tried.constraints.iter().map(|c| c.max(0.0)).sum();
+        history.put(tried);
+    }
+    let first = gp.suggest(&ask(&history, 1, 40)).unwrap();
+    assert!(!first.fit.is_empty());
+    let mut tried = record(40, &first.params, RecordState::Pending, &[]);
+    tried.record.fit = first.fit;
+    history.put(tried);
+    assert!(gp.suggest(&ask(&history, 1, 41)).unwrap().fit.is_empty());
+}
+
+#[test]
 fn beyond_its_size_the_search_stays_near_the_best_and_still_gains() {
     let space = cube(30);
     let gp = build("gp", json!({}));
