@@ -121,9 +121,12 @@ struct Group {
 /// With several objectives, how many trials at the front are put in order; the others are only known to be behind.
 const NEAR: usize = 256;
 
-/// Where walks over a finite space may begin: everything before is known.
+/// Where walks may begin, the newest last: everything before is known, or not the walk's.
 #[derive(Debug, Default)]
-struct Cursor(Mutex<Option<(u64, u128)>>);
+struct Cursor(Mutex<Vec<(u64, u128)>>);
+
+/// Walks that are remembered.
+const WALKS: usize = 4;
 
 impl Clone for Cursor {
     fn clone(&self) -> Self {
@@ -510,7 +513,8 @@ impl History {
             split.good.extend(self.seen(row));
         }
         if pending {
-            let rows = among.pending.iter().filter_map(|(_, key)| self.rows.get(key));
+            // Of too many the newest: the models that drew them knew the others.
+            let rows = among.pending.iter().rev().filter_map(|(_, key)| self.rows.get(key));
             split.bad.extend(rows.filter_map(|row| self.seen(row)).take(cap / 2));
         }
         let room = cap - split.bad.len();
@@ -530,18 +534,22 @@ impl History {
         row.config.as_ref().map(|config| Seen { config, cost })
     }
 
-    /// The position before which a walk `key` over the finite space meets only known configurations.
+    /// The position before which a walk `key` meets only known configurations.
     pub(crate) fn walked(&self, key: u64) -> u128 {
         match self.cursor.0.lock() {
-            Ok(cursor) => cursor.filter(|(k, _)| *k == key).map_or(0, |(_, at)| at),
+            Ok(walks) => walks.iter().find(|(k, _)| *k == key).map_or(0, |(_, at)| *at),
             Err(_) => 0,
         }
     }
 
     /// Remembers such a position. (A cache: answers don't depend on it.)
     pub(crate) fn set_walked(&self, key: u64, at: u128) {
-        if let Ok(mut cursor) = self.cursor.0.lock() {
-            *cursor = Some((key, at));
+        if let Ok(mut walks) = self.cursor.0.lock() {
+            walks.retain(|(k, _)| *k != key);
+            if walks.len() >= WALKS {
+                walks.remove(0);
+            }
+            walks.push((key, at));
         }
     }
 }

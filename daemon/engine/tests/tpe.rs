@@ -140,6 +140,30 @@ fn pending_trials_push_the_next_suggestion_away() {
 }
 
 #[test]
+fn the_newest_pending_trials_count_however_many_there_are() {
+    let space = cube(1, 0.0, 1.0);
+    let (random, tpe) = (build("random", json!({})), build("tpe", json!({})));
+    let mut history = History::new(&space, 1);
+    for draw in 0..40 {
+        let params = random.suggest(&ask(&history, 1, draw)).unwrap().params;
+        let cost = (x(&params)[0] - 0.3).powi(2);
+        history.put(complete(draw, &params, cost));
+    }
+    let mut fill = |n: u64, from: f64| {
+        for i in 0..n {
+            let at = from + 0.0005 * i as f64;
+            let params = serde_json::from_value(json!({ "x0": at })).unwrap();
+            history.put(record(1000 * n + i, &params, RecordState::Pending, &[]));
+        }
+        let off = |draw| (x(&tpe.suggest(&ask(&history, 1, draw)).unwrap().params)[0] - 0.3).abs();
+        (0..30).map(off).sum::<f64>() / 30.0
+    };
+    // (The later ones are further on in the order of proposals.)
+    let (far, then) = (fill(160, 0.9), fill(161, 0.26));
+    assert!(then > 2.0 * far, "{far} {then}");
+}
+
+#[test]
 fn infeasible_and_failed_regions_are_left() {
     let space = cube(1, 0.0, 1.0);
     for state in [RecordState::Complete, RecordState::Failed, RecordState::Infeasible] {

@@ -130,7 +130,8 @@ impl Bore {
         }
         let ties = pool.iter().take(TIES).take_while(|(score, _)| *score == pool[0].0).count();
         if ties > 1 {
-            let pending: Vec<&Config> = ask.history.pending().take(MAX_BAD / 2).map(|(_, config)| config).collect();
+            let pending: Vec<&Config> =
+                ask.history.pending().rev().take(MAX_BAD / 2).map(|(_, config)| config).collect();
             pool[..ties].sort_by_cached_key(|(_, draft)| !sortable(lonely(codec.axes(), &draft.u, &pending)));
         }
         pool.into_iter().map(|(_, draft)| draft).collect()

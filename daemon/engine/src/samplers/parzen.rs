@@ -15,6 +15,9 @@ const NARROWEST: f64 = 0.03;
 /// good trial for ever (docs/samplers.md has the figures).
 const SPREAD: f64 = 0.45;
 
+/// Least width of a cell: of the largest grids some have both edges at the same double. (The width is the same in both densities of a ratio.)
+const THINNEST: f64 = f64::EPSILON / 4.0;
+
 /// Kernels this much less likely (in ln) than the prior's are left out of sums: a double would not notice them.
 const UNSEEN: f64 = 45.0;
 
@@ -129,7 +132,8 @@ impl Kernels {
             Self::Numbers { cells: false, .. } => 0.0,
             Self::Numbers { at, cells: true } => {
                 let n = at[k];
-                ln_cell(((low + high) / 2.0 - n.mean) * n.inverse, (high - low) * n.inverse) - n.inside
+                let width = (high - low).max(THINNEST);
+                ln_cell(((low + high) / 2.0 - n.mean) * n.inverse, width * n.inverse) - n.inside
             }
             Self::Choices { at, hit, miss, even, .. } => match at.get(k) {
                 Some(choice) if *choice as f64 == u => *hit,

@@ -158,3 +158,22 @@ fn kernels_are_never_narrower_than_the_floor_or_half_a_cell() {
     assert_eq!(of(0), NARROWEST);
     assert!((of(1) - 0.5 / 9.0).abs() < 1e-12);
 }
+
+/// (A cell without a width has density 0 in both mixtures, and their ratio would be no number.)
+#[test]
+fn cells_too_thin_for_doubles_have_a_density() {
+    let space: Space = serde_json::from_value(json!([
+        {"name": "n", "type": "int", "low": -9_007_199_254_740_992_i64, "high": 9_007_199_254_740_992_i64},
+        {"name": "l", "type": "int", "low": 1, "high": 9_007_199_254_740_992_i64, "log": true},
+    ]))
+    .unwrap();
+    let codec = Codec::new(&space);
+    let config = |q: f64| codec.build(|i| codec.at(i, q));
+    let seen = [config(0.3), config(0.9)];
+    let parzen = Parzen::new(&codec, &[0, 1], &seen.iter().collect::<Vec<_>>(), &[1.0, 1.0], 1.0);
+    for k in 0..1000 {
+        let config = config(f64::from(k) / 1000.0);
+        let density = parzen.log_density(&parzen.point(&config));
+        assert!(density.is_finite(), "{config:?}: {density}");
+    }
+}

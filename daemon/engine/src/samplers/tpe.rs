@@ -152,7 +152,7 @@ pub fn start(ask: &Ask) -> Result<Config, Stop> {
     if !ask.history.knows(first.id) && own::mine(ask, first.id, own::is_small(codec)) {
         return Ok(first);
     }
-    sobol::pick(ask, ask.draw)
+    sobol::pick(ask)
 }
 
 /// Weight of each good trial: how much better than the best bad one it is; the prior weighs as much as the average.

@@ -105,15 +105,22 @@ impl Data {
         (at, transform::costs(&values, false))
     }
 
-    /// The first objective where a trial has one and its constraints hold.
-    pub fn sound_costs(&self) -> Vec<Option<f64>> {
-        let one = |(costs, fine): (&Option<Vec<f64>>, &bool)| costs.as_ref().filter(|_| *fine).map(|costs| costs[0]);
-        self.costs.iter().zip(&self.feasible).map(one).collect()
+    /// What a trial costs where it has a result and its constraints hold: the objective itself, or several as [`Self::objective`] weighs
+    /// them.
+    pub fn sound_costs(&self, weights: &[f64]) -> Vec<Option<f64>> {
+        let mut costs = vec![None; self.points.len()];
+        if weights.len() > 1 {
+            let (at, values) = self.told(weights);
+            at.into_iter().zip(values).for_each(|(i, value)| costs[i] = Some(value));
+        } else {
+            self.costs.iter().zip(&mut costs).for_each(|(of, cost)| *cost = of.as_ref().map(|of| of[0]));
+        }
+        costs.iter_mut().zip(&self.feasible).filter(|(_, fine)| !**fine).for_each(|(cost, _)| *cost = None);
+        costs
     }
 
-    /// The `most` trials nearest to the best of those from place `began` on, and that one's raw point.
-    pub fn around(&self, frame: &Frame, began: usize, most: usize) -> (Self, Vec<f64>) {
-        let costs = self.sound_costs();
+    /// The `most` trials nearest to the best by `costs` of those from place `began` on, and that one's raw point.
+    pub fn around(&self, frame: &Frame, costs: &[Option<f64>], began: usize, most: usize) -> (Self, Vec<f64>) {
         let key = |i: &usize| (costs[*i].unwrap_or(f64::INFINITY), *i);
         let centre = (began..self.points.len()).min_by(|a, b| {
             let (a, b) = (key(a), key(b));

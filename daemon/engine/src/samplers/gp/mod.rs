@@ -31,7 +31,7 @@ use self::{
 use super::{Ask, Sampler, Stop, Suggestion, own, random, sobol, tpe};
 use crate::{codec::Config, options::Options, rng::Stream};
 
-/// More results than this, or more dimensions than [`WIDE`], and the search stays in a trust region.
+/// More results than this, or with one objective more dimensions than [`WIDE`], and the search stays in a trust region.
 const LONG: usize = 500;
 /// See [`LONG`].
 const WIDE: usize = 20;
@@ -39,6 +39,8 @@ const WIDE: usize = 20;
 const NEAREST: usize = 300;
 /// Candidates of one search where models are small.
 const COVER: usize = 1024;
+/// The fewest, however many the models.
+const COVER_LEAST: usize = 32;
 /// Multiplications that scoring the candidates may take, so that large models score fewer.
 const SCORING: usize = 16_000_000;
 /// The share of suggestions by confidence bound where others suggest too: what they are about to suggest, nobody here knows.
@@ -70,32 +72,41 @@ impl Gp {
         if frame.d() == 0 || all.points.is_empty() {
             return Ok((random::pick(ask, &mut stream)?, Vec::new()));
         }
-        let trust = (all.points.len() > LONG || frame.d() > WIDE).then(|| {
-            let first = if frame.d() > WIDE { self.startup } else { LONG };
-            Trust::replay(&all.sound_costs(), first, frame.d())
-        });
+        let weights = weights(ask.history.objectives(), &mut stream);
+        let trust = self.trust(ask, &all, frame.d());
         if let Some(trust) = trust
             && trust.began > 0
             && all.points.len() - trust.began < self.startup
         {
             // A new region begins as a study does.
-            return Ok((sobol::pick(ask, ask.draw)?, Vec::new()));
+            return Ok((sobol::pick(ask)?, Vec::new()));
         }
         let (data, region) = match trust {
             Some(trust) => {
-                let (data, centre) = all.around(&frame, trust.began, NEAREST);
+                let (data, centre) = all.around(&frame, &all.sound_costs(&weights), trust.began, NEAREST);
                 (data, Some((trust, centre)))
             }
             None => (all, None),
         };
-        let weights = weights(ask.history.objectives(), &mut stream);
         let share = if ask.members.len() > 1 { self.exploration.max(AMONG_OTHERS) } else { self.exploration };
         let bound = (stream.unit() < share).then(|| -2.0 * libm::log(stream.unit()));
         let Some(models) = Models::build(ask, &mut frame, &data, &weights, bound, &mut stream) else {
             return Ok((random::pick(ask, &mut stream)?, Vec::new()));
         };
         let config = search(ask, &frame, &models, region, &mut stream)?;
-        Ok((config, models.recorded.record()))
+        Ok((config, models.recorded.record(trust.is_some())))
+    }
+
+    /// The region that the search stays in, where it is to.
+    fn trust(&self, ask: &Ask, all: &Data, d: usize) -> Option<Trust> {
+        if ask.history.objectives() > 1 {
+            // Each suggestion weighs them otherwise, so that no sequence of gains and losses is of one region.
+            return (all.points.len() > LONG).then(Trust::default);
+        }
+        (all.points.len() > LONG || d > WIDE).then(|| {
+            let own: Vec<bool> = ask.history.results((0, 0)).map(|(_, r, _)| recorded::is_marked(&r.fit)).collect();
+            Trust::replay(&all.sound_costs(&[]), &own, if d > WIDE { 0 } else { LONG }, d)
+        })
     }
 }
 
@@ -116,7 +127,8 @@ fn search(
 ) -> Result<Config, Stop> {
     let size = models.worth.size().max(1);
     let mut search = Search::new(frame, &models.worth, models.rho(), &models.best);
-    search.cover = (SCORING / (size * size / 2 + size * frame.d())).clamp(64, COVER) / models.worth.count().max(1);
+    let cover = (SCORING / (size * size / 2 + size * frame.d())).clamp(64, COVER);
+    search.cover = (cover / models.worth.count().max(1)).max(COVER_LEAST);
     search.starts = (1_200 / size).clamp(3, 8);
     search.region = region.map(|(trust, centre)| Region::new(&centre, &trust.halves(models.rho())));
     if own::left(ask).is_some_and(|left| left <= search.cover as u128) {

@@ -1,6 +1,7 @@
 //! A trust region for studies beyond the size of one process over everything: TuRBO-1 (Eriksson et al. 2019, arXiv 1910.01739).
 //!
-//! The region has no state of its own: it is replayed from the results in their order.
+//! The region has no state of its own: it is replayed from the results in their order. What others tried doesn't narrow it (imported
+//! trials, other samplers'): they did not look here. Where they find something better, the region is around that from then on.
 
 /// Side of a new region.
 const FRESH: f64 = 0.8;
@@ -22,23 +23,28 @@ pub struct Trust {
     pub began: usize,
 }
 
+impl Default for Trust {
+    fn default() -> Self {
+        Self { side: FRESH, began: 0 }
+    }
+}
+
 impl Trust {
-    /// Replays `costs` in the order of results (none: no result, or constraints don't hold) from place `first` on, with `d` dimensions.
-    /// What came before `first` belongs to the first region.
-    pub fn replay(costs: &[Option<f64>], first: usize, d: usize) -> Self {
+    /// Replays `costs` in the order of results (none: no result, or constraints don't hold) with `d` dimensions. Those from place `first`
+    /// on that are `own` move the region; the others are what has to be beaten.
+    pub fn replay(costs: &[Option<f64>], own: &[bool], first: usize, d: usize) -> Self {
         let mut line: Vec<f64> = costs.iter().filter_map(|c| *c).filter(|c| c.is_finite()).collect();
         line.sort_by(f64::total_cmp);
         let least = line.first().map_or(0.0, |low| LEAST * (line[line.len() / 2] / 2.0 - low / 2.0) * 2.0);
-        let mut trust = Self { side: FRESH, began: 0 };
-        let before = costs.iter().take(first).filter_map(|c| *c);
-        let mut best = before.fold(f64::INFINITY, f64::min);
-        let (mut gains, mut losses) = (0, 0);
-        for (i, cost) in costs.iter().enumerate().skip(first) {
+        let mut trust = Self::default();
+        let (mut best, mut gains, mut losses) = (f64::INFINITY, 0, 0);
+        for (i, (cost, own)) in costs.iter().zip(own).enumerate() {
             let cost = cost.unwrap_or(f64::INFINITY);
-            if best == f64::INFINITY || cost < best - least {
-                (gains, losses) = (gains + 1, 0);
-            } else {
-                (gains, losses) = (0, losses + 1);
+            match (best == f64::INFINITY || cost < best - least, *own && i >= first) {
+                (true, true) => (gains, losses) = (gains + 1, 0),
+                (true, false) => losses = 0,
+                (false, true) => (gains, losses) = (0, losses + 1),
+                (false, false) => {}
             }
             best = best.min(cost);
             if gains >= GAINS {
@@ -50,7 +56,7 @@ impl Trust {
                 losses = 0;
             }
             if trust.side < NARROWEST {
-                trust = Self { side: FRESH, began: i + 1 };
+                trust = Self { began: i + 1, ..Self::default() };
                 (best, gains, losses) = (f64::INFINITY, 0, 0);
             }
         }
@@ -72,16 +78,28 @@ mod tests {
     #[test]
     fn gains_widen_losses_narrow_and_a_spent_region_begins_anew() {
         let falling: Vec<Option<f64>> = (0..20).map(|i| Some(-f64::from(i))).collect();
-        assert_eq!(Trust::replay(&falling, 0, 5), Trust { side: WIDEST, began: 0 });
+        let replay = |costs: &[Option<f64>], first: usize| Trust::replay(costs, &vec![true; costs.len()], first, 5);
+        assert_eq!(replay(&falling, 0), Trust { side: WIDEST, began: 0 });
         let mut flat = falling[..4].to_vec();
         flat.extend(vec![Some(0.0); 10]);
-        let narrowed = Trust::replay(&flat, 0, 5);
+        let narrowed = replay(&flat, 0);
         assert_eq!((narrowed.side, narrowed.began), (WIDEST / 4.0, 0));
         flat.extend(vec![None; 40]);
-        let anew = Trust::replay(&flat, 0, 5);
+        let anew = replay(&flat, 0);
         assert!(anew.began > 30 && anew.began <= flat.len(), "{anew:?}");
         // What came before the first place is only what has to be beaten.
-        assert_eq!(Trust::replay(&falling, 20, 5), Trust { side: FRESH, began: 0 });
+        assert_eq!(replay(&falling, 20), Trust::default());
+    }
+
+    #[test]
+    fn what_others_tried_neither_narrows_a_region_nor_ends_it() {
+        let (best, worse) = (vec![Some(0.0)], vec![Some(1.0); 500]);
+        let costs = [best, worse, vec![Some(2.0); 4]].concat();
+        let own: Vec<bool> = (0..costs.len()).map(|i| i > 500).collect();
+        assert_eq!(Trust::replay(&costs, &own, 0, 5), Trust::default());
+        // The fifth loss of its own halves it.
+        let (costs, own) = ([costs, vec![Some(2.0)]].concat(), [own, vec![true]].concat());
+        assert_eq!(Trust::replay(&costs, &own, 0, 5), Trust { side: FRESH / 2.0, began: 0 });
     }
 
     #[test]
