@@ -24,13 +24,15 @@ pub(crate) type Place = (u64, u64);
 /// A trial's state, as far as models care.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordState {
-    /// Waiting, running or paused.
+    /// Waiting or running, for the first time or again.
     #[default]
     Pending,
     /// Has a counted result.
     Complete,
     /// Ended early by a rule.
     Pruned,
+    /// Frozen by a rule; may go on, and is then pending again.
+    Paused,
     /// The configuration's own failure (a crash, memory, a missing metric), not a machine's.
     Failed,
     /// Told infeasible.
@@ -44,7 +46,8 @@ pub enum RecordState {
 pub struct Record {
     /// Its place in the canonical order of proposals; ties go by `key`.
     pub order: u64,
-    /// Its place in the canonical order of results, on the same scale; 0 while it is pending.
+    /// Its place in the canonical order of results, on the same scale; of a paused one, that of its pause; 0 while it is
+    /// pending.
     pub done: u64,
     /// [`crate::hash64`] of its ID.
     pub key: u64,
@@ -156,6 +159,8 @@ pub struct History {
     groups: Vec<Group>,
     /// Finished trials in the order of results.
     results: BTreeSet<(u64, u64)>,
+    /// Changes so far.
+    version: u64,
     cursor: Cursor,
     caches: Caches,
 }
@@ -198,6 +203,7 @@ impl History {
             rows: BTreeMap::new(),
             known: HashMap::new(),
             results: BTreeSet::new(),
+            version: 0,
             cursor: Cursor::default(),
             caches: Caches::default(),
         }
@@ -235,6 +241,7 @@ impl History {
     /// Adds a record of the configuration `params`, or replaces the one with its key (whose configuration is the same:
     /// trials never change it).
     pub fn upsert(&mut self, mut record: Record, params: impl FnOnce() -> Params) {
+        self.version += 1;
         record.curve.sort_by_key(|(step, _)| *step);
         record.curve.dedup_by_key(|(step, _)| *step);
         let config = match self.take(record.key) {
@@ -273,6 +280,7 @@ impl History {
     /// whose step is known are ignored.
     pub fn report(&mut self, key: u64, step: u64, cost: f64) {
         let Some(row) = self.rows.get_mut(&key) else { return };
+        self.version += 1;
         if let Err(at) = row.record.curve.binary_search_by_key(&step, |(s, _)| *s) {
             row.record.curve.insert(at, (step, cost));
         }
@@ -286,8 +294,15 @@ impl History {
     /// Forgets a record.
     pub fn remove(&mut self, key: u64) {
         if self.take(key).is_some() {
+            self.version += 1;
             self.cursor = Cursor::default();
         }
+    }
+
+    /// A number that grows with every change, by which caches know whether they hold. (It differs between histories of the
+    /// same records.)
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// A record by its key.
@@ -409,8 +424,8 @@ impl History {
                     (true, false) => (Class::Feasible, sortable(record.costs[0]), 0),
                 }
             }
-            // Those that got furthest are the best of the pruned.
-            RecordState::Pruned => {
+            // Those that got furthest are the best of the pruned. Paused ones are judged alike: their curves say what is known.
+            RecordState::Pruned | RecordState::Paused => {
                 let last = record.curve.last().map_or(f64::INFINITY, |(_, cost)| *cost);
                 (Class::Pruned, u64::MAX - record.last_step, sortable(last))
             }

@@ -4,6 +4,7 @@
 //! Must not: know documents, clocks, files or threads; draw from anything but the seeded generator in [`rng`].
 //! Given the same arguments every function here answers the same on every machine (maths through `libm`).
 
+mod algebra;
 pub mod check;
 pub mod codec;
 mod forest;
@@ -19,7 +20,7 @@ pub mod samplers;
 pub use check::check_study;
 pub use history::{History, Record, RecordState};
 pub use importance::importance;
-pub use rules::{Rule, Verdict, rule};
+pub use rules::{Forecast, Free, Next, Reported, Rule, Verdict, forecast, rule};
 pub use samplers::{Ask, Member, Sampler, Stop, Suggestion, sampler};
 
 /// A stable 64-bit hash, for [`Record::key`] (of a trial's ID) and [`Member::id`] (of a node's).

@@ -62,6 +62,16 @@ impl<'a> Options<'a> {
         value.as_bool()
     }
 
+    /// One of `words`.
+    pub fn choice(&mut self, name: &str, words: &[&'static str]) -> Option<&'static str> {
+        let value = self.get(name)?;
+        let read = words.iter().find(|word| value.as_str() == Some(**word)).copied();
+        if read.is_none() {
+            self.wrong(name, &format!("one of {}", words.join(", ")), value);
+        }
+        read
+    }
+
     /// Notes a fault of one option.
     pub fn fault(&mut self, name: &str, detail: impl Into<String>) {
         self.errors.add(format!("{}/{name}", self.at), detail);

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use metaopt_engine::{History, Record, RecordState, Rule, Verdict, rule, rules::NAMES};
+use metaopt_engine::{History, Record, RecordState, Reported, Rule, Verdict, rule, rules::NAMES};
 use serde_json::{Value, json};
 
 fn build_rule(spec: Value) -> Box<dyn Rule> {
@@ -37,7 +37,7 @@ fn peers() -> History {
 fn verdict(rule: &dyn Rule, mut history: History, own: Tried, step: u64) -> Verdict {
     let key = own.key;
     history.put(own);
-    rule.decide(&history, key, step)
+    rule.decide(&history, &Reported { key, step, freezes: true })
 }
 
 #[test]
@@ -49,7 +49,11 @@ fn no_rule_stops_a_lone_trial_at_its_first_report_or_one_that_it_does_not_know()
             Verdict::Continue,
             "{name}"
         );
-        assert_eq!(rule.decide(&peers(), 12345, 3), Verdict::Continue, "{name}");
+        assert_eq!(
+            rule.decide(&peers(), &Reported { key: 12345, step: 3, freezes: true }),
+            Verdict::Continue,
+            "{name}"
+        );
         let silent = trial(50, RecordState::Pending, 0, |_| 0.0);
         assert_eq!(verdict(rule.as_ref(), peers(), silent, 5), Verdict::Continue, "{name}");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use metaopt_engine::{Verdict, hash64};
+use metaopt_engine::{Reported, Verdict, hash64};
 use metaopt_schema::{
     AttemptKey, AttemptNo, FieldError, Named, NodeId, TrialId,
     facts::{Fact, TrialFact},
@@ -230,7 +230,10 @@ impl Node {
             .trial(&key.trial)
             .is_some_and(|(_, t)| t.attempts.iter().any(|a| a.attempt == key.attempt && a.is_running()));
         match self.studies.get(study) {
-            Some(runtime) if runs => runtime.rule.decide(&runtime.history, hash64(key.trial.as_str()), step),
+            Some(runtime) if runs => {
+                let reported = Reported { key: hash64(key.trial.as_str()), step, freezes: false };
+                runtime.rule.decide(&runtime.history, &reported)
+            }
             _ => Verdict::Continue,
         }
     }

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use metaopt_schema::FieldError;
 use serde_json::Value;
 
-use super::{Rule, Verdict};
+use super::{Reported, Rule, Verdict};
 use crate::{
     history::{History, RecordState},
     math::sortable,
@@ -63,7 +63,7 @@ impl Percentile {
 }
 
 impl Rule for Percentile {
-    fn decide(&self, history: &History, key: u64, step: u64) -> Verdict {
+    fn decide(&self, history: &History, &Reported { key, step, .. }: &Reported) -> Verdict {
         let Some(own) = history.get(key) else { return Verdict::Continue };
         let complete: Vec<_> = history.records().filter(|r| r.state == RecordState::Complete && r.key != key).collect();
         let length = self.max_steps.or_else(|| complete.iter().map(|r| r.last_step).max()).unwrap_or(0);

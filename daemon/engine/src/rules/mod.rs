@@ -1,13 +1,19 @@
 //! The contract of early-stopping rules, written once, and their registry. One file per rule.
 //!
-//! A rule is a pure function of the history and is asked only when a report has been folded into it. Steps are
+//! A rule is a pure function of the history; it is asked when a report has been folded into it, and, if it pauses trials,
+//! when a slot is free. Steps are
 //! completed units of work, from 1 up; costs are those of the first objective, smaller is better.
 
+mod asha;
+mod freeze_thaw;
 mod median;
 mod none;
 mod patience;
+mod rungs;
 
-use metaopt_schema::{FieldError, study::EarlyStopping};
+pub use self::freeze_thaw::forecast;
+
+use metaopt_schema::{FieldError, space::Params, study::EarlyStopping};
 
 use crate::{history::History, options};
 
@@ -18,26 +24,80 @@ pub enum Verdict {
     Continue,
     /// End it as pruned.
     Stop,
-    /// Freeze it.
+    /// Freeze it: it may go on later.
     Pause,
 }
 
-/// Decides about running trials.
+/// A report that was folded into the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// Its trial ([`crate::Record::key`]).
+    pub key: u64,
+    /// Its step.
+    pub step: u64,
+    /// Whether its script leaves checkpoints, so that it can be frozen and go on later.
+    pub freezes: bool,
+}
+
+/// A free slot.
+pub struct Free<'a> {
+    /// The configuration that a new trial would have; none: the budget or the space has none left.
+    pub new: Option<&'a Params>,
+    /// What it takes to go on with a paused trial on this node (fetching its checkpoint and starting it), in steps;
+    /// none: not here.
+    pub restore: &'a dyn Fn(u64) -> Option<f64>,
+}
+
+/// What a free slot is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Begin a new trial.
+    New,
+    /// Go on with a paused trial, by its key.
+    Thaw(u64),
+    /// Nothing: nothing is worth a slot now.
+    Wait,
+}
+
+/// What a trial is expected to come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Forecast {
+    /// Expected cost (smaller is better).
+    pub mean: f64,
+    /// Its standard deviation, noise of one report included.
+    pub sd: f64,
+    /// The step at which.
+    pub steps: u64,
+}
+
+/// Decides about running trials, and where some are paused about free slots.
 pub trait Rule: Send + Sync {
-    /// What to do with trial `key` (see [`crate::Record::key`]), whose report for `step` is in the history.
-    fn decide(&self, history: &History, key: u64, step: u64) -> Verdict;
+    /// What to do with the trial that reported.
+    fn decide(&self, history: &History, reported: &Reported) -> Verdict;
+
+    /// What a free slot is to do; asked only where the rule [`pauses`](Self::pauses).
+    fn next(&self, _history: &History, free: &Free) -> Next {
+        if free.new.is_some() { Next::New } else { Next::Wait }
+    }
 
     /// Whether it compares whole curves, so that a history must have those of finished trials too.
     fn reads_curves(&self) -> bool {
         true
     }
+
+    /// Whether it pauses trials, so that a free slot is asked for [`Rule::next`].
+    fn pauses(&self) -> bool {
+        false
+    }
+
+    /// The steps at which a trial's run is to end when it has one go (a fidelity), ascending; empty: only at the last.
+    fn rungs(&self, _history: &History) -> Vec<u64> {
+        Vec::new()
+    }
 }
 
 /// Rules of this version, as named in a study.
-pub const NAMES: [&str; 4] = ["none", "median", "percentile", "patience"];
-
-/// Rules that the contract names and this version lacks.
-const PLANNED: [&str; 3] = ["asha", "hyperband", "freeze-thaw"];
+pub const NAMES: [&str; 7] = ["none", "median", "percentile", "patience", "asha", "hyperband", "freeze-thaw"];
 
 /// The rule that a study names, with its options; errors point into `/early_stopping`.
 pub fn rule(spec: &EarlyStopping) -> Result<Box<dyn Rule>, Vec<FieldError>> {
@@ -47,6 +107,9 @@ pub fn rule(spec: &EarlyStopping) -> Result<Box<dyn Rule>, Vec<FieldError>> {
         "median" => Box::new(median::Percentile::median(options)?),
         "percentile" => Box::new(median::Percentile::new(options)?),
         "patience" => Box::new(patience::Patience::new(options)?),
-        other => return Err(options::no_such("early-stopping rule", "/early_stopping/rule", other, &NAMES, &PLANNED)),
+        "asha" => Box::new(asha::Asha::new(options)?),
+        "hyperband" => Box::new(asha::Asha::hyperband(options)?),
+        "freeze-thaw" => Box::new(freeze_thaw::FreezeThaw::new(options)?),
+        other => return Err(options::no_such("early-stopping rule", "/early_stopping/rule", other, &NAMES, &[])),
     })
 }

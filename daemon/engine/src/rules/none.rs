@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use metaopt_schema::FieldError;
 use serde_json::Value;
 
-use super::{Rule, Verdict};
+use super::{Reported, Rule, Verdict};
 use crate::{history::History, options::Options};
 
 /// See the module.
@@ -21,7 +21,7 @@ impl None {
 }
 
 impl Rule for None {
-    fn decide(&self, _: &History, _: u64, _: u64) -> Verdict {
+    fn decide(&self, _: &History, _: &Reported) -> Verdict {
         Verdict::Continue
     }
 

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use metaopt_schema::FieldError;
 use serde_json::Value;
 
-use super::{Rule, Verdict};
+use super::{Reported, Rule, Verdict};
 use crate::{history::History, options::Options};
 
 /// See the module.
@@ -33,7 +33,7 @@ impl Patience {
 }
 
 impl Rule for Patience {
-    fn decide(&self, history: &History, key: u64, step: u64) -> Verdict {
+    fn decide(&self, history: &History, &Reported { key, step, .. }: &Reported) -> Verdict {
         let Some(own) = history.get(key) else { return Verdict::Continue };
         if step < self.min_steps || self.max_steps.is_some_and(|max| step >= max) {
             return Verdict::Continue;

@@ -10,7 +10,7 @@ mod cmaes;
 pub(crate) mod drafts;
 mod evolution;
 mod fold;
-mod gp;
+pub(crate) mod gp;
 mod grid;
 mod nsga2;
 pub(crate) mod own;

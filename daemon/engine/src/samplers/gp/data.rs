@@ -40,7 +40,7 @@ impl Data {
             let costs = match record.state {
                 _ if complete => Some(record.costs.clone()),
                 // What a rule ended was no better than others; how much worse it would have become nobody knows.
-                RecordState::Pruned if objectives == 1 => {
+                RecordState::Pruned | RecordState::Paused if objectives == 1 => {
                     record.curve.last().map(|(_, last)| *last).or(median).and_then(|last| {
                         let last = if last.is_nan() { f64::INFINITY } else { last };
                         median.map(|median| vec![last.max(median)])

@@ -2,8 +2,8 @@
 //!
 //! θ = (ln ρ_j, ln s², ln (σ² − 1e-6)).
 
-use super::{
-    kernel::{Cloud, matern},
+use super::kernel::{Cloud, matern};
+use crate::algebra::{
     lbfgs::{Limits, minimise},
     linalg::{Triangle, dot},
 };

@@ -7,10 +7,8 @@
 mod acquisition;
 mod data;
 mod fit;
-mod frame;
-mod kernel;
-mod lbfgs;
-mod linalg;
+pub(crate) mod frame;
+pub(crate) mod kernel;
 mod models;
 mod optimise;
 mod pending;

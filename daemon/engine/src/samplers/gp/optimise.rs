@@ -7,10 +7,14 @@ use super::{
     acquisition::Worth,
     frame::{FINE, Frame},
     kernel::Metric,
-    lbfgs::{Limits, minimise},
     process::Room,
 };
-use crate::{codec::Axis, math::ppf, rng::Stream};
+use crate::{
+    algebra::lbfgs::{Limits, minimise},
+    codec::Axis,
+    math::ppf,
+    rng::Stream,
+};
 
 /// Choices of one parameter that one sweep looks at.
 const CHOICES: u64 = 24;

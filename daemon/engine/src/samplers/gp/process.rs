@@ -3,8 +3,8 @@
 use super::{
     fit::Theta,
     kernel::{Cloud, Metric, matern},
-    linalg::{Triangle, axpy, dot},
 };
+use crate::algebra::linalg::{Triangle, axpy, dot};
 
 /// See the module.
 #[derive(Clone, Debug)]

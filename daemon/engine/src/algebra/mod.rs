@@ -1,0 +1,4 @@
+//! Linear algebra and optimisation that the models of samplers and rules share.
+
+pub mod lbfgs;
+pub mod linalg;

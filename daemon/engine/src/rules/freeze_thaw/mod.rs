@@ -1,0 +1,197 @@
+//! Freeze-thaw (Swersky, Snoek and Adams 2014, arXiv 1406.3896): a Gaussian process over the asymptotes of training curves
+//! says which trial's next steps are worth most; the others are frozen and may go on later.
+//!
+//! The model is the paper's, with a mean decay that curves share; hyperparameters are the most probable ones, or
+//! sampled. What is chosen isn't by entropy search but by expected gain per step (see `choice`). Where a script can't be
+//! frozen, asynchronous successive halving stops it.
+
+mod blocks;
+mod choice;
+mod curves;
+mod fit;
+mod kernel;
+mod model;
+mod posterior;
+#[cfg(test)]
+mod tests;
+
+use indexmap::IndexMap;
+use metaopt_schema::FieldError;
+use serde_json::Value;
+
+use self::{
+    choice::{Candidate, Weigher},
+    model::Model,
+    posterior::Posterior,
+};
+use super::{Forecast, Free, Next, Reported, Rule, Verdict, asha::Asha, rungs::Ladder};
+use crate::{
+    history::{History, RecordState},
+    options::Options,
+    rng::Stream,
+};
+
+/// A running trial goes on unless another is worth so many times as much: frozen and thawed trials cost more than they show.
+const HYSTERESIS: f64 = 1.1;
+/// Configurations that stand for the next new one, where it isn't known.
+const STAND_INS: usize = 8;
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub struct FreezeThaw {
+    ladder: Ladder,
+    sampled: bool,
+    restore: f64,
+    variant: u64,
+    fallback: Asha,
+}
+
+/// The model with what is expected of others, and the two costs that count as best.
+struct Weighed<'a> {
+    model: &'a Model,
+    posteriors: Vec<Posterior>,
+    weighers: Vec<Vec<Weigher>>,
+}
+
+impl FreezeThaw {
+    /// `max_steps` (a trial's length: by default that of the longest known), `hyperparameters` ("map", the most probable; or
+    /// "sampled", several), `restore_steps` (0.5: what freezing and going on costs, in steps, as far as the rule reckons).
+    pub fn new(options: &IndexMap<String, Value>) -> Result<Self, Vec<FieldError>> {
+        let known = ["max_steps", "hyperparameters", "restore_steps", "variant"];
+        let mut read = Options::new(options, "/early_stopping", "freeze-thaw", &known);
+        let max_steps = read.count("max_steps", 1, u64::MAX >> 1);
+        let ladder = Ladder { factor: 3, min_steps: None, max_steps, brackets: 1 };
+        let rule = Self {
+            ladder,
+            sampled: read.choice("hyperparameters", &["map", "sampled"]) == Some("sampled"),
+            restore: read.number("restore_steps", "a number from 0 up", |n| n >= 0.0).unwrap_or(0.5),
+            variant: read.count("variant", 0, 100).unwrap_or(0),
+            fallback: Asha::stopping(ladder),
+        };
+        read.done(rule)
+    }
+
+    fn weigh<'a>(&self, model: &'a Model, except: Option<u64>) -> Weighed<'a> {
+        let curves = &model.curves;
+        let posteriors: Vec<Posterior> = model.ones.iter().map(|one| one.expecting(curves, except)).collect();
+        let seen = curves.iter().map(|c| c.best).fold(f64::INFINITY, f64::min);
+        let complete = curves.iter().filter(|c| c.state == RecordState::Complete);
+        let done = complete.filter_map(|c| c.costs.last().copied()).fold(f64::INFINITY, f64::min);
+        let weighers = model.ones.iter().map(|one| {
+            let done = if done.is_finite() {
+                model.scale.to(done)
+            } else {
+                let mut means: Vec<f64> = (0..curves.len()).map(|i| one.outlook(i, &one.known).mean).collect();
+                means.sort_by(f64::total_cmp);
+                means[means.len() / 2]
+            };
+            let seen = model.scale.to(seen);
+            match self.variant {
+                0 => vec![Weigher::new(done), Weigher::new(seen)],
+                1 => vec![Weigher::new(done)],
+                2 => vec![Weigher::new(seen)],
+                _ => vec![Weigher::new(done.min(seen + 0.1))],
+            }
+        });
+        let weighers = weighers.collect();
+        Weighed { model, posteriors, weighers }
+    }
+}
+
+impl Weighed<'_> {
+    fn worth(&self, of: impl Fn(usize) -> Candidate) -> f64 {
+        let ones = self.model.ones.iter().enumerate();
+        let one = |(s, one)| -> f64 {
+            let candidate = of(s);
+            self.weighers[s].iter().map(|weigher| weigher.worth(self.model, one, &candidate)).sum()
+        };
+        ones.map(one).sum::<f64>() / self.model.ones.len() as f64
+    }
+
+    /// The worth of going on with curve `i`.
+    fn old(&self, i: usize, restore: f64) -> f64 {
+        self.worth(|s| {
+            let (one, posterior) = (&self.model.ones[s], &self.posteriors[s]);
+            let (reports, c) = one.stand(i, posterior);
+            let (curve, outlook) = (&self.model.curves[i], one.outlook(i, posterior));
+            Candidate { outlook, c, grid: curve.grid, reports, step: curve.last_step, restore }
+        })
+    }
+
+    /// The worth of a new configuration.
+    fn new(&self, point: &[f64]) -> f64 {
+        self.worth(|s| {
+            let (outlook, c) = self.model.ones[s].newcomer(point);
+            Candidate { outlook, c, grid: 0, reports: 0, step: 0, restore: 0.0 }
+        })
+    }
+}
+
+impl Rule for FreezeThaw {
+    fn decide(&self, history: &History, reported: &Reported) -> Verdict {
+        if !reported.freezes {
+            return self.fallback.decide(history, reported);
+        }
+        let length = self.ladder.length(history);
+        if reported.step >= length || history.get(reported.key).is_none_or(|own| own.curve.is_empty()) {
+            return Verdict::Continue;
+        }
+        let Some(model) = Model::of(history, length, self.sampled) else { return Verdict::Continue };
+        let Some(own) = model.curves.iter().position(|c| c.key == reported.key) else { return Verdict::Pause };
+        let weighed = self.weigh(&model, Some(reported.key));
+        let mine = weighed.old(own, 0.0) * HYSTERESIS;
+        let paused = model.curves.iter().enumerate().filter(|(_, c)| c.state == RecordState::Paused);
+        let frozen = paused.map(|(i, _)| weighed.old(i, self.restore)).fold(0.0, f64::max);
+        if frozen > mine {
+            return Verdict::Pause;
+        }
+        let mut stream = Stream::new(0, 0, 0, "freeze-thaw stand-ins");
+        let codec = history.codec();
+        let stand_in = |_| {
+            let config = codec.build(|i| codec.quantile(i, stream.unit()));
+            weighed.new(&Model::point(history, &config))
+        };
+        let new = (0..STAND_INS).map(stand_in).fold(0.0, f64::max);
+        if new > mine { Verdict::Pause } else { Verdict::Continue }
+    }
+
+    fn next(&self, history: &History, free: &Free) -> Next {
+        let fresh = if free.new.is_some() { Next::New } else { Next::Wait };
+        let length = self.ladder.length(history);
+        let Some(model) = Model::of(history, length, self.sampled) else { return fresh };
+        let weighed = self.weigh(&model, None);
+        let new = free.new.and_then(|params| history.codec().encode(params));
+        let mut best = (new.map_or(f64::NEG_INFINITY, |config| weighed.new(&Model::point(history, &config))), fresh);
+        for (i, curve) in model.curves.iter().enumerate().filter(|(_, c)| c.state == RecordState::Paused) {
+            let Some(restore) = (free.restore)(curve.key) else { continue };
+            let worth = weighed.old(i, restore.max(self.restore));
+            if worth > best.0 {
+                best = (worth, Next::Thaw(curve.key));
+            }
+        }
+        best.1
+    }
+
+    fn pauses(&self) -> bool {
+        true
+    }
+
+    fn rungs(&self, history: &History) -> Vec<u64> {
+        self.fallback.rungs(history)
+    }
+}
+
+/// What trials are expected to come to at `max_steps`, by the curves of all: usable with every rule. None where a trial has no
+/// report, or none of length is known.
+pub fn forecast(history: &History, keys: &[u64], max_steps: u64) -> Vec<Option<Forecast>> {
+    let Some(model) = Model::of(history, max_steps, false) else { return vec![None; keys.len()] };
+    let one = |key: &u64| {
+        let i = model.curves.iter().position(|c| c.key == *key && !c.steps.is_empty())?;
+        let one = model.ones.first()?;
+        let outlook = one.outlook(i, &one.known);
+        let sd = (outlook.variance + one.noise()).sqrt();
+        let at = |z: f64| model.scale.back(outlook.mean + z * sd);
+        Some(Forecast { mean: at(0.0), sd: (at(1.0) - at(-1.0)) / 2.0, steps: max_steps })
+    };
+    keys.iter().map(one).collect()
+}

@@ -1,0 +1,1 @@
+//! The block form beside a dense joint model, and its parts beside each other.
