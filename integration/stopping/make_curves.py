@@ -1,7 +1,8 @@
-"""`python -m stopping.make_curves [NAME…]`: trains every configuration of some grids on scikit-learn's own data, and keeps the curves.
+"""`python -m stopping.make_curves [NAME…]`: trains every configuration of some grids on scikit-learn's own data.
 
-Nothing is downloaded. The same seed makes the same curves, up to the last digits of the BLAS that numpy has. Seconds of an
-epoch are no measurement, which would differ each time, but the steps and multiplications of a configuration at the pace of one core.
+Nothing is downloaded; all five take some five minutes of one core. The same seed makes the same curves, up to the last digits
+of the BLAS that numpy has. Seconds of an epoch are no measurement, which would differ each time, but the steps and
+multiplications of a configuration at the pace of one core.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Grid(NamedTuple):
     steps: int
     axes: Axes
     #: Curves by configuration, and seconds of an epoch.
-    train: Callable[["Grid", List[Config]], Tuple[Array, Array]]
+    train: Callable[[Any, List[Config]], Tuple[Array, Array]]
     #: Losses are cut off here; what diverged stays there.
     cap: float
 
@@ -100,7 +101,7 @@ def digits() -> Tuple[Array, Array]:
 
 
 def digits_schedule(grid: Grid, configs: List[Config]) -> Tuple[Array, Array]:
-    """Step decay, warm-up and one cycle cross with constant rates, which learn the wrong labels, too; big batches start slowly."""
+    """Step decay, warm-up and one cycle cross with constant rates, which learn wrong labels, too; big batches start slowly."""
     x, labels = digits()
     x, y, there, targets = split(x, one_hot(labels), 800, 2.0)
     rng = np.random.default_rng(SEED)

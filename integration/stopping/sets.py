@@ -1,12 +1,13 @@
 """Sets of real learning curves: a finite space, a loss for each of its configurations after each step, seconds of a step.
 
 Ours lie in `curves/`, two files a set: `NAME.json` says what it is and which values its parameters take, `NAME.npz` holds
-`curves` (configurations in the order of the space, the last parameter fastest; by step; 16 bits between the logarithms in `range`) and
-`seconds` of a step by configuration. `make_curves.py` makes them.
+`curves` (configurations in the order of the space, the last parameter fastest; by step; 16 bits between the logarithms in
+`range`) and `seconds` of a step by configuration. `make_curves.py` makes them.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -22,7 +23,7 @@ TOP = 65_535
 
 
 class CurveSet:
-    """One set. Optimizers see a category by its text, and of a number its place among the values, as the harness's set has it."""
+    """One set. Optimizers see a category by its text, of a number its place among the values: so has the harness's set."""
 
     def __init__(self, name: str, axes: Axes, curves: Any, seconds: Any) -> None:
         """Curves are by configuration, then by step."""
@@ -35,7 +36,7 @@ class CurveSet:
         self.median = float(np.median(finals))
 
     @classmethod
-    def of(cls, name: str, axes: Axes, curves: Any, seconds: Any) -> "CurveSet":
+    def of(cls, name: str, axes: Axes, curves: Any, seconds: Any) -> CurveSet:
         """As it is once written and read."""
         low, high = math.log(curves.min()), math.log(curves.max())
         return cls(name, axes, unpacked(packed(curves, low, high), low, high), seconds.astype(np.float32).astype(float))
@@ -96,9 +97,29 @@ def ours() -> Dict[str, CurveSet]:
     return {path.stem: read(path.stem) for path in sorted(FOLDER.glob("*.npz"))}
 
 
+def theirs(harness: Any) -> Dict[str, CurveSet]:
+    """The harness's set, where the harness is (`samplers.harness.Harness`)."""
+    if harness.folder is None:
+        return {}
+    try:
+        made = harness.problems.curves("gbm_diabetes")
+    except (AttributeError, FileNotFoundError):
+        return {}
+    axes: Axes = {
+        param["name"]: list(param["choices"] if param["type"] == "cat" else range(param["high"] + 1))
+        for param in made.space.params
+    }
+    curves = made.Y.reshape(-1, made.Y.shape[-1])
+    places = itertools.product(*axes.values())
+    seconds = np.array([made.cost(dict(zip(axes, place))) for place in places])
+    return {made.name: CurveSet(made.name, axes, curves, seconds)}
+
+
 def report(made: CurveSet) -> Dict[str, float]:
-    """How its curves cross: rank correlations of the loss after a step, 10 % and 30 % of them with that after the last one;
-    how many of the best tenth at the end were in the worse half after 10 %; how many curves end above their own minimum.
+    """How its curves cross.
+
+    Rank correlations of the loss after a step, 10 % and 30 % of them with that after the last one; how many of the best tenth
+    at the end were in the worse half after 10 %; how many curves end above their own minimum.
     """
     last = made.curves[:, -1]
     said = {}
