@@ -49,6 +49,7 @@ def main(given: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--harness", type=Path, help="the folder that holds `hb`, for its set of curves")
     parser.add_argument("--peers", action="store_true", help="runs peers again, too")
     parser.add_argument("--store", type=Path, help="keeps runs of the peers in this file")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--out", type=Path, default=Path("target/stopping"), help="where figures are written")
     # Intermixed: figures may stand behind options.
     args = parser.parse_intermixed_args(given)
@@ -93,7 +94,7 @@ def prepared(args: argparse.Namespace) -> Bench:
         print(f"left out, since this version has no such rules: {', '.join(lacking)}", file=sys.stderr)
     methods = [method for method in wanted if method not in lacking]
     seeds = range(args.seeds or (2 if args.short else 10))
-    return Bench(args.programs, runs, methods, seeds, args.full or (5 if args.short else 20), args.short, [])
+    return Bench(args.programs, runs, methods, seeds, args.full or (5 if args.short else 20), args.jobs, args.short, [])
 
 
 if __name__ == "__main__":

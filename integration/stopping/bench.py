@@ -20,6 +20,7 @@ class Bench(NamedTuple):
     seeds: range
     #: Whole trainings' worth of steps in a run.
     full: int
+    jobs: int
     short: bool
     #: Tables beside the one of figures: lines of cells, the first of them names.
     tables: List[List[List[str]]]
@@ -27,7 +28,9 @@ class Bench(NamedTuple):
     def make(self, methods: Iterable[str], workers: int, lag: Optional[int] = None) -> None:
         """Runs of these methods on all sets, every seed."""
         each = [(seed, problem, method) for seed in self.seeds for problem in self.runs.problems for method in methods]
-        self.runs.make([Task(problem, method, seed, workers, self.full, lag) for seed, problem, method in each])
+        self.runs.make(
+            [Task(problem, method, seed, workers, self.full, lag) for seed, problem, method in each], self.jobs
+        )
 
 
 PEERS = list(NAMED)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import multiprocessing
 import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from samplers.engine import Engine, RefusedError
 from samplers.runs import read
@@ -19,6 +20,10 @@ from stopping.simulate import Record, Simulation, Task
 
 PEERS = Path(__file__).parent / "peers"
 At = Tuple[str, str, int, int, Optional[int]]
+
+
+#: What processes that part from this one run for.
+FORKED: List[Any] = []
 
 
 class Runs:
@@ -33,25 +38,43 @@ class Runs:
             if record["problem"] in problems:
                 self.records[place(record)] = record
 
-    def make(self, tasks: Iterable[Task]) -> None:
+    def make(self, tasks: Iterable[Task], jobs: int = 1) -> None:
         """Runs what is missing; a method that cannot run is noted in `failed`."""
-        begin, made = time.monotonic(), 0
-        for task in tasks:
-            known = self.records.get(place(task._asdict()))
-            if task.method in self.failed or (known is not None and known["full"] >= task.full):
-                continue
-            try:
-                record = self.one(task)
-            except (ImportError, RefusedError) as error:
-                self.failed[task.method] = str(error)[:200]
-                print(f"{task.method} is left out: {self.failed[task.method]}", file=sys.stderr, flush=True)
-                continue
-            self.records[place(record)] = record
-            made += 1
+        begin = time.monotonic()
+        missing = [task for task in tasks if task.method not in self.failed and self.lacks(task)]
+        for task, record in self.each(missing, jobs):
+            if not isinstance(record, str):
+                self.records[place(record)] = record
+            elif task.method not in self.failed:
+                self.failed[task.method] = record
+                print(f"{task.method} is left out: {record}", file=sys.stderr, flush=True)
         if time.monotonic() - begin > 20:
-            print(f"({made} runs took {time.monotonic() - begin:.0f} s)", file=sys.stderr, flush=True)
+            print(f"({len(missing)} runs took {time.monotonic() - begin:.0f} s)", file=sys.stderr, flush=True)
 
-    def one(self, task: Task) -> Record:
+    def lacks(self, task: Task) -> bool:
+        """Whether there is no run of that length."""
+        known = self.records.get(place(task._asdict()))
+        return known is None or known["full"] < task.full
+
+    def each(self, tasks: List[Task], jobs: int) -> Iterator[Tuple[Task, Any]]:
+        """Each task's record, or why there is none."""
+        if jobs < 2 or len(tasks) < 2:
+            for task in tasks:
+                yield task, self.one(task)
+            return
+        # Before the processes part, so that none of them talks to another's engine.
+        self.engine.close()
+        with multiprocessing.get_context("fork").Pool(jobs, FORKED.append, (self,)) as pool:
+            yield from zip(tasks, pool.imap(in_fork, tasks))
+
+    def one(self, task: Task) -> Any:
+        """Runs it, or says why it cannot."""
+        try:
+            return self.record(task)
+        except (ImportError, RefusedError) as error:
+            return str(error)[:200]
+
+    def record(self, task: Task) -> Record:
         """Runs it."""
         problem = self.problems[task.problem]
         if not is_ours(task.method):
@@ -79,6 +102,11 @@ class Runs:
         # No name and no time in it, so that the same runs give the same bytes.
         with path.open("wb") as file, gzip.GzipFile("", "wb", 9, file, 0) as out:
             out.write(("\n".join(lines) + "\n").encode())
+
+
+def in_fork(task: Task) -> Any:
+    """A run in a process of the pool."""
+    return FORKED[0].one(task)
 
 
 def read_stored() -> List[Record]:
