@@ -121,6 +121,11 @@ _stopping *arguments:
     @{{bench_venv}}/bin/python -m pip install --quiet --disable-pip-version-check numpy 'optuna>=5,<6' || echo "going on with what is installed"
     @OMP_NUM_THREADS=1 PYTHONPATH=integration {{bench_venv}}/bin/python -m stopping target/release {{arguments}}
 
+# Three real daemons on this machine tune a network with checkpoints, with each rule: epochs and seconds to the same loss (docs/testing.md)
+stopping-real *arguments: (venv "numpy scikit-learn")
+    cargo build --release --locked --bins
+    @OMP_NUM_THREADS=1 PYTHONPATH=integration:python-client/src {{python}} -m stopping.real target/release {{arguments}}
+
 # Trains every configuration of integration/stopping/curves again, some five minutes (docs/testing.md)
 curves *names: (venv "numpy scikit-learn")
     OMP_NUM_THREADS=1 PYTHONPATH=integration {{python}} -m stopping.make_curves {{names}}

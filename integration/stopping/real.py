@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=27, help="of a whole training")
-    parser.add_argument("--full", type=int, default=12, help="ends after so many whole trainings' worth of epochs")
+    parser.add_argument("--full", type=int, default=20, help="ends after so many whole trainings' worth of epochs")
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=900, help="ends then in any case")
     args = parser.parse_args()
