@@ -114,6 +114,8 @@ struct Group {
     pending: BTreeSet<(u64, u64)>,
     /// Without failed ones.
     finished: usize,
+    /// Of these, pruned and paused ones, and the sum of their last steps.
+    partial: (usize, u64),
     /// With several objectives: feasible ones by front, as far as they are needed ([`NEAR`]).
     fronts: OnceLock<Vec<u64>>,
 }
@@ -159,6 +161,8 @@ pub struct History {
     groups: Vec<Group>,
     /// Finished trials in the order of results.
     results: BTreeSet<(u64, u64)>,
+    /// Last steps of complete trials, and how many have each.
+    lengths: BTreeMap<u64, usize>,
     /// Changes so far.
     version: u64,
     cursor: Cursor,
@@ -203,6 +207,7 @@ impl History {
             rows: BTreeMap::new(),
             known: HashMap::new(),
             results: BTreeSet::new(),
+            lengths: BTreeMap::new(),
             version: 0,
             cursor: Cursor::default(),
             caches: Caches::default(),
@@ -254,6 +259,9 @@ impl History {
         }
         // What doesn't fit the space says nothing to models.
         let rank = config.as_ref().and_then(|_| self.rank(&record));
+        if record.state == RecordState::Complete {
+            *self.lengths.entry(record.last_step).or_default() += 1;
+        }
         if rank.is_some() {
             self.results.insert((record.done, record.key));
             self.caches.touch((record.done, record.key));
@@ -264,6 +272,9 @@ impl History {
                 Some(rank) => {
                     group.fronts = OnceLock::new();
                     group.finished += usize::from(rank.class != Class::Failed);
+                    if rank.class == Class::Pruned {
+                        group.partial = (group.partial.0 + 1, group.partial.1.saturating_add(record.last_step));
+                    }
                     group.ranked.insert(rank);
                     group.keys.insert(record.key);
                 }
@@ -367,9 +378,25 @@ impl History {
         self.known.len()
     }
 
-    /// Trials that say how good their configuration is: complete, pruned or infeasible.
-    pub fn finished(&self) -> usize {
+    /// Trials that say how good their configuration is: complete, pruned, paused or infeasible.
+    pub fn judgeable(&self) -> usize {
         self.groups[0].finished
+    }
+
+    /// How many trials' worth of results there is: complete and infeasible trials, and pruned and paused ones by the share of the
+    /// longest complete trial's steps that they ran. A hundred trials of one step each say little about where to search.
+    pub fn finished(&self) -> usize {
+        self.worth(&self.groups[0])
+    }
+
+    fn worth(&self, group: &Group) -> usize {
+        let (partial, steps) = group.partial;
+        let share = match self.lengths.last_key_value() {
+            Some((0, _)) => partial as u64,
+            Some((longest, _)) => steps / longest,
+            None => 0,
+        };
+        group.finished - partial + usize::try_from(share).map_or(partial, |share| share.min(partial))
     }
 
     /// Objectives of the study.
@@ -379,6 +406,14 @@ impl History {
 
     fn take(&mut self, key: u64) -> Option<Row> {
         let row = self.rows.remove(&key)?;
+        if row.record.state == RecordState::Complete
+            && let Some(count) = self.lengths.get_mut(&row.record.last_step)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&row.record.last_step);
+            }
+        }
         if row.rank.is_some() {
             self.results.remove(&(row.record.done, key));
             self.caches.touch((row.record.done, key));
@@ -391,6 +426,9 @@ impl History {
                 group.ranked.remove(&rank);
                 group.keys.remove(&key);
                 group.finished -= usize::from(rank.class != Class::Failed);
+                if rank.class == Class::Pruned {
+                    group.partial = (group.partial.0 - 1, group.partial.1.saturating_sub(row.record.last_step));
+                }
             }
         }
         if let Some(config) = &row.config
@@ -492,15 +530,15 @@ impl History {
         pareto::order(&costs, want).into_iter().map(|i| rows[i].record.key).collect()
     }
 
-    /// Divides the trials in which the parameters of the codec's group `group` were active (0: all): `good(n)` of the `n`
-    /// finished ones are good, at most `cap` make the bad set: pending ones, then half the best of the bad and half an even
-    /// draw by key, so that neither its size nor the time it takes grows with the study.
+    /// Divides the trials in which the parameters of the codec's group `group` were active (0: all): `good(n)` of the
+    /// finished ones, which are worth `n`, are good, at most `cap` make the bad set: pending ones, then half the best of the
+    /// bad and half an even draw by key, so that neither its size nor the time it takes grows with the study.
     pub fn split(&self, good: impl Fn(usize) -> usize, cap: usize, pending: bool, group: usize) -> Split<'_> {
         let among = &self.groups[group];
-        let finished = among.finished;
+        let finished = self.worth(among);
         let mut split = Split::default();
         let mut taken = BTreeSet::new();
-        let (good, best_of_bad) = (good(finished).min(finished), cap / 2);
+        let (good, best_of_bad) = (good(finished).min(among.finished), cap / 2);
         let want = good.saturating_add(best_of_bad);
         let mut ranked = self.best_first(group, want).filter_map(|key| self.rows.get(&key)).peekable();
         while split.good.len() < good

@@ -157,9 +157,10 @@ fn names_and_options_are_checked() {
         let errors = rule(&serde_json::from_value(spec).unwrap()).err().unwrap();
         (errors[0].pointer.clone(), errors[0].detail.clone())
     };
-    let (at, text) = refused(json!({"rule": "asha"}));
-    assert_eq!(at, "/early_stopping/rule");
-    assert!(text.contains("not in this version; use one of none, median"), "{text}");
+    assert_eq!(refused(json!({"rule": "pasha"})).0, "/early_stopping/rule");
+    assert!(refused(json!({"rule": "asha", "mode": "stop"})).1.contains("one of promotion, stopping"));
+    assert!(refused(json!({"rule": "hyperband", "min_steps": 9, "max_steps": 3})).1.contains("no rung"));
+    assert!(refused(json!({"rule": "freeze-thaw", "hyperparameters": 3})).1.contains("one of map, sampled"));
     assert!(refused(json!({"rule": "medain"})).1.contains("did you mean `median`?"));
     let (at, text) = refused(json!({"rule": "median", "min_step": 3}));
     assert_eq!(at, "/early_stopping/min_step");

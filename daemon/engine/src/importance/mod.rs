@@ -65,7 +65,7 @@ impl Sample {
             feasible,
         };
         let rows = history.judged(most).into_iter().map(row).collect();
-        Self { codec, rows, objectives: history.objectives(), total: history.finished() }
+        Self { codec, rows, objectives: history.objectives(), total: history.judgeable() }
     }
 
     /// The space.

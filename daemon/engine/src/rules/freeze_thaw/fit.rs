@@ -86,7 +86,7 @@ impl<'a> Evidence<'a> {
         self.likelihood(theta, gradient).map_or(f64::INFINITY, |loss| loss + penalty(theta, gradient))
     }
 
-    fn likelihood(&self, theta: &[f64], gradient: &mut [f64]) -> Option<f64> {
+    pub(super) fn likelihood(&self, theta: &[f64], gradient: &mut [f64]) -> Option<f64> {
         let decay = Decay::of(theta);
         let rows = &self.curves.rows;
         let times = self.curves.grids.iter().zip(&self.longest).map(|(grid, n)| grid[..*n].to_vec());

@@ -83,13 +83,20 @@ impl FreezeThaw {
             } else {
                 let mut means: Vec<f64> = (0..curves.len()).map(|i| one.outlook(i, &one.known).mean).collect();
                 means.sort_by(f64::total_cmp);
-                means[means.len() / 2]
+                if self.variant == 3 {
+                    means[means.len() - 1]
+                } else if self.variant == 4 {
+                    means[means.len() * 3 / 4]
+                } else {
+                    means[means.len() / 2]
+                }
             };
             let seen = model.scale.to(seen);
             match self.variant {
                 0 => vec![Weigher::new(done), Weigher::new(seen)],
                 1 => vec![Weigher::new(done)],
                 2 => vec![Weigher::new(seen)],
+                3 | 4 => vec![Weigher::new(done)],
                 _ => vec![Weigher::new(done.min(seen + 0.1))],
             }
         });
