@@ -108,6 +108,28 @@ _samplers *arguments:
         || echo "going on with what is installed"
     @OMP_NUM_THREADS=1 PYTHONPATH=integration {{bench_venv}}/bin/python -m samplers target/release {{arguments}}
 
+# What early-stopping rules save beside their peers, on all figures or those named (docs/performance.md): ranks, workers, stale, ...
+bench-stopping *arguments: (_stopping arguments)
+
+# The same at small sizes with two seeds: whether the harness works, not how good rules are
+bench-stopping-short *arguments: (_stopping "--short" arguments)
+
+# Syne Tune wants an older numpy: its runs are stored in integration/stopping/peers.
+_stopping *arguments:
+    cargo build --release --locked -p metaopt-engine --example ask_tell
+    @test -x {{bench_venv}}/bin/python || python3 -m venv {{bench_venv}}
+    @{{bench_venv}}/bin/python -m pip install --quiet --disable-pip-version-check numpy 'optuna>=5,<6' || echo "going on with what is installed"
+    @OMP_NUM_THREADS=1 PYTHONPATH=integration {{bench_venv}}/bin/python -m stopping target/release {{arguments}}
+
+# Three real daemons on this machine tune a network with checkpoints, with each rule: epochs and seconds to the same loss (docs/testing.md)
+stopping-real *arguments: (venv "numpy scikit-learn")
+    cargo build --release --locked --bins
+    @OMP_NUM_THREADS=1 PYTHONPATH=integration:python-client/src {{python}} -m stopping.real target/release {{arguments}}
+
+# Trains every configuration of integration/stopping/curves again, some five minutes (docs/testing.md)
+curves *names: (venv "numpy scikit-learn")
+    OMP_NUM_THREADS=1 PYTHONPATH=integration {{python}} -m stopping.make_curves {{names}}
+
 # Crashes, full and failing disks, for longer than `just test` does (docs/crash-safety.md)
 crash seeds="200" kills="100":
     cargo build --release --locked --bins

@@ -26,6 +26,16 @@ class Asked(NamedTuple):
     cpu_ms: float
     #: What has happened so far, for `sync`.
     at: int
+    #: Steps that it has done: above 0 for a paused trial that goes on.
+    resume_step: int = 0
+
+
+class Told(NamedTuple):
+    """What is to be done after a report."""
+
+    action: str
+    cpu_ms: float
+    at: int
 
 
 class Engine:
@@ -54,6 +64,10 @@ class Engine:
         """The samplers that there are."""
         return [str(name) for name in self.call(op="names")["names"]]
 
+    def rules(self) -> List[str]:
+        """The early-stopping rules that there are."""
+        return [str(name) for name in self.call(op="names").get("rules", [])]
+
     def close(self) -> None:
         """Ends it."""
         if self.process is not None:
@@ -73,8 +87,9 @@ class Study:
         objectives: int = 1,
         nodes: int = 1,
         budget: Optional[int] = None,
+        stopping: Optional[Dict[str, Any]] = None,
     ) -> None:
-        """Begins it; `sampler` may carry options: `tpe?gamma=0.2&n_startup_trials=8`."""
+        """Begins it; `sampler` may carry options: `tpe?gamma=0.2&n_startup_trials=8`. `stopping`: as a study has it."""
         self.engine = engine
         said = engine.call(
             op="study",
@@ -83,6 +98,7 @@ class Study:
             objectives=objectives,
             nodes=nodes,
             budget=budget,
+            early_stopping=stopping or {"rule": "none"},
         )
         if "error" in said:
             raise RefusedError(said["error"])
@@ -92,7 +108,12 @@ class Study:
         said = self.engine.call(op="ask", node=node)
         if "stop" in said:
             raise StoppedError(said["stop"])
-        return Asked(said["id"], said["params"], said["cpu_ms"], said["at"])
+        return Asked(said["id"], said["params"], said["cpu_ms"], said["at"], said.get("resume_step", 0))
+
+    def report(self, trial: int, step: int, value: float, freezes: bool = True) -> Told:
+        """A point of its curve; where the answer is to stop or to pause, the trial has. `freezes`: it leaves checkpoints."""
+        said = self.engine.call(op="report", id=trial, step=step, value=value, freezes=freezes)
+        return Told(said["action"], said["cpu_ms"], said["at"])
 
     def tell(
         self, trial: int, values: Sequence[float], state: str = "complete", constraints: Sequence[float] = ()
