@@ -214,6 +214,8 @@ pub(super) fn record(study: &StudyView, trial: &TrialView) -> Record {
         || (Vec::new(), trial.last_step()),
         |objective| curve(trial, objective, end.filter(|_| matches!(state, RecordState::Pruned | RecordState::Paused))),
     );
+    // What its end says stands in the same document; its points don't.
+    let last_step = end.filter(|_| state == RecordState::Complete).map_or(last_step, |end| end.last_step);
     let fit = if let Proposer::Sampler { fit, .. } = &trial.spec.by { fit.values().to_vec() } else { Vec::new() };
     Record {
         order: order(&trial.spec.at),
