@@ -1,5 +1,7 @@
 //! What models learn from: the study's results as columns of numbers.
 
+use std::collections::BTreeMap;
+
 use super::{frame::Frame, transform};
 use crate::{History, Record, RecordState};
 
@@ -19,6 +21,44 @@ pub struct Data {
     pub constraints: Vec<Vec<Option<f64>>>,
 }
 
+/// Where curves of complete trials ended: by them is judged what was ended or paused before.
+struct Ends<'a> {
+    complete: Vec<&'a Record>,
+    best: Option<f64>,
+    median: Option<f64>,
+    /// By step: how far costs went from there to the end, in the median.
+    ways: BTreeMap<u64, f64>,
+}
+
+impl<'a> Ends<'a> {
+    fn of(complete: Vec<&'a Record>) -> Self {
+        let mut costs: Vec<f64> = complete.iter().map(|r| r.costs[0]).collect();
+        costs.sort_by(f64::total_cmp);
+        let (best, median) = (costs.first().copied(), costs.get(costs.len() / 2).copied());
+        Self { complete, best, median, ways: BTreeMap::new() }
+    }
+
+    /// What a trial would have come to had it gone the way of the others from its last step on. No better than the best of
+    /// them: it was ended or paused because others are.
+    fn expected(&mut self, record: &Record) -> Option<f64> {
+        let best = self.best?;
+        let Some((step, last)) = record.curve.last().copied() else { return self.median };
+        let way = *self.ways.entry(step).or_insert_with(|| way(&self.complete, step));
+        if last.is_nan() { Some(f64::INFINITY) } else { Some((last + way).max(best)) }
+    }
+}
+
+/// See [`Ends::ways`].
+fn way(complete: &[&Record], step: u64) -> f64 {
+    let one = |r: &&Record| {
+        let after = r.curve.partition_point(|(s, _)| *s <= step);
+        Some(r.costs[0] - r.curve.get(after.checked_sub(1)?)?.1).filter(|way| way.is_finite())
+    };
+    let mut ways: Vec<f64> = complete.iter().filter_map(one).collect();
+    ways.sort_by(f64::total_cmp);
+    ways.get(ways.len() / 2).copied().unwrap_or(0.0)
+}
+
 impl Data {
     /// All results of `history`.
     pub fn of(history: &History, frame: &Frame) -> Self {
@@ -28,9 +68,7 @@ impl Data {
         let sound = |r: &Record| {
             r.state == RecordState::Complete && r.costs.len() == objectives && !r.costs.iter().any(|c| c.is_nan())
         };
-        let mut firsts: Vec<f64> = rows.iter().filter(|(r, _)| sound(r)).map(|(r, _)| r.costs[0]).collect();
-        firsts.sort_by(f64::total_cmp);
-        let median = firsts.get(firsts.len() / 2).copied();
+        let mut ends = Ends::of(rows.iter().map(|(r, _)| *r).filter(|r| sound(r)).collect());
         let known = rows.iter().map(|(r, _)| r.constraints.len()).max().unwrap_or(0);
         let mut data = Self { constraints: vec![Vec::new(); known], ..Self::default() };
         let mut reasons: Vec<Option<f64>> = Vec::new();
@@ -39,12 +77,8 @@ impl Data {
             let complete = sound(record);
             let costs = match record.state {
                 _ if complete => Some(record.costs.clone()),
-                // What a rule ended was no better than others; how much worse it would have become nobody knows.
                 RecordState::Pruned | RecordState::Paused if objectives == 1 => {
-                    record.curve.last().map(|(_, last)| *last).or(median).and_then(|last| {
-                        let last = if last.is_nan() { f64::INFINITY } else { last };
-                        median.map(|median| vec![last.max(median)])
-                    })
+                    ends.expected(record).map(|end| vec![end])
                 }
                 _ => None,
             };
