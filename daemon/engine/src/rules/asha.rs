@@ -33,7 +33,7 @@ pub struct Asha {
 }
 
 impl Asha {
-    /// `mode` ("promotion", or "stopping"), `reduction_factor` (3), `min_steps` (the first rung: 1, or an 81st of
+    /// `mode` ("stopping", or "promotion"), `reduction_factor` (3), `min_steps` (the first rung: 1, or an 81st of
     /// `max_steps` where that is more), `max_steps` (a trial's length: by default that of the longest known), `brackets` (1).
     pub fn new(options: &IndexMap<String, Value>) -> Result<Self, Vec<FieldError>> {
         Self::read(options, "asha", 1)
@@ -52,7 +52,7 @@ impl Asha {
     fn read(options: &IndexMap<String, Value>, name: &str, brackets: usize) -> Result<Self, Vec<FieldError>> {
         let known = ["mode", "reduction_factor", "min_steps", "max_steps", "brackets"];
         let mut read = Options::new(options, "/early_stopping", name, &known);
-        let mode = read.choice("mode", &["promotion", "stopping"]).unwrap_or("promotion");
+        let mode = read.choice("mode", &["promotion", "stopping"]).unwrap_or("stopping");
         let ladder = Ladder {
             factor: read.count("reduction_factor", 2, 100).unwrap_or(3),
             min_steps: read.count("min_steps", 1, u64::MAX >> 1),

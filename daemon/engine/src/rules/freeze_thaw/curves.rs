@@ -134,7 +134,7 @@ impl Scale {
         let at = |costs: &[f64], q: f64| costs.get((q * costs.len() as f64) as usize).copied();
         let centre = at(&costs, 0.5).unwrap_or(0.0);
         let mut spread = centre - at(&costs, 0.1).unwrap_or(0.0);
-        if !(spread > 0.0) {
+        if spread.is_nan() || spread <= 0.0 {
             // Too few: what one curve fell.
             let all = || curves.iter().flat_map(|c| &c.costs).copied().filter(|c| c.is_finite());
             let (low, high) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), c| (l.min(c), h.max(c)));

@@ -6,7 +6,7 @@
 use super::{
     blocks::{Block, Grid, solve_back},
     kernel::{Decay, OWN},
-    posterior::{Posterior, Prior},
+    posterior::{LEVEL, Posterior, Prior},
 };
 use crate::{
     algebra::{
@@ -126,13 +126,10 @@ impl<'a> Evidence<'a> {
         let (mut k, mut slope) = (vec![0.0; r2.len()], vec![0.0; r2.len()]);
         matern(&r2, &mut k, &mut slope);
         let mut full = vec![vec![prior.variance(); n]; n];
-        let mut pairs = k.iter();
-        for i in 0..n {
-            for j in 0..i {
-                let value = super::posterior::LEVEL + prior.scale * pairs.next().copied().unwrap_or(0.0);
-                full[i][j] = value;
-                full[j][i] = value;
-            }
+        let places = (0..n).flat_map(|i| (0..i).map(move |j| (i, j)));
+        for ((i, j), k) in places.zip(&k) {
+            full[i][j] = LEVEL + prior.scale * k;
+            full[j][i] = full[i][j];
         }
         slope.iter_mut().for_each(|s| *s *= prior.scale);
         (full, slope)
@@ -148,19 +145,18 @@ impl<'a> Evidence<'a> {
         posterior: &Posterior,
         gradient: &mut [f64],
     ) {
-        let n = lambda.len();
         let e = &posterior.weights;
         let d = self.distances.len();
         let weight = |i: usize, j: usize| -lambda[i] * posterior.c[i][j] * lambda[j] - e[i] * e[j];
         let mut pairs = Vec::with_capacity(slope.len());
         let mut by_scale = 0.0;
-        for i in 0..n {
-            for j in 0..i {
+        for (i, row) in k.iter().enumerate() {
+            for (j, k) in row[..i].iter().enumerate() {
                 let weight = weight(i, j);
-                by_scale += weight * (k[i][j] - super::posterior::LEVEL);
+                by_scale += weight * (k - LEVEL);
                 pairs.push(weight * slope[pairs.len()]);
             }
-            by_scale += 0.5 * (lambda[i] + weight(i, i)) * (k[i][i] - super::posterior::LEVEL);
+            by_scale += 0.5 * (lambda[i] + weight(i, i)) * (row[i] - LEVEL);
         }
         for (j, distances) in self.distances.iter().enumerate() {
             gradient[OWN + j] += libm::exp(theta[OWN + j]) * dot(&pairs, distances);
@@ -182,13 +178,11 @@ impl Slopes {
     fn new(grid: &Grid, decay: &Decay) -> Self {
         let n = grid.times.len();
         let mut by = [vec![vec![0.0; n]; n], vec![vec![0.0; n]; n], vec![vec![0.0; n]; n]];
-        for i in 0..n {
-            for j in 0..=i {
-                let [share, alpha, beta] = decay.slopes(grid.times[i] + grid.times[j]);
-                for (k, value) in [alpha, beta, share].into_iter().enumerate() {
-                    by[k][i][j] = decay.scale * value;
-                    by[k][j][i] = decay.scale * value;
-                }
+        for (i, j) in (0..n).flat_map(|i| (0..=i).map(move |j| (i, j))) {
+            let [share, alpha, beta] = decay.slopes(grid.times[i] + grid.times[j]);
+            for (by, value) in by.iter_mut().zip([alpha, beta, share]) {
+                by[i][j] = decay.scale * value;
+                by[j][i] = by[i][j];
             }
         }
         // The determinant of the first n is that of the factor's first n rows; its derivative is the factor's.
@@ -222,8 +216,8 @@ impl Slopes {
         let rest: Vec<f64> = block.b.iter().zip(&grid.ones).map(|(b, one)| b - mu * one).collect();
         let alpha = solve_back(&grid.factor, &rest);
         let square = |by: &[Vec<f64>], x: &[f64]| -> f64 { (0..n).map(|i| x[i] * dot(&by[i][..n], x)).sum() };
-        for k in 0..3 {
-            gradient[k] += self.traces[n][k] - 0.5 * (c * square(&self.by[k], &v) + square(&self.by[k], &alpha));
+        for ((gradient, trace), by) in gradient.iter_mut().zip(&self.traces[n]).zip(&self.by) {
+            *gradient += trace - 0.5 * (c * square(by, &v) + square(by, &alpha));
         }
         gradient[3] += self.traces[n][3] - 0.5 * decay.noise * (c * dot(&v, &v) + dot(&alpha, &alpha));
         for (alpha, [share, by_alpha, by_beta]) in alpha.iter().zip(&self.mean) {

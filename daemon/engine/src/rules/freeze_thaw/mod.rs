@@ -26,7 +26,7 @@ use self::{
 };
 use super::{Forecast, Free, Next, Reported, Rule, Verdict, asha::Asha, rungs::Ladder};
 use crate::{
-    history::{History, RecordState},
+    history::{History, Record, RecordState},
     options::Options,
     rng::Stream,
 };
@@ -42,11 +42,12 @@ pub struct FreezeThaw {
     ladder: Ladder,
     sampled: bool,
     restore: f64,
-    variant: u64,
+    startup: usize,
     fallback: Asha,
 }
 
-/// The model with what is expected of others, and the two costs that count as best.
+/// The model with what is expected of others, and the two costs below which is a gain: the best that a complete trial has
+/// (before there is one, what is expected of most), so that trials are finished, and the lowest ever reported.
 struct Weighed<'a> {
     model: &'a Model,
     posteriors: Vec<Posterior>,
@@ -54,10 +55,11 @@ struct Weighed<'a> {
 }
 
 impl FreezeThaw {
-    /// `max_steps` (a trial's length: by default that of the longest known), `hyperparameters` ("map", the most probable; or
-    /// "sampled", several), `restore_steps` (0.5: what freezing and going on costs, in steps, as far as the rule reckons).
+    /// `max_steps` (a trial's length: by default that of the longest known), `n_startup_trials` (2: the first trials are run to
+    /// their ends, so that it is known what curves do), `hyperparameters` ("map", the most probable; or "sampled", several),
+    /// `restore_steps` (0.5: what freezing and going on costs at least, in steps).
     pub fn new(options: &IndexMap<String, Value>) -> Result<Self, Vec<FieldError>> {
-        let known = ["max_steps", "hyperparameters", "restore_steps", "variant"];
+        let known = ["max_steps", "hyperparameters", "restore_steps", "n_startup_trials"];
         let mut read = Options::new(options, "/early_stopping", "freeze-thaw", &known);
         let max_steps = read.count("max_steps", 1, u64::MAX >> 1);
         let ladder = Ladder { factor: 3, min_steps: None, max_steps, brackets: 1 };
@@ -65,40 +67,32 @@ impl FreezeThaw {
             ladder,
             sampled: read.choice("hyperparameters", &["map", "sampled"]) == Some("sampled"),
             restore: read.number("restore_steps", "a number from 0 up", |n| n >= 0.0).unwrap_or(0.5),
-            variant: read.count("variant", 0, 100).unwrap_or(0),
+            startup: read.count("n_startup_trials", 0, 1_000_000).unwrap_or(2) as usize,
             fallback: Asha::stopping(ladder),
         };
         read.done(rule)
+    }
+
+    /// Whether a trial is among those that are run to their ends, whatever they look like: so that it is known what curves do.
+    fn is_first(&self, history: &History, key: u64) -> bool {
+        let Some(own) = history.get(key) else { return false };
+        let sound = |r: &&Record| !matches!(r.state, RecordState::Failed | RecordState::Ignored);
+        let before = |r: &&Record| (r.order, r.key) < (own.order, own.key);
+        history.records().filter(sound).filter(before).take(self.startup).count() < self.startup
     }
 
     fn weigh<'a>(&self, model: &'a Model, except: Option<u64>) -> Weighed<'a> {
         let curves = &model.curves;
         let posteriors: Vec<Posterior> = model.ones.iter().map(|one| one.expecting(curves, except)).collect();
         let seen = curves.iter().map(|c| c.best).fold(f64::INFINITY, f64::min);
-        let complete = curves.iter().filter(|c| c.state == RecordState::Complete);
-        let done = complete.filter_map(|c| c.costs.last().copied()).fold(f64::INFINITY, f64::min);
         let weighers = model.ones.iter().map(|one| {
-            let done = if done.is_finite() {
-                model.scale.to(done)
-            } else {
+            let expected = || {
                 let mut means: Vec<f64> = (0..curves.len()).map(|i| one.outlook(i, &one.known).mean).collect();
                 means.sort_by(f64::total_cmp);
-                if self.variant == 3 {
-                    means[means.len() - 1]
-                } else if self.variant == 4 {
-                    means[means.len() * 3 / 4]
-                } else {
-                    means[means.len() / 2]
-                }
+                means[means.len() / 2]
             };
-            let seen = model.scale.to(seen);
-            match self.variant {
-                0 => vec![Weigher::new(done), Weigher::new(seen)],
-                1 => vec![Weigher::new(done)],
-                2 => vec![Weigher::new(seen)],
-                3 | 4 => vec![Weigher::new(done)],
-                _ => vec![Weigher::new(done.min(seen + 0.1))],
-            }
+            let done = model.done.map_or_else(expected, |done| model.scale.to(done));
+            vec![Weigher::new(done), Weigher::new(model.scale.to(seen))]
         });
         let weighers = weighers.collect();
         Weighed { model, posteriors, weighers }
@@ -126,7 +120,7 @@ impl Weighed<'_> {
     }
 
     /// The worth of a new configuration.
-    fn new(&self, point: &[f64]) -> f64 {
+    fn newcomer(&self, point: &[f64]) -> f64 {
         self.worth(|s| {
             let (outlook, c) = self.model.ones[s].newcomer(point);
             Candidate { outlook, c, grid: 0, reports: 0, step: 0, restore: 0.0 }
@@ -143,6 +137,9 @@ impl Rule for FreezeThaw {
         if reported.step >= length || history.get(reported.key).is_none_or(|own| own.curve.is_empty()) {
             return Verdict::Continue;
         }
+        if self.is_first(history, reported.key) {
+            return Verdict::Continue;
+        }
         let Some(model) = Model::of(history, length, self.sampled) else { return Verdict::Continue };
         let Some(own) = model.curves.iter().position(|c| c.key == reported.key) else { return Verdict::Pause };
         let weighed = self.weigh(&model, Some(reported.key));
@@ -156,7 +153,7 @@ impl Rule for FreezeThaw {
         let codec = history.codec();
         let stand_in = |_| {
             let config = codec.build(|i| codec.quantile(i, stream.unit()));
-            weighed.new(&Model::point(history, &config))
+            weighed.newcomer(&Model::point(history, &config))
         };
         let new = (0..STAND_INS).map(stand_in).fold(0.0, f64::max);
         if new > mine { Verdict::Pause } else { Verdict::Continue }
@@ -168,7 +165,8 @@ impl Rule for FreezeThaw {
         let Some(model) = Model::of(history, length, self.sampled) else { return fresh };
         let weighed = self.weigh(&model, None);
         let new = free.new.and_then(|params| history.codec().encode(params));
-        let mut best = (new.map_or(f64::NEG_INFINITY, |config| weighed.new(&Model::point(history, &config))), fresh);
+        let mut best =
+            (new.map_or(f64::NEG_INFINITY, |config| weighed.newcomer(&Model::point(history, &config))), fresh);
         for (i, curve) in model.curves.iter().enumerate().filter(|(_, c)| c.state == RecordState::Paused) {
             let Some(restore) = (free.restore)(curve.key) else { continue };
             let worth = weighed.old(i, restore.max(self.restore));

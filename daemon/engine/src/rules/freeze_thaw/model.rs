@@ -11,6 +11,7 @@ use super::{
     posterior::{Posterior, Prior},
 };
 use crate::{
+    algebra::linalg::dot,
     codec::Config,
     history::{History, RecordState},
     rng::{Stream, key},
@@ -23,6 +24,13 @@ const MOST: usize = 256;
 const FITTED: (usize, usize) = (48, 20);
 /// Samples of hyperparameters.
 const SAMPLES: usize = 8;
+
+/// Curves by which the model checks itself, and forecasts that are too few to tell.
+const CHECKED: usize = 32;
+/// See [`CHECKED`].
+const FEW: usize = 8;
+/// Squared error, in variances, that four in five forecasts stay under.
+const EIGHTY: f64 = 1.642;
 
 /// What was fitted to a part of the history that changes now and then.
 #[derive(Clone, Debug)]
@@ -43,6 +51,8 @@ pub struct One {
     /// What is known.
     pub known: Posterior,
     cloud: Cloud,
+    /// By how much variances are too small, as far as known curves tell.
+    surprise: f64,
 }
 
 /// See the module.
@@ -56,6 +66,8 @@ pub struct Model {
     pub length: u64,
     /// How costs are normalised.
     pub scale: Scale,
+    /// The lowest cost of a complete trial.
+    pub done: Option<f64>,
     /// By sample of θ.
     pub ones: Vec<One>,
 }
@@ -103,7 +115,10 @@ impl Model {
         let scale = fitted.scale;
         let ones = fitted.thetas.iter().filter_map(|theta| One::new(theta, &curves, &grids, &cloud, length, scale));
         let ones: Vec<One> = ones.collect();
-        (!ones.is_empty()).then_some(Self { curves, grids, length, scale, ones })
+        let complete = history.records().filter(|r| r.state == RecordState::Complete && r.violation <= 0.0);
+        let costs = complete.filter_map(|r| r.costs.first().copied()).filter(|cost| cost.is_finite());
+        let done = costs.min_by(f64::total_cmp);
+        (!ones.is_empty()).then_some(Self { curves, grids, length, scale, done, ones })
     }
 
     /// θ of a part of the curves that changes only now and then: a pure function of the history that needn't be computed anew
@@ -193,7 +208,40 @@ impl One {
         }
         let (lambda, gamma): (Vec<f64>, Vec<f64>) = blocks.iter().map(|b| (b.lambda, b.gamma)).unzip();
         let known = Posterior::new(&prior.matrix(cloud), &lambda, &gamma)?;
-        Some(Self { prior, decay, grids, targets, blocks, known, cloud: cloud.clone() })
+        let mut one = Self { prior, decay, grids, targets, blocks, known, cloud: cloud.clone(), surprise: 1.0 };
+        one.surprise = one.surprised(curves, scale);
+        Some(one)
+    }
+
+    /// How much larger than expected the squared errors are with which the beginnings of the longest curves would have
+    /// forecast their latest reports: curves needn't be what the model takes them for. By the quantile that matters for
+    /// intervals of 80 %; 1 where there is little to go by.
+    fn surprised(&self, curves: &[Curve], scale: Scale) -> f64 {
+        let mut errors: Vec<f64> = Vec::new();
+        for (i, curve) in curves.iter().enumerate().take(CHECKED) {
+            let (block, grid) = (&self.blocks[i], &self.grids[curve.grid]);
+            let n = block.b.len();
+            if n < 4 {
+                continue;
+            }
+            // What others say about its asymptote.
+            let (mu, c) = (self.known.mu[i], self.known.c[i][i]);
+            let precision = (1.0 / c - block.lambda).max(1e-9);
+            let pull = mu / c - block.gamma;
+            let target = grid.target(&self.decay, grid.times[n - 1]);
+            for from in [n / 4, n / 2] {
+                let ones = &grid.ones[..from];
+                let c = 1.0 / (precision + grid.weight(from));
+                let mu = c * (pull + dot(ones, &block.b));
+                let mean = target.mean + dot(&block.b[..from], &target.cross) + target.omegas[from] * mu;
+                let variance = target.lefts[from] + target.omegas[from] * target.omegas[from] * c + self.decay.noise;
+                let error = scale.to(curve.costs[n - 1]) - mean;
+                errors.push(error * error / variance);
+            }
+        }
+        errors.sort_by(f64::total_cmp);
+        let at = errors.len() * 4 / 5;
+        errors.get(at).filter(|_| errors.len() >= FEW).map_or(1.0, |error| (error / EIGHTY).clamp(1.0, 25.0))
     }
 
     /// What curve `i` may come to.
@@ -206,7 +254,8 @@ impl One {
         let target = &self.targets[grid];
         let omega = target.omegas[b.len()];
         let known: f64 = b.iter().zip(&target.cross).map(|(b, cross)| b * cross).sum();
-        Outlook { mean: target.mean + known + omega * mu, variance: target.lefts[b.len()] + omega * omega * c }
+        let variance = self.surprise * (target.lefts[b.len()] + omega * omega * c);
+        Outlook { mean: target.mean + known + omega * mu, variance }
     }
 
     /// The variance of what a curve will come to, once it has `n` reports; its asymptote's is now `c`, with `from` reports.
@@ -214,7 +263,7 @@ impl One {
         let more = self.grids[grid].weight(n) - self.grids[grid].weight(from);
         let target = &self.targets[grid];
         let omega = target.omegas[n];
-        target.lefts[n] + omega * omega * c / (1.0 + more * c)
+        self.surprise * (target.lefts[n] + omega * omega * c / (1.0 + more * c))
     }
 
     /// The asymptote's variance of curve `i`, and how many reports it has.
@@ -244,6 +293,6 @@ impl One {
 
     /// Variance of one report.
     pub fn noise(&self) -> f64 {
-        self.decay.noise
+        self.surprise * self.decay.noise
     }
 }

@@ -112,15 +112,15 @@ fn blocks_say_what_one_dense_model_says() {
         let whole = whole(&data, &theta);
         let dense = Dense::new(&data, &whole);
         let k = whole.prior.matrix(&whole.cloud);
-        for i in 0..n {
-            let cross: Vec<f64> = dense.rows.iter().map(|(j, ..)| k[i][*j]).collect();
+        for (i, k) in k.iter().enumerate() {
+            let cross: Vec<f64> = dense.rows.iter().map(|(j, ..)| k[*j]).collect();
             let (mean, variance) = dense.predict(&cross, whole.prior.variance());
             near(whole.posterior.mu[i], mean, 1e-9);
             near(whole.posterior.c[i][i], variance, 1e-9);
             // The curve at a time.
             for time in [1.5, 30.0, 50.0] {
                 let own = |j: usize, t: f64| if i == j { whole.decay.covariance(t + time) } else { 0.0 };
-                let cross: Vec<f64> = dense.rows.iter().map(|(j, t, _)| k[i][*j] + own(*j, *t)).collect();
+                let cross: Vec<f64> = dense.rows.iter().map(|(j, t, _)| k[*j] + own(*j, *t)).collect();
                 let prior = whole.prior.variance() + whole.decay.covariance(2.0 * time);
                 let (mean, variance) = dense.predict(&cross, prior);
                 let (block, target) = (&whole.blocks[i], whole.grids[data.rows[i].1].target(&whole.decay, time));
