@@ -58,7 +58,11 @@ fn clients_are_handed_the_best_frozen_trial_again_with_the_step_it_got_to() {
         let action = bench.report(again.as_str(), step, 0.1);
         assert_eq!(action == Action::Pause, step == 3, "step {step}");
         if action == Action::Pause {
-            assert_eq!(bench.ask(&study, 1, None).trials, std::slice::from_ref(&again), "alone at its rung, with no newcomers");
+            assert_eq!(
+                bench.ask(&study, 1, None).trials,
+                std::slice::from_ref(&again),
+                "alone at its rung, with no newcomers"
+            );
         }
     }
     bench.tell(again.as_str(), None, 0.05).unwrap();
