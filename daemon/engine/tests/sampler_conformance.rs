@@ -224,6 +224,69 @@ fn a_node_waits_for_cells_that_are_not_its_own() {
     }
 }
 
+/// A trial is pending, paused, pending again, paused later and complete, and samplers are asked in between, so that their caches
+/// are those of a view that changed. (Turns red where a thaw leaves a place in the order of results behind, a count of partial
+/// trials, or a cache untouched.)
+#[test]
+fn paused_trials_that_go_on_leave_nothing_behind() {
+    let space = mixed();
+    let source = build("random", json!({}));
+    let mut grown = History::new(&space, 1);
+    let mut straight = History::new(&space, 1);
+    for n in 0..36u64 {
+        let params = source.suggest(&ask(&straight, 5, n)).unwrap().params;
+        let at = |state: RecordState, steps: u64| {
+            let costs: &[f64] = if state == RecordState::Complete { &[n as f64 / 36.0] } else { &[] };
+            let mut tried = record(n + 1, &params, state, costs);
+            (tried.last_step, tried.curve) = (steps, (1..=steps).map(|s| (s, 1.0 / s as f64)).collect());
+            tried.done = if state == RecordState::Pending { 0 } else { 100 * (n + 1) + steps };
+            tried
+        };
+        let last = match n % 3 {
+            0 => at(RecordState::Complete, 12),
+            1 => at(RecordState::Paused, 5),
+            _ => at(RecordState::Pending, 3),
+        };
+        grown.put(at(RecordState::Pending, 0));
+        grown.put(at(RecordState::Paused, 2));
+        if n % 6 == 0 {
+            for (_, sampler) in searching() {
+                let _ = sampler.suggest(&ask(&grown, 5, n));
+            }
+        }
+        grown.put(at(RecordState::Pending, 2));
+        grown.report(last.key, 3, 1.0 / 3.0);
+        grown.put(last.clone());
+        straight.put(last);
+    }
+    assert_eq!(grown.finished(), straight.finished());
+    assert_eq!(grown.pending().count(), 12);
+    for (name, sampler) in searching() {
+        assert_eq!(sampler.suggest(&ask(&straight, 5, 40)), sampler.suggest(&ask(&grown, 5, 40)), "{name}");
+    }
+}
+
+/// (Turns red where trials count, not steps.)
+#[test]
+fn what_stopped_early_counts_by_the_share_that_it_ran() {
+    let space = mixed();
+    let source = build("random", json!({}));
+    let mut history = History::new(&space, 1);
+    for n in 0..20u64 {
+        let params = source.suggest(&ask(&history, 5, n)).unwrap().params;
+        let mut tried = record(n, &params, RecordState::Paused, &[]);
+        (tried.last_step, tried.curve) = (1, vec![(1, 0.5)]);
+        history.put(tried);
+    }
+    // No trial is complete: nobody knows what a step is worth.
+    assert_eq!((history.finished(), history.judgeable()), (0, 20));
+    let params = source.suggest(&ask(&history, 5, 20)).unwrap().params;
+    let mut whole = record(20, &params, RecordState::Complete, &[0.1]);
+    whole.last_step = 10;
+    history.put(whole);
+    assert_eq!((history.finished(), history.judgeable()), (1 + 2, 21));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
