@@ -49,6 +49,7 @@ fn clients_are_handed_the_best_frozen_trial_again_with_the_step_it_got_to() {
     assert_eq!(bench.node.state_of(view, bench.now), StudyState::Running, "one of them is to go on");
     let again = bench.ask(&study, 1, None).trials.remove(0);
     assert_eq!(again, ids[1], "the best of three");
+    assert_eq!(bench.ask(&study, 1, None).reason, Some(IdleReason::Wait), "what runs may make room for another");
     let trial = bench.trial(again.as_str());
     assert_eq!((trial.attempts.len(), trial.attempts[1].claim.as_ref().unwrap().resume_step), (2, 1));
     assert_eq!(trial.state, TrialState::Running);

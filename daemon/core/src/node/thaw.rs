@@ -83,7 +83,7 @@ impl Node {
         self.sync_history(id);
         let idle = self.studies.get(id).and_then(|runtime| runtime.frost.idle_since);
         if idle.is_some_and(|since| since + ASK_AGAIN_MS > now.mono_ms) {
-            return Err(may_begin.err().unwrap_or(IdleReason::Wait));
+            return Err(self.why_idle_with_frozen(id, may_begin.err()));
         }
         let draft = match may_begin {
             Ok(()) => self.draft(now, id).map_err(|dry| self.why_dry(id, dry)),
@@ -99,9 +99,15 @@ impl Node {
             (Next::Thaw(key), _) if let Some((taken, _)) = here.get(&key) => Ok(Choice::Thaw(taken.clone())),
             (_, draft) => {
                 runtime.frost.idle_since = Some(now.mono_ms);
-                Err(draft.err().unwrap_or(IdleReason::Wait))
+                Err(self.why_idle_with_frozen(id, draft.err()))
             }
         }
+    }
+
+    /// Why there is nothing now: what runs may still make the rule want a frozen trial.
+    fn why_idle_with_frozen(&self, id: &StudyId, why: Option<IdleReason>) -> IdleReason {
+        let open = self.world.study(id).is_some_and(|study| study.open() > 0);
+        why.filter(|_| !open).unwrap_or(IdleReason::Wait)
     }
 
     fn why_dry(&mut self, id: &StudyId, dry: Dry) -> IdleReason {
