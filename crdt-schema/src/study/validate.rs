@@ -263,17 +263,13 @@ fn run(body: &Value, errors: &mut Fields) -> Option<Map<String, Value>> {
             return None;
         }
     }
-    if let Some(lost) = map.get("lost_checkpoint").and_then(Value::as_str)
-        && !["restart", "wait"].contains(&lost)
-    {
-        errors.add("/run/lost_checkpoint", shape::unknown("lost_checkpoint", lost, &["restart", "wait"]));
-        return None;
-    }
-    if let Some(workdir) = map.get("workdir").and_then(Value::as_str)
-        && !["snapshot", "in_place"].contains(&workdir)
-    {
-        errors.add("/run/workdir", shape::unknown("workdir", workdir, &["snapshot", "in_place"]));
-        return None;
+    for (name, known) in [("workdir", ["snapshot", "in_place"]), ("lost_checkpoint", ["restart", "wait"])] {
+        if let Some(given) = map.get(name).and_then(Value::as_str)
+            && !known.contains(&given)
+        {
+            errors.add(format!("/run/{name}"), shape::unknown(name, given, &known));
+            return None;
+        }
     }
     match serde_json::from_value::<RunSpec>(Value::Object(map.clone())) {
         Ok(spec) => check_run(&spec, errors),

@@ -289,8 +289,12 @@ impl TrialView {
             return self.attempts[i].effective_end();
         }
         // Of a later attempt its points may have come, and not yet its claim.
-        let ends = self.attempts.iter().rev().filter_map(AttemptView::effective_end);
-        ends.clone().find(|end| end.reason != Reason::Superseded).or_else(|| ends.into_iter().next())
+        let mut ends = self.attempts.iter().rev().filter_map(AttemptView::effective_end);
+        let latest = ends.next()?;
+        if latest.reason != Reason::Superseded {
+            return Some(latest);
+        }
+        ends.find(|end| end.reason != Reason::Superseded).or(Some(latest))
     }
 
     /// The last step of the shown attempt, or of the one before while a new one has none.

@@ -233,12 +233,7 @@ pub fn spooled(path: &Path) -> Vec<Spooled> {
 /// Whether a checkpoint was committed: by `trial.checkpoint()`'s marker, or by a finished file or folder moved into
 /// the directory. Hidden names and names that say they are unfinished don't count.
 pub fn has_checkpoint(dir: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(dir) else { return false };
-    entries.flatten().any(|entry| {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        name == CHECKPOINT_MARKER || is_finished(&name)
-    })
+    dir.join(CHECKPOINT_MARKER).symlink_metadata().is_ok() || finished(dir).next().is_some()
 }
 
 /// The step that a checkpoint's marker names, and whether the script gave it (else it is the one reported last).
@@ -250,11 +245,15 @@ pub fn checkpoint_step(dir: &Path) -> Option<(u64, bool)> {
 
 /// When the latest finished entry of a checkpoint directory was written; 0: there is none.
 pub fn checkpoint_at(dir: &Path) -> WallMs {
-    let Ok(entries) = fs::read_dir(dir) else { return 0 };
-    let finished = entries.flatten().filter(|entry| is_finished(&entry.file_name().to_string_lossy()));
     let written = |entry: fs::DirEntry| entry.metadata().and_then(|meta| meta.modified()).ok();
     let ms = |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |past| past.as_millis() as WallMs);
-    finished.filter_map(written).map(ms).max().unwrap_or(0)
+    finished(dir).filter_map(written).map(ms).max().unwrap_or(0)
+}
+
+/// Finished entries of a checkpoint directory.
+fn finished(dir: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter(|entry| is_finished(&entry.file_name().to_string_lossy()))
 }
 
 fn is_finished(name: &str) -> bool {

@@ -89,7 +89,9 @@ pub async fn list(State(app): State<App>, In(study): In<String>, query: Query) -
     if after.as_ref().is_some_and(|a| a.sort != sort) {
         return Err(bad_cursor());
     }
-    predict::soon(&app, app.shell().read(|node, _| node.study(&study).map(|study| study.id.clone()))?);
+    if fields.as_ref().is_none_or(|fields| fields.contains(&"predicted")) {
+        predict::soon(&app, app.shell().read(|node, _| node.study(&study).map(|study| study.id.clone()))?);
+    }
     let page = app.shell().read(|node, _| {
         let study = node.study(&study)?;
         let wanted = |t: &&TrialView| {

@@ -97,7 +97,7 @@ fn length(study: &StudyView) -> Option<u64> {
 }
 
 /// Seconds that a step of a trial takes: as it went lately, else as others went, on its node before others.
-pub(super) fn step_s(study: &StudyView, trial: &TrialView) -> Option<f64> {
+fn step_s(study: &StudyView, trial: &TrialView) -> Option<f64> {
     if let Some(own) = trial.shown().and_then(step_of) {
         return Some(own);
     }
@@ -109,7 +109,8 @@ pub(super) fn step_s(study: &StudyView, trial: &TrialView) -> Option<f64> {
     seen.get(if near > 0 { near / 2 } else { seen.len() / 2 }).map(|(_, step)| *step)
 }
 
-fn step_of(attempt: &AttemptView) -> Option<f64> {
+/// Seconds that a step of an attempt took, by its points in memory.
+pub(super) fn step_of(attempt: &AttemptView) -> Option<f64> {
     let mut points = attempt.curve.points();
     let (first, last) = (points.next()?, points.last()?);
     let steps = last.step.checked_sub(first.step).filter(|steps| *steps > 0)?;

@@ -184,13 +184,6 @@ struct Runtime {
     forecasts: BTreeMap<u64, Forecast>,
 }
 
-impl Runtime {
-    /// Whether the rule has trials frozen, so that it has a say in what a free slot is for.
-    fn pauses(&self) -> bool {
-        self.rule.pauses()
-    }
-}
-
 /// What stands in documents and was not drained yet.
 #[derive(Default)]
 struct Written {

@@ -74,11 +74,12 @@ impl Node {
     fn remember(&self, study: &StudyView, trial: &TrialView, runtime: &Runtime, record: &mut Record) {
         let Some(objective) = study.record.def.objectives.first() else { return };
         let noted = runtime.noted.get(&record.key).map_or(&[][..], Vec::as_slice);
-        let (attempts, several) = (&trial.attempts, trial.attempts.len() > 1);
-        let all_noted =
-            attempts.iter().enumerate().all(|(i, a)| a.curve.is_warm() || noted.get(i) == Some(&a.curve.len()));
+        let is_noted = |(i, a): (usize, &AttemptView)| a.curve.is_warm() || noted.get(i) == Some(&a.curve.len());
+        // Of several attempts, the counted one's points go over those of all.
+        let reordered = trial.attempts.len() > 1 && trial.counted.is_some();
+        let enough = trial.attempts.iter().enumerate().all(is_noted) && !reordered;
         let mut points: BTreeMap<u64, f64> = BTreeMap::new();
-        if runtime.rule.reads_curves() && !(all_noted && !(several && trial.counted.is_some())) {
+        if runtime.rule.reads_curves() && !enough {
             let Ok(whole) = self.curve(study, trial) else { return };
             let value = |point: &Point| Some((point.step, (*point.values.get(&objective.metric)?)?));
             points.extend(whole.iter().filter_map(value).map(|(step, value)| (step, objective.direction.cost(value))));

@@ -17,6 +17,7 @@ use super::{
     Node, Runtime,
     ask::Taken,
     contend::TURNS,
+    foresee::step_of,
     propose::{Draft, Dry, budget_left},
 };
 use crate::{Now, commands::IdleReason};
@@ -75,7 +76,7 @@ impl Node {
         may_begin: Result<(), IdleReason>,
     ) -> Result<Choice, IdleReason> {
         let frozen = self.world.study(id).is_some_and(|study| study.frozen().next().is_some());
-        let pauses = self.studies.get(id).is_some_and(Runtime::pauses);
+        let pauses = self.studies.get(id).is_some_and(|runtime| runtime.rule.pauses());
         if !frozen || !pauses {
             may_begin?;
             return self.draft(now, id).map(Choice::Begin).map_err(|dry| self.why_dry(id, dry));
@@ -145,21 +146,23 @@ impl Node {
             return 0.0; // clients keep what they need themselves
         }
         match trial.checkpoint() {
-            Some((node, end)) if *node == self.config.id => {
-                trial.last_step().saturating_sub(end.checkpoint_step) as f64
-            }
-            Some((node, end)) if self.alive(now).any(|alive| alive.id == *node) => {
-                FETCH + trial.last_step().saturating_sub(end.checkpoint_step) as f64
+            Some((node, end)) if self.reaches(now, node) => {
+                let fetch = if *node == self.config.id { 0.0 } else { FETCH };
+                fetch + trial.last_step().saturating_sub(end.checkpoint_step) as f64
             }
             _ => trial.last_step() as f64,
         }
     }
 
+    /// Whether what a node has can be had: it is this one, or alive.
+    fn reaches(&self, now: Now, node: &NodeId) -> bool {
+        *node == self.config.id || self.alive(now).any(|alive| alive.id == *node)
+    }
+
     /// Whether a trial must wait for a node that has its checkpoint.
     pub(super) fn misses_checkpoint(&self, now: Now, study: &StudyView, trial: &TrialView) -> bool {
         let waits = study.record.def.run.as_ref().is_some_and(|run| run.lost_checkpoint == LostCheckpoint::Wait);
-        let away = |node: &NodeId| *node != self.config.id && !self.alive(now).any(|alive| alive.id == *node);
-        waits && trial.checkpoint().is_some_and(|(node, _)| away(node))
+        waits && trial.checkpoint().is_some_and(|(node, _)| !self.reaches(now, node))
     }
 
     /// What is to be known of an end by a rule that would rather freeze.
@@ -169,7 +172,7 @@ impl Node {
             Outcome::Paused if end.checkpoint_step == 0 => {
                 Some("it left no checkpoint: to go on it starts from scratch")
             }
-            Outcome::Pruned if runtime.pauses() && !runtime.frost.freezes(study) => {
+            Outcome::Pruned if runtime.rule.pauses() && !runtime.frost.freezes(study) => {
                 Some("pruned rather than frozen: the script leaves no checkpoint")
             }
             _ => None,
@@ -189,14 +192,14 @@ impl Node {
         let Some(runtime) = self.studies.get_mut(id) else { return };
         if runtime.frost.over.is_none() {
             let free = Free { new: None, restore: &|key| frozen.contains(&key).then_some(0.0) };
-            let over = !runtime.pauses() || runtime.rule.next(&runtime.history, &free) == Next::Wait;
+            let over = !runtime.rule.pauses() || runtime.rule.next(&runtime.history, &free) == Next::Wait;
             runtime.frost.over = Some(over);
         }
     }
 
     /// Whether frozen trials keep a study from being over.
     pub(super) fn awaits_thaw(&self, study: &StudyView) -> bool {
-        let open = |runtime: &Runtime| runtime.pauses() && runtime.frost.over != Some(true);
+        let open = |runtime: &Runtime| runtime.rule.pauses() && runtime.frost.over != Some(true);
         study.frozen().next().is_some() && self.studies.get(&study.id).is_some_and(open)
     }
 }
@@ -207,10 +210,9 @@ fn start_in_steps(study: &StudyView) -> f64 {
     let mut seen: Vec<f64> = attempts
         .filter_map(|attempt| {
             let claimed = attempt.claim.as_ref().filter(|claim| !claim.asked)?.at.ms;
-            let mut points = attempt.curve.points();
-            let (first, last) = (points.next()?, points.last()?);
-            let step = last.at.saturating_sub(first.at) as f64 / (last.step.saturating_sub(first.step)).max(1) as f64;
-            (step > 0.0).then(|| (first.at.saturating_sub(claimed) as f64 / step - 1.0).max(0.0))
+            let step = step_of(attempt).filter(|step| *step > 0.0)?;
+            let began = attempt.curve.points().next()?.at.saturating_sub(claimed) as f64 / 1000.0;
+            Some((began / step - 1.0).max(0.0))
         })
         .take(LOOKED_AT)
         .collect();
