@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Callable, Dict, Iterator, Optional, Sequence
 
 from samplers import asynchronous, choice, control, cost, found, rest, scale, several, stale
 from samplers.bench import FIXED, Bench
 from samplers.engine import Engine
 from samplers.harness import Harness
 from samplers.runs import Runs
-from samplers.table import NAMES, Row, columns, line, markdown, verdict
+from samplers.table import Row, tell
 
 FIGURES: Dict[str, Callable[[Bench], Iterator[Row]]] = {
     "found": found.measure,
@@ -60,19 +59,7 @@ def main(given: Optional[Sequence[str]] = None) -> None:
         parser.error(f"no figure is named {unknown[0]!r}; there are {', '.join(FIGURES)}")
     begin = time.monotonic()
     bench = prepared(args)
-    rows: List[Row] = []
-    print(line(NAMES), flush=True)
-    for name in args.figures or FIGURES:
-        for row in FIGURES[name](bench):
-            # Sizes that nobody promised anything about have no aims.
-            rows.append(row._replace(aim=None) if args.short else row)
-            print(line(rows[-1].cells()), flush=True)
-    (args.out / "figures.jsonl").write_text("".join(json.dumps(row.said()) + "\n" for row in rows))
-    for table in bench.tables:
-        print("\n" + columns(table), flush=True)
-    tables = [[NAMES, *(row.cells() for row in rows)], *bench.tables]
-    (args.out / "figures.md").write_text("\n\n".join(markdown(table) for table in tables) + "\n")
-    last = "the harness works; sizes were reduced, so that no aim was judged" if args.short else verdict(rows)
+    last = tell((FIGURES[name](bench) for name in args.figures or FIGURES), bench.tables, args.short, args.out)
     print(f"{last}; took {time.monotonic() - begin:.0f} s; written to {args.out}", file=sys.stderr)
 
 

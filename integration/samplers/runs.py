@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import heapq
 import json
-import multiprocessing
 import random
 import statistics
 import sys
@@ -15,14 +14,11 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Op
 
 from samplers.engine import Engine, RefusedError, Study
 from samplers.harness import Harness
+from samplers.pool import each
 from samplers.space import draw
 
 Record = Dict[str, Any]
 PEERS = Path(__file__).parent / "peers"
-
-
-#: What processes that part from this one run for: problems of the harness cannot be sent to them.
-FORKED: List[Runs] = []
 
 
 class Task(NamedTuple):
@@ -157,7 +153,7 @@ class Runs:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         begin = time.monotonic()
         with self.out.open("a") as out:
-            for task, record in self.each(missing, jobs):
+            for task, record in each(self, missing, jobs):
                 if isinstance(record, str):
                     if task.method not in self.failed:
                         print(f"{task.method} is left out: {record}", file=sys.stderr, flush=True)
@@ -168,19 +164,6 @@ class Runs:
                 out.flush()
         if missing and time.monotonic() - begin > 20:
             print(f"({len(missing)} runs took {time.monotonic() - begin:.0f} s)", file=sys.stderr, flush=True)
-
-    def each(self, tasks: List[Task], jobs: int) -> Iterator[Tuple[Task, Any]]:
-        """Each task's record, or why there is none."""
-        if jobs < 2 or len(tasks) < 2:
-            for task in tasks:
-                yield task, self.one(task)
-            return
-        # Before the processes part, so that none of them talks to another's engine.
-        self.engine.close()
-        FORKED.append(self)
-        with multiprocessing.get_context("fork").Pool(jobs) as pool:
-            yield from zip(tasks, pool.imap(in_fork, tasks))
-        FORKED.clear()
 
     def one(self, task: Task) -> Any:
         """Runs it."""
@@ -213,8 +196,3 @@ class Runs:
         """Seeds that a method was run with."""
         found = self.of(method, workers, at, lambda record: problem in (None, record["problem"]))
         return sorted({record["seed"] for record in found})
-
-
-def in_fork(task: Task) -> Any:
-    """A run in a process of the pool."""
-    return FORKED[0].one(task)

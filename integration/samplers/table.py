@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 from bench.table import Aim, number
 from samplers.stats import Estimate
@@ -73,6 +75,24 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
     plain = ([cell.replace("<=", "≤").replace(">=", "≥").replace("|", "\\|") for cell in cells] for cells in lines)
     out = ["| " + " | ".join(f"– {c[2:]}" if c.startswith("  ") else c for c in cells) + " |" for cells in plain]
     return "\n".join([out[0], "| " + " | ".join(["---"] * len(lines[0])) + " |", *out[1:]])
+
+
+def tell(figures: Iterable[Iterable[Row]], tables: Sequence[Sequence[Sequence[str]]], short: bool, out: Path) -> str:
+    """Prints figures as they come, then the tables beside them, writes both to `out`, and answers the last line."""
+    rows: List[Row] = []
+    print(line(NAMES), flush=True)
+    for figure in figures:
+        for row in figure:
+            # Sizes that nobody promised anything about have no aims.
+            rows.append(row._replace(aim=None) if short else row)
+            print(line(rows[-1].cells()), flush=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "figures.jsonl").write_text("".join(json.dumps(row.said()) + "\n" for row in rows))
+    for table in tables:
+        print("\n" + columns(table), flush=True)
+    everything = [[NAMES, *(row.cells() for row in rows)], *tables]
+    (out / "figures.md").write_text("\n\n".join(markdown(table) for table in everything) + "\n")
+    return "the harness works; sizes were reduced, so that no aim was judged" if short else verdict(rows)
 
 
 def verdict(rows: Sequence[Row]) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Callable, Dict, Iterator, Optional, Sequence
 
 from samplers.harness import Harness
-from samplers.table import NAMES, Row, columns, line, markdown, verdict
+from samplers.table import Row, tell
 from stopping import checks, control, cost, ranks, sets, workers
 from stopping.bench import PEERS, Bench
 from stopping.ours import rule_of
@@ -23,12 +22,12 @@ FIGURES: Dict[str, Callable[[Bench], Iterator[Row]]] = {
     "cost": cost.measure,
     "control": control.measure,
 }
-#: Our methods: a sampler (`metaopt`: auto) and a rule, with options as in `asha?mode="stopping"`.
+#: Our methods: a sampler (`metaopt`: auto) and a rule, with options as in `asha?mode="promotion"`.
 METHODS = [
     "metaopt+none",
     "metaopt+median",
     "metaopt+asha",
-    'metaopt+asha?mode="stopping"',
+    'metaopt+asha?mode="promotion"',
     "metaopt+hyperband",
     "metaopt+freeze-thaw",
     "metaopt-tpe+freeze-thaw",
@@ -59,23 +58,10 @@ def main(given: Optional[Sequence[str]] = None) -> None:
     begin = time.monotonic()
     checks.run()
     bench = prepared(args)
-    rows: List[Row] = []
-    print(line(NAMES), flush=True)
-    for name in args.figures or FIGURES:
-        for row in FIGURES[name](bench):
-            # Sizes that nobody promised anything about have no aims.
-            rows.append(row._replace(aim=None) if args.short else row)
-            print(line(rows[-1].cells()), flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "figures.jsonl").write_text("".join(json.dumps(row.said()) + "\n" for row in rows))
-    for table in bench.tables:
-        print("\n" + columns(table), flush=True)
-    tables = [[NAMES, *(row.cells() for row in rows)], *bench.tables]
-    (args.out / "figures.md").write_text("\n\n".join(markdown(table) for table in tables) + "\n")
+    last = tell((FIGURES[name](bench) for name in args.figures or FIGURES), bench.tables, args.short, args.out)
     if args.store is not None:
         bench.runs.store(args.store, PEERS)
     bench.runs.engine.close()
-    last = "the harness works; sizes were reduced, so that no aim was judged" if args.short else verdict(rows)
     print(f"{last}; took {time.monotonic() - begin:.0f} s; written to {args.out}", file=sys.stderr)
 
 

@@ -10,7 +10,7 @@ from stopping.simulate import Task, Turn
 
 
 class Ours:
-    """`metaopt+asha` has the sampler `auto` and the rule `asha`, `metaopt-tpe+asha?mode="stopping"` TPE and an option."""
+    """`metaopt+asha` has the sampler `auto` and the rule `asha`, `metaopt-tpe+asha?mode="promotion"` TPE and an option."""
 
     def __init__(self, engine: Engine, problem: CurveSet, task: Task) -> None:
         """A study without a budget; with a lag, each worker is a node of its own."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-import multiprocessing
 import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from samplers.engine import Engine, RefusedError
+from samplers.pool import each
 from samplers.runs import read
 from samplers.stats import percentile
 from stopping import peers, sets
@@ -20,10 +20,6 @@ from stopping.simulate import Record, Simulation, Task
 
 PEERS = Path(__file__).parent / "peers"
 At = Tuple[str, str, int, int, Optional[int]]
-
-
-#: What processes that part from this one run for.
-FORKED: List[Any] = []
 
 
 class Runs:
@@ -42,7 +38,7 @@ class Runs:
         """Runs what is missing; a method that cannot run is noted in `failed`."""
         begin = time.monotonic()
         missing = [task for task in tasks if task.method not in self.failed and self.lacks(task)]
-        for task, record in self.each(missing, jobs):
+        for task, record in each(self, missing, jobs):
             if not isinstance(record, str):
                 self.records[place(record)] = record
             elif task.method not in self.failed:
@@ -55,17 +51,6 @@ class Runs:
         """Whether there is no run of that length."""
         known = self.records.get(place(task._asdict()))
         return known is None or known["full"] < task.full
-
-    def each(self, tasks: List[Task], jobs: int) -> Iterator[Tuple[Task, Any]]:
-        """Each task's record, or why there is none."""
-        if jobs < 2 or len(tasks) < 2:
-            for task in tasks:
-                yield task, self.one(task)
-            return
-        # Before the processes part, so that none of them talks to another's engine.
-        self.engine.close()
-        with multiprocessing.get_context("fork").Pool(jobs, FORKED.append, (self,)) as pool:
-            yield from zip(tasks, pool.imap(in_fork, tasks))
 
     def one(self, task: Task) -> Any:
         """Runs it, or says why it cannot."""
@@ -102,11 +87,6 @@ class Runs:
         # No name and no time in it, so that the same runs give the same bytes.
         with path.open("wb") as file, gzip.GzipFile("", "wb", 9, file, 0) as out:
             out.write(("\n".join(lines) + "\n").encode())
-
-
-def in_fork(task: Task) -> Any:
-    """A run in a process of the pool."""
-    return FORKED[0].one(task)
 
 
 def read_stored() -> List[Record]:
