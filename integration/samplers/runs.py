@@ -133,7 +133,8 @@ class Runs:
                 self.keep(record)
         if resume and out.exists():
             for record in read([out]):
-                self.keep(record)
+                if record["problem"] in problems:
+                    self.keep(record)
         self.failed: Dict[str, str] = {}
 
     def keep(self, record: Record) -> None:
