@@ -4,7 +4,9 @@
 mod common;
 
 use common::*;
-use metaopt_engine::{Free, History, Next, Record, RecordState, Reported, Rule, Verdict, forecast, rule, rule_of, rules::NAMES};
+use metaopt_engine::{
+    Free, History, Next, Record, RecordState, Reported, Rule, Verdict, forecast, rule, rule_of, rules::NAMES,
+};
 use serde_json::{Value, json};
 
 fn build_rule(spec: Value) -> Box<dyn Rule> {
