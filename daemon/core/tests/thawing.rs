@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::Bench;
+use common::{Bench, net::Net};
 use metaopt_core::{
-    commands::{Action, IdleReason, TrialAction},
-    launch::ExitReport,
+    commands::{Action, IdleReason, NodeAction, Report, TrialAction},
+    launch::{AttemptEvent, ExitReport},
 };
 use metaopt_schema::{
     study::StudyState,
@@ -140,6 +140,61 @@ fn scripts_that_leave_no_checkpoint_are_found_out_and_pruned_instead() {
         bench.node.study("s").unwrap().trials().iter().find(|t| t.state == TrialState::Pruned).unwrap().clone();
     let why = pruned.end().unwrap().detail.clone().unwrap();
     assert!(why.contains("leaves no checkpoint"), "{stopped}: {why}");
+}
+
+/// (Turns red where a pause before anything could be saved is taken for a script that saves nothing.)
+#[test]
+fn a_pause_before_the_first_step_says_nothing_about_checkpoints() {
+    let mut bench = Bench::new(1);
+    bench.node.adopted(bench.now, &[]);
+    bench.study(asha(json!({"run": command(), "budget": {"max_trials": 30}})));
+    let first = bench.launched.last().unwrap().key.clone();
+    bench.node.trial_action(bench.now, first.trial.as_str(), TrialAction::Pause).unwrap();
+    leave(&mut bench, false);
+    let second = bench.launched.last().unwrap().key.clone();
+    assert_ne!(first.trial, second.trial);
+    assert_eq!(bench.report(second.trial.as_str(), 1, 0.5), Action::Pause);
+}
+
+/// (Turns red where a report that isn't a number is kept from the rule, or a trial that diverged is frozen to be thawed again.)
+#[test]
+fn what_diverged_is_stopped() {
+    for rule in [json!({"rule": "patience", "patience": 1}), asha(json!({}))["early_stopping"].clone()] {
+        let mut bench = Bench::new(1);
+        bench.node.adopted(bench.now, &[]);
+        bench.study(json!({"early_stopping": rule, "run": command()}));
+        let key = bench.launched.last().unwrap().key.clone();
+        let report = Report { step: 1, values: [("loss".to_owned(), None)].into_iter().collect(), attempt: None };
+        assert_eq!(bench.node.report(bench.now, key.trial.as_str(), vec![report]).unwrap(), Action::Stop, "{rule}");
+        leave(&mut bench, true);
+        assert_eq!(bench.trial(key.trial.as_str()).state, TrialState::Pruned);
+    }
+}
+
+/// (Turns red where it says that the trial is about to start.)
+#[test]
+fn a_study_that_waits_for_a_checkpoint_says_for_whose() {
+    let mut net = Net::new(2, 1);
+    net.nodes[0].node.node_action(net.now, "gpu1", NodeAction::Drain).unwrap();
+    let run = json!({"command": ["true"], "lost_checkpoint": "wait"});
+    net.study(0, asha(json!({"run": run, "budget": {"max_trials": 1}})));
+    net.pass(5.0);
+    let key = net.nodes[0].launched.pop().unwrap().key;
+    net.nodes[0].node.trial_action(net.now, key.trial.as_str(), TrialAction::Pause).unwrap();
+    let report = Report { step: 1, values: [("loss".to_owned(), Some(0.5))].into_iter().collect(), attempt: None };
+    net.nodes[0].node.report(net.now, key.trial.as_str(), vec![report]).unwrap();
+    let left = ExitReport { exit_code: Some(0), has_checkpoint: true, ..ExitReport::default() };
+    net.nodes[0].node.attempt(net.now, &key, AttemptEvent::Exited(left));
+    net.pass(5.0);
+    net.nodes[0].asleep = true;
+    net.pass(200.0);
+    net.nodes[1].node.node_action(net.now, "gpu1", NodeAction::Resume).unwrap();
+    net.nodes[1].node.trial_action(net.now, key.trial.as_str(), TrialAction::Resume).unwrap();
+    net.pass(10.0);
+    let node = &net.nodes[1].node;
+    assert_eq!(node.trial(key.trial.as_str()).unwrap().1.state, TrialState::Waiting);
+    let why = node.why_idle(node.study("s").unwrap(), net.now).unwrap();
+    assert!(why.contains("checkpoint") && why.contains("gpu0"), "{why}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn main() {
             let step = history.get(*key).unwrap().last_step + 1;
             history.report(*key, step, 0.4);
             let begin = cpu_ms();
-            rule.decide(&history, &Reported { key: *key, step, freezes: true });
+            rule.decide(&history, &Reported { key: *key, step, freezes: true, new: true });
             times.push(cpu_ms() - begin);
         }
         let params = trial(9999, steps).1;

@@ -500,7 +500,7 @@ fn checkpoint_step(view: &AttemptView, report: &ExitReport) -> u64 {
             let reported = || view.curve.points().filter(|point| point.at <= report.checkpoint_at);
             let step = noted.map_or_else(|| reported().map(|point| point.step).max().unwrap_or(0), |(step, _)| step);
             // Scripts that save before they report have saved the step after the last one reported.
-            if last <= step + 1 { last } else { step }
+            if last <= step.saturating_add(1) { last } else { step }
         }
     }
 }

@@ -12,7 +12,7 @@ use metaopt_schema::{
     view::{AttemptView, StudyView},
 };
 
-use super::{Node, fidelity::rung_of};
+use super::{Node, fidelity::rung_of, thaw::has_new};
 use crate::{
     Now, Refusal,
     commands::{Action, Completion, Event, Report, Told},
@@ -210,12 +210,14 @@ impl Node {
         self.write_or_hold(study, key, holder, point.clone());
         if let (Some(runtime), Some(view)) = (self.studies.get_mut(study), self.world.study(study))
             && let Some(objective) = view.record.def.objectives.first()
-            && let Some(Some(value)) = point.values.get(&objective.metric)
+            && let Some(value) = point.values.get(&objective.metric)
         {
+            // Of a script that diverged: no number is as bad as it gets.
+            let cost = value.map_or(f64::NAN, |value| objective.direction.cost(value));
             let trial = hash64(key.trial.as_str());
             match runtime.history.get(trial).map(|record| record.state) {
                 Some(RecordState::Pending) => {
-                    runtime.history.report(trial, point.step, objective.direction.cost(*value))
+                    runtime.history.report(trial, point.step, cost)
                 }
                 // Of what was stopped models see what was there when it ended.
                 _ => {
@@ -240,9 +242,14 @@ impl Node {
             .is_some_and(|(_, t)| t.attempts.iter().any(|a| a.attempt == key.attempt && a.is_running()));
         match self.world.study(study).zip(self.studies.get(study)) {
             Some((view, runtime)) if runs => {
-                let freezes = runtime.frost.freezes(view);
-                let reported = Reported { key: hash64(key.trial.as_str()), step, freezes };
-                runtime.rule.decide(&runtime.history, &reported)
+                let (freezes, new) = (runtime.frost.freezes(view), has_new(view, runtime));
+                let reported = Reported { key: hash64(key.trial.as_str()), step, freezes, new };
+                let diverged = || runtime.history.get(reported.key).is_some_and(|r| r.curve.last().is_some_and(|p| p.1.is_nan()));
+                match runtime.rule.decide(&runtime.history, &reported) {
+                    // It would be there again as often as it went on.
+                    Verdict::Pause if diverged() => Verdict::Stop,
+                    verdict => verdict,
+                }
             }
             _ => Verdict::Continue,
         }

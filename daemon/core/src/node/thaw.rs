@@ -48,7 +48,8 @@ impl Frost {
         (self.idle_since, self.over) = (None, None);
         for end in trial.attempts.iter().filter_map(|attempt| attempt.end.as_ref()) {
             self.saved |= end.checkpoint_step > 0;
-            self.bare |= end.outcome == Outcome::Paused && end.checkpoint_step == 0;
+            // (Before its first step there is nothing to save.)
+            self.bare |= end.outcome == Outcome::Paused && end.checkpoint_step == 0 && end.last_step > 0;
         }
     }
 
@@ -165,6 +166,24 @@ impl Node {
         waits && trial.checkpoint().is_some_and(|(node, _)| !self.reaches(now, node))
     }
 
+    /// For whom a study waits, in words, where nothing can start but what must wait for a checkpoint.
+    pub(super) fn awaits_checkpoints(&self, study: &StudyView, now: Now) -> Option<String> {
+        let runtime = self.studies.get(&study.id)?;
+        if has_new(study, runtime) || study.waiting().any(|trial| !self.misses_checkpoint(now, study, trial)) {
+            return None;
+        }
+        let frozen = study.frozen().filter(|_| runtime.rule.pauses());
+        let missed: Vec<&TrialView> =
+            study.waiting().chain(frozen).filter(|trial| self.misses_checkpoint(now, study, trial)).collect();
+        let nodes: BTreeSet<&str> = missed
+            .iter()
+            .filter_map(|trial| trial.checkpoint())
+            .map(|(node, _)| self.world.cluster.nodes.get(node).map_or(node.as_str(), |node| &node.hardware.name))
+            .collect();
+        let nodes: Vec<&str> = nodes.into_iter().collect();
+        (!missed.is_empty()).then(|| format!("waits for checkpoints ({}) on nodes that are away: {}", missed.len(), nodes.join(", ")))
+    }
+
     /// What is to be known of an end by a rule that would rather freeze.
     pub(super) fn about_freezing(&self, id: &StudyId, end: &End) -> Option<&'static str> {
         let (study, runtime) = self.world.study(id).zip(self.studies.get(id))?;
@@ -182,7 +201,7 @@ impl Node {
     /// Once nothing new may begin and nothing is open, a study is over when its rule wants none of the frozen trials.
     pub(super) fn weigh_frozen(&mut self, id: &StudyId) {
         let Some(study) = self.world.study(id) else { return };
-        let ends = budget_left(study) == Some(0) || self.studies.get(id).is_some_and(|runtime| runtime.exhausted);
+        let ends = self.studies.get(id).is_some_and(|runtime| !has_new(study, runtime));
         if !ends || study.open() > 0 || study.frozen().next().is_none() {
             return;
         }
@@ -202,6 +221,11 @@ impl Node {
         let open = |runtime: &Runtime| runtime.rule.pauses() && runtime.frost.over != Some(true);
         study.frozen().next().is_some() && self.studies.get(&study.id).is_some_and(open)
     }
+}
+
+/// Whether a study may begin new trials, as far as its budget and its space go.
+pub(super) fn has_new(study: &StudyView, runtime: &Runtime) -> bool {
+    budget_left(study) != Some(0) && !runtime.exhausted
 }
 
 /// How many steps' worth of time a start takes beyond its first step (imports, data, a checkpoint read), by recent attempts.

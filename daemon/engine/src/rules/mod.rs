@@ -42,6 +42,8 @@ pub struct Reported {
     pub step: u64,
     /// Whether its script leaves checkpoints, so that it can be frozen and go on later.
     pub freezes: bool,
+    /// Whether a new trial could take its slot: the budget and the space have some left.
+    pub new: bool,
 }
 
 /// A free slot.

@@ -33,6 +33,9 @@ use crate::{
 
 /// A running trial goes on unless another is worth so many times as much: frozen and thawed trials cost more than they show.
 const HYSTERESIS: f64 = 1.1;
+/// Once nothing new may begin, a trial goes on as long as a whole trial's steps at its worth would gain so much: of the way from
+/// the median to the best tenth.
+const WORTHWHILE: f64 = 0.01;
 /// Configurations that stand for the next new one, where it isn't known.
 const STAND_INS: usize = 8;
 
@@ -109,6 +112,11 @@ impl Weighed<'_> {
         ones.map(one).sum::<f64>() / self.model.ones.len() as f64
     }
 
+    /// Whether steps of this worth are still worth taking when nothing new may begin. (Something has to be complete first.)
+    fn is_worthwhile(&self, worth: f64) -> bool {
+        self.model.done.is_none() || worth * self.model.length as f64 > WORTHWHILE
+    }
+
     /// The worth of going on with curve `i`.
     fn old(&self, i: usize, restore: f64) -> f64 {
         self.worth(|s| {
@@ -143,11 +151,18 @@ impl Rule for FreezeThaw {
         let Some(model) = Model::of(history, length, self.sampled) else { return Verdict::Continue };
         let Some(own) = model.curves.iter().position(|c| c.key == reported.key) else { return Verdict::Pause };
         let weighed = self.weigh(&model, Some(reported.key));
-        let mine = weighed.old(own, 0.0) * HYSTERESIS;
+        let worth = weighed.old(own, 0.0);
+        if !reported.new && !weighed.is_worthwhile(worth) {
+            return Verdict::Pause;
+        }
+        let mine = worth * HYSTERESIS;
         let paused = model.curves.iter().enumerate().filter(|(_, c)| c.state == RecordState::Paused);
         let frozen = paused.map(|(i, _)| weighed.old(i, self.restore)).fold(0.0, f64::max);
         if frozen > mine {
             return Verdict::Pause;
+        }
+        if !reported.new {
+            return Verdict::Continue;
         }
         let mut stream = Stream::new(0, 0, 0, "freeze-thaw stand-ins");
         let codec = history.codec();
@@ -167,10 +182,11 @@ impl Rule for FreezeThaw {
         let new = free.new.and_then(|params| history.codec().encode(params));
         let mut best =
             (new.map_or(f64::NEG_INFINITY, |config| weighed.newcomer(&Model::point(history, &config))), fresh);
+        let worthwhile = |worth: f64| free.new.is_some() || weighed.is_worthwhile(worth);
         for (i, curve) in model.curves.iter().enumerate().filter(|(_, c)| c.state == RecordState::Paused) {
             let Some(restore) = (free.restore)(curve.key) else { continue };
             let worth = weighed.old(i, restore.max(self.restore));
-            if worth > best.0 {
+            if worth > best.0 && worthwhile(worth) {
                 best = (worth, Next::Thaw(curve.key));
             }
         }
