@@ -99,6 +99,22 @@ fn what_a_person_froze_stays_frozen() {
     assert_eq!(bench.ask(&study, 1, None).trials, [ids[0].clone()]);
 }
 
+/// (Turns red where the rule freezes it again at its next report.)
+#[test]
+fn what_a_person_thaws_goes_on_whatever_the_rule_says() {
+    let mut bench = Bench::new(0);
+    let study = bench.study(asha(json!({"budget": {"max_trials": 9}})));
+    let ids: Vec<_> = (0..3).map(|_| bench.ask(&study, 1, None).trials.remove(0)).collect();
+    for (id, loss) in ids.iter().zip([0.1, 0.2, 0.3]) {
+        assert_eq!(bench.report(id.as_str(), 1, loss), Action::Pause);
+    }
+    bench.node.trial_action(bench.now, ids[2].as_str(), TrialAction::Resume).unwrap();
+    assert_eq!(bench.ask(&study, 1, None).trials, [ids[2].clone()]);
+    for step in 2..9 {
+        assert_eq!(bench.report(ids[2].as_str(), step, 0.3), Action::Continue, "step {step}");
+    }
+}
+
 #[test]
 fn a_frozen_process_frees_its_slot_and_goes_on_from_its_checkpoint() {
     let mut bench = Bench::new(1);

@@ -236,22 +236,23 @@ impl Node {
 
     fn verdict(&mut self, study: &metaopt_schema::StudyId, key: &AttemptKey, step: u64) -> Verdict {
         self.sync_history(study);
-        let runs = self
-            .world
-            .trial(&key.trial)
-            .is_some_and(|(_, t)| t.attempts.iter().any(|a| a.attempt == key.attempt && a.is_running()));
-        match self.world.study(study).zip(self.studies.get(study)) {
-            Some((view, runtime)) if runs => {
-                let (freezes, new) = (runtime.frost.freezes(view), has_new(view, runtime));
-                let reported = Reported { key: hash64(key.trial.as_str()), step, freezes, new };
-                let diverged = || runtime.history.get(reported.key).is_some_and(|r| r.curve.last().is_some_and(|p| p.1.is_nan()));
-                match runtime.rule.decide(&runtime.history, &reported) {
-                    // It would be there again as often as it went on.
-                    Verdict::Pause if diverged() => Verdict::Stop,
-                    verdict => verdict,
-                }
-            }
-            _ => Verdict::Continue,
+        let Some((_, trial)) = self.world.trial(&key.trial) else { return Verdict::Continue };
+        if !trial.attempts.iter().any(|a| a.attempt == key.attempt && a.is_running()) {
+            return Verdict::Continue;
+        }
+        let resumed = trial.is_resumed(key.attempt);
+        let Some((view, runtime)) = self.world.study(study).zip(self.studies.get(study)) else {
+            return Verdict::Continue;
+        };
+        let (freezes, new) = (runtime.frost.freezes(view), has_new(view, runtime));
+        let reported = Reported { key: hash64(key.trial.as_str()), step, freezes, new };
+        let last = || runtime.history.get(reported.key)?.curve.last().map(|(_, cost)| *cost);
+        match runtime.rule.decide(&runtime.history, &reported) {
+            // A trial that diverged would be there again as often as it went on.
+            Verdict::Pause if last().is_some_and(f64::is_nan) => Verdict::Stop,
+            // A person wants it to go on.
+            Verdict::Pause if resumed => Verdict::Continue,
+            verdict => verdict,
         }
     }
 
