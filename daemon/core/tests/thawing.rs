@@ -132,6 +132,35 @@ fn a_frozen_process_frees_its_slot_and_goes_on_from_its_checkpoint() {
 }
 
 #[test]
+fn of_a_script_that_had_to_be_killed_its_trial_says_so() {
+    let mut bench = Bench::new(1);
+    bench.node.adopted(bench.now, &[]);
+    bench.study(asha(json!({"run": command()})));
+    let key = bench.launched.last().unwrap().key.clone();
+    assert_eq!(bench.report(key.trial.as_str(), 1, 0.5), Action::Pause);
+    bench.exit(&key, ExitReport { signal: Some(9), ..ExitReport::default() });
+    let detail = bench.trial(key.trial.as_str()).end().unwrap().detail.clone().unwrap();
+    assert!(detail.contains("no checkpoint") && detail.contains("killed"), "{detail}");
+}
+
+/// (Turns red where it says that the trial starts from scratch.)
+#[test]
+fn one_that_leaves_no_new_checkpoint_goes_on_from_the_one_before() {
+    let mut bench = Bench::new(1);
+    bench.node.adopted(bench.now, &[]);
+    bench.study(asha(json!({"run": command(), "budget": {"max_trials": 1}})));
+    let trial = bench.launched.last().unwrap().key.trial.clone();
+    bench.report(trial.as_str(), 1, 0.5);
+    leave(&mut bench, true);
+    bench.pass(2.0);
+    assert_eq!(bench.launched.last().unwrap().resume_step, 1);
+    bench.node.trial_action(bench.now, trial.as_str(), TrialAction::Pause).unwrap();
+    leave(&mut bench, false);
+    let detail = bench.trial(trial.as_str()).end().unwrap().detail.clone().unwrap();
+    assert!(detail.contains("goes on from step 1"), "{detail}");
+}
+
+#[test]
 fn scripts_that_leave_no_checkpoint_are_found_out_and_pruned_instead() {
     let mut bench = Bench::new(1);
     bench.node.adopted(bench.now, &[]);
@@ -232,8 +261,8 @@ fn with_a_fidelity_an_attempt_runs_to_its_rung_and_the_best_go_on_to_the_next() 
         bench.exit(&launch.key, common::good(loss));
         bench.pass(2.0);
     }
-    assert_eq!(ran.iter().take(3).map(|(_, epochs, _)| *epochs).collect::<Vec<_>>(), [1, 1, 1]);
-    assert!(ran.iter().any(|(_, epochs, _)| *epochs == 9), "{ran:?}");
+    // (Turns red where one that went all the way leaves its place at the rungs to the next.)
+    assert_eq!(ran.iter().map(|(_, epochs, _)| *epochs).collect::<Vec<_>>(), [1, 1, 1, 3, 9]);
     assert!(ran.iter().all(|(.., resume)| *resume == 0), "without a checkpoint each run begins anew");
     let view = bench.node.study("s").unwrap();
     assert_eq!(bench.node.state_of(view, bench.now), StudyState::Complete);
@@ -261,6 +290,11 @@ fn a_client_that_completes_at_a_rung_is_handed_the_next_one_later() {
         );
     }
     assert!(bench.node.study(&study).unwrap().best().is_none(), "a rung is no result");
-    assert_eq!(bench.ask(&study, 1, None).trials, [ids[1].clone()]);
-    assert_eq!(until(&bench, ids[1].as_str()), 3);
+    for step in [3, 9] {
+        assert_eq!(bench.ask(&study, 1, None).trials, [ids[1].clone()]);
+        assert_eq!(until(&bench, ids[1].as_str()), step);
+        bench.tell(ids[1].as_str(), None, 0.05).unwrap();
+    }
+    assert_eq!(bench.trial(ids[1].as_str()).last_step(), 9);
+    assert_eq!(bench.ask(&study, 1, None).reason, Some(IdleReason::Budget), "the other two stay where they are");
 }

@@ -93,7 +93,9 @@ pub(super) async fn name(inner: &Inner, key: &AttemptKey, report: &mut ExitRepor
             tracing::warn!(trial = %key.trial, %error, "only this node can go on from its checkpoint");
             let why = match error {
                 // (What it advises is for those who submit.)
-                SnapshotError::TooLarge { bytes, limit, .. } => format!("it holds {}, more than {}", human(bytes), human(limit)),
+                SnapshotError::TooLarge { bytes, limit, .. } => {
+                    format!("it holds {}, more than {}", human(bytes), human(limit))
+                }
                 error => error.to_string(),
             };
             let told = format!("only its node can go on from its checkpoint: {why}");

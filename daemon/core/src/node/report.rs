@@ -12,7 +12,11 @@ use metaopt_schema::{
     view::{AttemptView, StudyView},
 };
 
-use super::{Node, fidelity::rung_of, thaw::has_new};
+use super::{
+    Node,
+    fidelity::{rung_of, until_of},
+    thaw::has_new,
+};
 use crate::{
     Now, Refusal,
     commands::{Action, Completion, Event, Report, Told},
@@ -216,9 +220,7 @@ impl Node {
             let cost = value.map_or(f64::NAN, |value| objective.direction.cost(value));
             let trial = hash64(key.trial.as_str());
             match runtime.history.get(trial).map(|record| record.state) {
-                Some(RecordState::Pending) => {
-                    runtime.history.report(trial, point.step, cost)
-                }
+                Some(RecordState::Pending) => runtime.history.report(trial, point.step, cost),
                 // Of what was stopped models see what was there when it ended.
                 _ => {
                     runtime.dirty.insert(key.trial.clone());
@@ -269,7 +271,7 @@ impl Node {
             return Err(Refusal::not_found(format!("there is no trial `{trial}`")));
         };
         let (study_id, place) = (study.id.clone(), trial_view.place.clone());
-        let rung = rung_of(study, view);
+        let (rung, until) = (rung_of(study, view), until_of(view));
         let values = match &completion.told {
             Told::Complete(values) => {
                 let mut values = values.clone();
@@ -327,6 +329,10 @@ impl Node {
                 }
             }
             None if self.leases.contains_key(&key) => {
+                // At its rung a trial that went all the way is a rival still.
+                if until.is_some() && outcome == Outcome::Complete {
+                    self.note_result(now, &study_id, &key, &holder, until, values);
+                }
                 self.end_attempt(&study_id, &place, &key, new);
                 self.supersede(now, &key);
             }

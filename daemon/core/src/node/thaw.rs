@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metaopt_engine::{Free, Next, hash64};
 use metaopt_schema::{
-    NodeId, StudyId,
+    NodeId, StudyId, TrialId,
     study::LostCheckpoint,
     trial::{End, Outcome},
     view::{StudyView, TrialView},
@@ -181,18 +181,23 @@ impl Node {
             .map(|(node, _)| self.world.cluster.nodes.get(node).map_or(node.as_str(), |node| &node.hardware.name))
             .collect();
         let nodes: Vec<&str> = nodes.into_iter().collect();
-        (!missed.is_empty()).then(|| format!("waits for checkpoints ({}) on nodes that are away: {}", missed.len(), nodes.join(", ")))
+        (!missed.is_empty())
+            .then(|| format!("waits for checkpoints ({}) on nodes that are away: {}", missed.len(), nodes.join(", ")))
     }
 
     /// What is to be known of an end by a rule that would rather freeze.
-    pub(super) fn about_freezing(&self, id: &StudyId, end: &End) -> Option<&'static str> {
+    pub(super) fn about_freezing(&self, id: &StudyId, trial: &TrialId, end: &End) -> Option<String> {
         let (study, runtime) = self.world.study(id).zip(self.studies.get(id))?;
+        let before = study.trial(trial).map_or(0, TrialView::checkpoint_step);
         match end.outcome {
+            Outcome::Paused if end.checkpoint_step == 0 && before == 0 => {
+                Some("it left no checkpoint: to go on it starts from scratch".into())
+            }
             Outcome::Paused if end.checkpoint_step == 0 => {
-                Some("it left no checkpoint: to go on it starts from scratch")
+                Some(format!("it left no new checkpoint: it goes on from step {before}"))
             }
             Outcome::Pruned if runtime.rule.pauses() && !runtime.frost.freezes(study) => {
-                Some("pruned rather than frozen: the script leaves no checkpoint")
+                Some("pruned rather than frozen: the script leaves no checkpoint".into())
             }
             _ => None,
         }

@@ -32,7 +32,10 @@ impl Patience {
             && rule.min_steps > max
         {
             let min = rule.min_steps;
-            read.fault("min_steps", format!("`min_steps` ({min}) is above `max_steps` ({max}), so no trial is stopped"));
+            read.fault(
+                "min_steps",
+                format!("`min_steps` ({min}) is above `max_steps` ({max}), so no trial is stopped"),
+            );
         }
         read.done(rule)
     }
