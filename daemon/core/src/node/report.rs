@@ -243,11 +243,12 @@ impl Node {
             return Verdict::Continue;
         }
         let resumed = trial.is_resumed(key.attempt);
+        let start = self.start_in_steps(study);
         let Some((view, runtime)) = self.world.study(study).zip(self.studies.get(study)) else {
             return Verdict::Continue;
         };
         let (freezes, new) = (runtime.frost.freezes(view), has_new(view, runtime));
-        let reported = Reported { key: hash64(key.trial.as_str()), step, freezes, new };
+        let reported = Reported { key: hash64(key.trial.as_str()), step, freezes, new, start };
         let last = || runtime.history.get(reported.key)?.curve.last().map(|(_, cost)| *cost);
         match runtime.rule.decide(&runtime.history, &reported) {
             // A trial that diverged would be there again as often as it went on.

@@ -40,12 +40,16 @@ pub(super) struct Frost {
     idle_since: Option<u64>,
     /// Whether no frozen trial is worth going on with when nothing new may begin; none: not asked since something changed.
     over: Option<bool>,
+    /// What a start takes beyond its first step, in steps, as far as is known.
+    start: f64,
+    /// Whether that is as of now.
+    start_known: bool,
 }
 
 impl Frost {
     /// A trial has changed.
     pub(super) fn notice(&mut self, trial: &TrialView) {
-        (self.idle_since, self.over) = (None, None);
+        (self.idle_since, self.over, self.start_known) = (None, None, false);
         for end in trial.attempts.iter().filter_map(|attempt| attempt.end.as_ref()) {
             self.saved |= end.checkpoint_step > 0;
             // (Before its first step there is nothing to save.)
@@ -91,11 +95,12 @@ impl Node {
             Ok(()) => self.draft(now, id).map_err(|dry| self.why_dry(id, dry)),
             Err(why) => Err(why),
         };
-        let here = self.frozen_here(now, id);
+        let start = self.start_in_steps(id);
+        let here = self.frozen_here(now, id, start);
         let Some(runtime) = self.studies.get_mut(id) else { return Err(IdleReason::Wait) };
         let restore = |key: u64| here.get(&key).map(|(_, steps)| *steps);
         let new = draft.as_ref().ok().map(Draft::params);
-        let next = runtime.rule.next(&runtime.history, &Free { new, restore: &restore });
+        let next = runtime.rule.next(&runtime.history, &Free { new, restore: &restore, start });
         match (next, draft) {
             (Next::New, Ok(draft)) => Ok(Choice::Begin(draft)),
             (Next::Thaw(key), _) if let Some((taken, _)) = here.get(&key) => Ok(Choice::Thaw(taken.clone())),
@@ -120,12 +125,11 @@ impl Node {
     }
 
     /// Frozen trials whose turn it is here, by key, and the steps' worth of time that it takes to go on with each.
-    fn frozen_here(&mut self, now: Now, id: &StudyId) -> BTreeMap<u64, (Taken, f64)> {
+    fn frozen_here(&mut self, now: Now, id: &StudyId, start: f64) -> BTreeMap<u64, (Taken, f64)> {
         let mut here = BTreeMap::new();
         let Some(study) = self.world.study(id) else { return here };
         let run = study.record.def.run.as_ref();
         let able = self.able(now, id, run);
-        let start = start_in_steps(study);
         for trial in study.frozen() {
             let since = *self.turns.waiting.entry(trial.place.id.clone()).or_insert(now.mono_ms);
             let rank = if able.len() < 2 { Some(0) } else { self.rank(&able, trial, run.is_none()) };
@@ -139,6 +143,19 @@ impl Node {
             here.insert(hash64(trial.place.id.as_str()), (taken, start + self.lost_steps(now, study, trial)));
         }
         here
+    }
+
+    /// What a start takes beyond its first step, in steps; looked at anew once a trial has changed.
+    pub(super) fn start_in_steps(&mut self, id: &StudyId) -> f64 {
+        let known = |runtime: &Runtime| runtime.frost.start_known.then_some(runtime.frost.start);
+        if let Some(start) = self.studies.get(id).and_then(known) {
+            return start;
+        }
+        let seen = self.world.study(id).and_then(start_in_steps);
+        let Some(runtime) = self.studies.get_mut(id) else { return 0.0 };
+        runtime.frost.start_known = true;
+        runtime.frost.start = seen.unwrap_or(runtime.frost.start);
+        runtime.frost.start
     }
 
     /// Steps that must be done again, and what it takes to fetch the checkpoint.
@@ -215,7 +232,7 @@ impl Node {
         let frozen: BTreeSet<u64> = study.frozen().map(|trial| hash64(trial.place.id.as_str())).collect();
         let Some(runtime) = self.studies.get_mut(id) else { return };
         if runtime.frost.over.is_none() {
-            let free = Free { new: None, restore: &|key| frozen.contains(&key).then_some(0.0) };
+            let free = Free { new: None, restore: &|key| frozen.contains(&key).then_some(0.0), start: 0.0 };
             let over = !runtime.rule.pauses() || runtime.rule.next(&runtime.history, &free) == Next::Wait;
             runtime.frost.over = Some(over);
         }
@@ -233,8 +250,9 @@ pub(super) fn has_new(study: &StudyView, runtime: &Runtime) -> bool {
     budget_left(study) != Some(0) && !runtime.exhausted
 }
 
-/// How many steps' worth of time a start takes beyond its first step (imports, data, a checkpoint read), by recent attempts.
-fn start_in_steps(study: &StudyView) -> f64 {
+/// How many steps' worth of time a start takes beyond its first step (imports, data, a checkpoint read), by recent attempts whose
+/// points are in memory.
+fn start_in_steps(study: &StudyView) -> Option<f64> {
     let attempts = study.trials().iter().rev().flat_map(|trial| trial.attempts.iter().rev()).take(10 * LOOKED_AT);
     let mut seen: Vec<f64> = attempts
         .filter_map(|attempt| {
@@ -246,5 +264,5 @@ fn start_in_steps(study: &StudyView) -> f64 {
         .take(LOOKED_AT)
         .collect();
     seen.sort_by(f64::total_cmp);
-    seen.get(seen.len() / 2).copied().unwrap_or(0.0)
+    seen.get(seen.len() / 2).copied()
 }

@@ -128,10 +128,10 @@ impl Weighed<'_> {
     }
 
     /// The worth of a new configuration.
-    fn newcomer(&self, point: &[f64]) -> f64 {
+    fn newcomer(&self, point: &[f64], start: f64) -> f64 {
         self.worth(|s| {
             let (outlook, c) = self.model.ones[s].newcomer(point);
-            Candidate { outlook, c, grid: 0, reports: 0, step: 0, restore: 0.0 }
+            Candidate { outlook, c, grid: 0, reports: 0, step: 0, restore: start }
         })
     }
 }
@@ -157,7 +157,7 @@ impl Rule for FreezeThaw {
         }
         let mine = worth * HYSTERESIS;
         let paused = model.curves.iter().enumerate().filter(|(_, c)| c.state == RecordState::Paused);
-        let frozen = paused.map(|(i, _)| weighed.old(i, self.restore)).fold(0.0, f64::max);
+        let frozen = paused.map(|(i, _)| weighed.old(i, self.restore.max(reported.start))).fold(0.0, f64::max);
         if frozen > mine {
             return Verdict::Pause;
         }
@@ -168,7 +168,7 @@ impl Rule for FreezeThaw {
         let codec = history.codec();
         let stand_in = |_| {
             let config = codec.build(|i| codec.quantile(i, stream.unit()));
-            weighed.newcomer(&Model::point(history, &config))
+            weighed.newcomer(&Model::point(history, &config), reported.start)
         };
         let new = (0..STAND_INS).map(stand_in).fold(0.0, f64::max);
         if new > mine { Verdict::Pause } else { Verdict::Continue }
@@ -180,8 +180,10 @@ impl Rule for FreezeThaw {
         let Some(model) = Model::of(history, length, self.sampled) else { return fresh };
         let weighed = self.weigh(&model, None);
         let new = free.new.and_then(|params| history.codec().encode(params));
-        let mut best =
-            (new.map_or(f64::NEG_INFINITY, |config| weighed.newcomer(&Model::point(history, &config))), fresh);
+        let mut best = (
+            new.map_or(f64::NEG_INFINITY, |config| weighed.newcomer(&Model::point(history, &config), free.start)),
+            fresh,
+        );
         let worthwhile = |worth: f64| free.new.is_some() || weighed.is_worthwhile(worth);
         for (i, curve) in model.curves.iter().enumerate().filter(|(_, c)| c.state == RecordState::Paused) {
             let Some(restore) = (free.restore)(curve.key) else { continue };
