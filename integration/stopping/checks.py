@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from stopping.scores import log_ratio
+from stopping.scores import log_ratio, log_slower
 from stopping.sets import CurveSet, ranks
 from stopping.simulate import Simulation, Task, Turn, after
 
@@ -112,6 +112,9 @@ def test_scores() -> None:
     theirs, ours = np.array([[4.0, 3, 2, 1]]), np.array([[4.0, 1, 1, 1]])
     assert round(float(np.exp(log_ratio(ours, theirs))), 9) == 2
     assert round(float(np.exp(log_ratio(ours + 1, theirs))), 9) == 0.5
+    # Both get to 2: after the second step, and after the third.
+    assert round(float(np.exp(log_slower(ours + 1, theirs))), 9) == round(2 / 3, 9)
+    assert round(float(np.exp(log_slower(theirs, ours + 1))), 9) == 1.5
     assert list(ranks(np.array([3.0, 1.0, 3.0]))) == [1.5, 0.0, 1.5]
 
 

@@ -13,7 +13,7 @@ from stopping.scores import FINALS, SEEN, Scores, by_method
 
 WORKERS = 4
 #: Rules whose ranks are rows; those of all others are in the tables.
-JUDGED = ["metaopt+asha", "metaopt+freeze-thaw"]
+JUDGED = ["metaopt+asha", 'metaopt+asha?mode="promotion"', "metaopt+freeze-thaw"]
 KINDS = {SEEN: "lowest loss seen", FINALS: "completed trials"}
 
 

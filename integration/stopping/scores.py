@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -74,14 +74,26 @@ class Scores:
         Medians are over seeds, at twentieths of a training; the geometric mean over problems. Where `ours` never gets there,
         it counts as twice its budget. The interval is by bootstrap over problems, then over each method's seeds.
         """
+        return self.ratio(ours, theirs, kind, log_ratio)
+
+    def slower(self, ours: str, theirs: str, kind: str = SEEN) -> Estimate:
+        """How many times as many steps `ours` takes as `theirs`, to the least loss that both get to; otherwise as [`speed`].
+
+        It favours neither: of two methods that are the same it is 1 on the mean, where `speed` is less, since the one that
+        happened to end higher never gets to the other's end.
+        """
+        return self.ratio(ours, theirs, kind, log_slower)
+
+    def ratio(self, ours: str, theirs: str, kind: str, log: Callable[[Any, Any], float]) -> Estimate:
+        """The geometric mean over problems, with its interval."""
         both = [(self.traces(ours, p, kind), self.traces(theirs, p, kind)) for p in self.problems]
         both = [(a, b) for a, b in both if len(a) and len(b)]
         rng, means = random.Random(1), []
         for _ in range(DRAWS):
             drawn = [(resampled(rng, a), resampled(rng, b)) for a, b in rng.choices(both, k=len(both))]
-            means.append(float(np.mean([log_ratio(a, b) for a, b in drawn])))
+            means.append(float(np.mean([log(a, b) for a, b in drawn])))
         means.sort()
-        logs = [log_ratio(a, b) for a, b in both]
+        logs = [log(a, b) for a, b in both]
         low, high = means[DRAWS * 25 // 1000], means[DRAWS * 975 // 1000]
         pairs = sum(min(len(a), len(b)) for a, b in both)
         return Estimate(math.exp(sum(logs) / len(logs)), math.exp(low), math.exp(high), pairs, len(both))
@@ -103,6 +115,13 @@ def log_ratio(ours: Any, theirs: Any) -> float:
     reached = np.nonzero(a <= b[-1])[0]
     took = int(reached[0]) + 1 if len(reached) else 2 * len(a)
     return math.log((int(np.argmax(b <= b[-1])) + 1) / took)
+
+
+def log_slower(ours: Any, theirs: Any) -> float:
+    """See [`Scores.slower`]."""
+    a, b = np.median(ours, axis=0), np.median(theirs, axis=0)
+    both = max(a[-1], b[-1])
+    return math.log((int(np.argmax(a <= both)) + 1) / (int(np.argmax(b <= both)) + 1))
 
 
 def by_method(scores: Scores, title: str, shares: Sequence[float], kind: str) -> List[List[str]]:

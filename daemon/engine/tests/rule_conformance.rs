@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use metaopt_engine::{Free, History, Next, Record, RecordState, Reported, Rule, Verdict, forecast, rule, rules::NAMES};
+use metaopt_engine::{Free, History, Next, Record, RecordState, Reported, Rule, Verdict, forecast, rule, rule_of, rules::NAMES};
 use serde_json::{Value, json};
 
 fn build_rule(spec: Value) -> Box<dyn Rule> {
@@ -504,6 +504,41 @@ fn successive_halving_keeps_the_best_in_every_three() {
         assert_eq!(at(promotion.as_ref(), &reached(&costs, 4), n, 4), Verdict::Continue, "{n}");
     }
     assert_eq!(promotion.rungs(&history, 0), [1, 3, 9]);
+}
+
+/// From the last rung, 9, it is not three times as far to the end but 12/9: three in four go on, and by promotion the best always.
+/// (Turns red with one in three at every rung.)
+#[test]
+fn the_nearer_the_end_the_more_go_on() {
+    let go_on = |mode: &str, trials: u64| {
+        let rule = build_rule(json!({"rule": "asha", "mode": mode, "max_steps": 12}));
+        let cost = |n: u64| move |step: u64| if step < 9 { 1.0 } else { n as f64 };
+        let history = of(&(0..trials).map(|n| trial(n, RecordState::Pending, 9, cost(n))).collect::<Vec<_>>());
+        let verdict = |r: &Record| rule.decide(&history, &Reported { key: r.key, step: 9, freezes: true });
+        history.records().filter(|r| verdict(r) == Verdict::Continue).count()
+    };
+    assert_eq!(go_on("promotion", 8), 6);
+    assert_eq!(go_on("stopping", 8), 6);
+    assert_eq!(go_on("promotion", 1), 1);
+}
+
+/// (Turns red where scripts that leave checkpoints are stopped for good, or clients that never said that they can go on are paused.)
+#[test]
+fn scripts_are_paused_and_clients_stopped_unless_told_otherwise() {
+    let pauses = |more: Value| {
+        let mut def = json!({
+            "name": "s", "space": [{"name": "x", "type": "float", "low": 0.0, "high": 1.0}],
+            "objectives": [{"metric": "loss", "direction": "minimize"}],
+        });
+        def.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        rule_of(&serde_json::from_value(def).unwrap()).unwrap().pauses()
+    };
+    let run = json!({"command": ["python", "train.py"]});
+    assert!(pauses(json!({"early_stopping": {"rule": "asha"}, "run": run})));
+    assert!(pauses(json!({"early_stopping": {"rule": "hyperband"}, "run": run})));
+    assert!(!pauses(json!({"early_stopping": {"rule": "asha"}})));
+    assert!(!pauses(json!({"early_stopping": {"rule": "asha", "mode": "stopping"}, "run": run})));
+    assert!(pauses(json!({"early_stopping": {"rule": "asha", "mode": "promotion"}})));
 }
 
 /// A trial went on past a rung where its node's view lacked older rivals' records; when they come it is stopped at its next

@@ -1,9 +1,11 @@
 //! Asynchronous successive halving (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning"), by stopping or
 //! by pausing, in one bracket or several (Hyperband: Li et al. 2018).
 //!
-//! At each rung a trial is compared with all that got there; the best in every `reduction_factor` go on. With `mode`
+//! At each rung a trial is compared with all that got there; of so many as the next one is farther, the best goes on: one in every
+//! `reduction_factor`, and more at the last rung, where the end is nearer. With `mode`
 //! "stopping" the others are ended at once. With "promotion" every trial is paused at a rung and goes on once it is among
-//! the best; where scripts leave no checkpoints it falls back to stopping.
+//! the best; where scripts leave no checkpoints it falls back to stopping. The best at the last rung always goes on: little is left
+//! of it, and only whole trials have results.
 //!
 //! A stale view has too few rivals, so that trials go on which should not. Hence passed rungs are tested again at every
 //! report, but only against trials that were proposed earlier: those would have been in a fresh view. Later ones don't count,
@@ -15,7 +17,7 @@ use serde_json::Value;
 
 use super::{
     Free, Next, Reported, Rule, Verdict,
-    rungs::{Ladder, Standing, better, standing},
+    rungs::{Ladder, Rung, Standing, better, standing},
 };
 use crate::{
     history::{History, Record, RecordState},
@@ -75,21 +77,21 @@ impl Asha {
     }
 
     /// The stopping test of every rung that a trial has passed.
-    fn survives(&self, history: &History, own: &Record, step: u64, rungs: &[u64]) -> bool {
+    fn survives(&self, history: &History, own: &Record, step: u64, rungs: &[Rung]) -> bool {
         let bracket = self.ladder.bracket(own.key, rungs.len());
         let before = own.curve.iter().rev().map(|(s, _)| *s).find(|s| *s < step).unwrap_or(0);
-        rungs.iter().skip(bracket).take_while(|rung| **rung <= step).all(|rung| {
-            let Some(standing) = standing(own, *rung) else { return true };
-            let anew = *rung > before;
-            let rivals = self.rivals(history, *rung, bracket, rungs.len(), (!anew).then_some(own));
-            rivals.len() < FEW || better(&rivals, standing) * (self.ladder.factor as usize) < rivals.len()
+        rungs.iter().skip(bracket).take_while(|rung| rung.step <= step).all(|rung| {
+            let Some(standing) = standing(own, rung.step) else { return true };
+            let anew = rung.step > before;
+            let rivals = self.rivals(history, rung.step, bracket, rungs.len(), (!anew).then_some(own));
+            rivals.len() < FEW || better(&rivals, standing) < rung.go_on(rivals.len()).ceil() as usize
         })
     }
 
-    /// Whether `own` is among those of `rivals` that go on.
-    fn promotable(&self, rivals: &[Standing], own: Standing, closed: bool) -> bool {
-        let go_on = rivals.len() / self.ladder.factor as usize;
-        let go_on = if closed { go_on.max(1) } else { go_on };
+    /// Whether `own` is among those of `rivals` that go on; at a rung that is `closed`, the best does.
+    fn promotable(rivals: &[Standing], own: Standing, rung: Rung, closed: bool) -> bool {
+        let go_on = rung.go_on(rivals.len()).floor() as usize;
+        let go_on = if closed || rung.is_last { go_on.max(1) } else { go_on };
         rivals.iter().filter(|other| **other < own).count() < go_on
     }
 }
@@ -107,26 +109,24 @@ impl Rule for Asha {
         }
         let before = own.curve.iter().rev().map(|(s, _)| *s).find(|s| *s < reported.step).unwrap_or(0);
         let bracket = self.ladder.bracket(own.key, rungs.len());
-        let Some(rung) = rungs.iter().skip(bracket).rev().find(|rung| **rung <= reported.step && **rung > before)
+        let Some(rung) = rungs.iter().skip(bracket).rev().find(|rung| rung.step <= reported.step && rung.step > before)
         else {
             return Verdict::Continue;
         };
-        let rivals = self.rivals(history, *rung, bracket, rungs.len(), None);
-        let goes_on = standing(own, *rung).is_none_or(|own| self.promotable(&rivals, own, false));
+        let rivals = self.rivals(history, rung.step, bracket, rungs.len(), None);
+        let goes_on = standing(own, rung.step).is_none_or(|own| Self::promotable(&rivals, own, *rung, false));
         if goes_on { Verdict::Continue } else { Verdict::Pause }
     }
 
     fn next(&self, history: &History, free: &Free) -> Next {
-        let length = self.ladder.length(history);
-        let rungs = self.ladder.rungs(length);
+        let rungs = self.ladder.rungs(self.ladder.length(history));
         // With no newcomers and nobody on the way, what stands at a rung is all there will be.
         let closed = free.new.is_none() && history.pending().next().is_none();
         for (place, rung) in rungs.iter().enumerate().rev() {
-            let above = rungs.get(place + 1).copied().unwrap_or(length);
             let mut waiting: Vec<(Standing, usize)> = Vec::new();
-            for record in history.records().filter(|r| r.state == RecordState::Paused && r.last_step < above) {
+            for record in history.records().filter(|r| r.state == RecordState::Paused && r.last_step < rung.above) {
                 let bracket = self.ladder.bracket(record.key, rungs.len());
-                let standing = standing(record, *rung).filter(|_| bracket <= place);
+                let standing = standing(record, rung.step).filter(|_| bracket <= place);
                 waiting.extend(standing.map(|standing| (standing, bracket)));
             }
             waiting.sort_unstable();
@@ -134,9 +134,9 @@ impl Rule for Asha {
             brackets.sort_unstable();
             brackets.dedup();
             for bracket in brackets {
-                let rivals = self.rivals(history, *rung, bracket, rungs.len(), None);
+                let rivals = self.rivals(history, rung.step, bracket, rungs.len(), None);
                 let candidates = waiting.iter().filter(|(_, b)| *b == bracket).map(|(standing, _)| *standing);
-                let best = candidates.take_while(|own| self.promotable(&rivals, *own, closed));
+                let best = candidates.take_while(|own| Self::promotable(&rivals, *own, *rung, closed));
                 if let Some((.., key)) = best.into_iter().find(|(.., key)| (free.restore)(*key).is_some()) {
                     return Next::Thaw(key);
                 }
@@ -152,6 +152,6 @@ impl Rule for Asha {
     fn rungs(&self, history: &History, key: u64) -> Vec<u64> {
         let rungs = self.ladder.rungs(self.ladder.length(history));
         let bracket = self.ladder.bracket(key, rungs.len());
-        rungs.into_iter().skip(bracket).collect()
+        rungs.into_iter().skip(bracket).map(|rung| rung.step).collect()
     }
 }

@@ -110,13 +110,18 @@ pub trait Rule: Send + Sync {
 /// Rules of this version, as named in a study.
 pub const NAMES: [&str; 7] = ["none", "median", "percentile", "patience", "asha", "hyperband", "freeze-thaw"];
 
-/// The rule of a study. Where the space has a fidelity, that says how long a trial is and where its rungs are, unless the rule's own
-/// options do; errors point into `/early_stopping`.
+/// The rule of a study. Unless its own options say otherwise, `asha` and `hyperband` pause scripts and stop what clients run, and
+/// where the space has a fidelity, that says how long a trial is and where its rungs are; errors point into `/early_stopping`.
 pub fn rule_of(def: &StudyDef) -> Result<Box<dyn Rule>, Vec<FieldError>> {
     let mut spec = def.early_stopping.clone();
+    let halves = matches!(spec.rule.as_str(), "asha" | "hyperband");
+    if def.run.is_some() && halves {
+        // Scripts can be frozen, and where they leave no checkpoints that is found out; of clients nobody knows.
+        spec.options.entry("mode".to_owned()).or_insert(json!("promotion"));
+    }
     if let Some((low, high, base)) = def.space.fidelity() {
         let mut usual = vec![("max_steps", json!(high))];
-        if matches!(spec.rule.as_str(), "asha" | "hyperband") {
+        if halves {
             usual.extend([("min_steps", json!(low)), ("reduction_factor", json!(base)), ("mode", json!("promotion"))]);
             if spec.options.get("mode").is_some_and(|mode| mode == "stopping") {
                 let detail = "the space has a fidelity, whose runs end by themselves at a rung: leave `mode` out";

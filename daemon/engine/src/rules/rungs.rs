@@ -22,6 +22,24 @@ pub struct Ladder {
     pub brackets: usize,
 }
 
+/// A step at which trials are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rung {
+    /// That step.
+    pub step: u64,
+    /// Where those end that go on: at the next rung, or a trial's length.
+    pub above: u64,
+    /// Whether that is a trial's length.
+    pub is_last: bool,
+}
+
+impl Rung {
+    /// How many of so many trials go on: the farther it is, the fewer, so that each leg costs all of them about the same.
+    pub fn go_on(&self, trials: usize) -> f64 {
+        trials as f64 * self.step as f64 / self.above as f64
+    }
+}
+
 impl Ladder {
     /// A trial's length, as far as is known.
     pub fn length(&self, history: &History) -> u64 {
@@ -29,10 +47,17 @@ impl Ladder {
     }
 
     /// The rungs below a trial's length, of all brackets.
-    pub fn rungs(&self, length: u64) -> Vec<u64> {
+    pub fn rungs(&self, length: u64) -> Vec<Rung> {
         let first = self.min_steps.unwrap_or_else(|| (length / 81).max(1));
         let next = |rung: &u64| rung.checked_mul(self.factor);
-        std::iter::successors(Some(first), next).take_while(|rung| *rung < length).collect()
+        let steps: Vec<u64> = std::iter::successors(Some(first), next).take_while(|rung| *rung < length).collect();
+        let above = steps.iter().skip(1).copied().map(Some).chain([None]);
+        let rung = |(step, above): (&u64, Option<u64>)| Rung {
+            step: *step,
+            above: above.unwrap_or(length),
+            is_last: above.is_none(),
+        };
+        steps.iter().zip(above).map(rung).collect()
     }
 
     /// The bracket of a trial: its first rung, counted from the lowest. Brackets that begin lower have as many more trials
