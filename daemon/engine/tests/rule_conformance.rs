@@ -4,7 +4,9 @@
 mod common;
 
 use common::*;
-use metaopt_engine::{Free, History, Next, Record, RecordState, Reported, Rule, Verdict, forecast, rule, rule_of, rules::NAMES};
+use metaopt_engine::{
+    Free, History, Next, Record, RecordState, Reported, Rule, Verdict, forecast, rule, rule_of, rules::NAMES,
+};
 use serde_json::{Value, json};
 
 fn build_rule(spec: Value) -> Box<dyn Rule> {
@@ -514,7 +516,8 @@ fn the_nearer_the_end_the_more_go_on() {
         let rule = build_rule(json!({"rule": "asha", "mode": mode, "max_steps": 12}));
         let cost = |n: u64| move |step: u64| if step < 9 { 1.0 } else { n as f64 };
         let history = of(&(0..trials).map(|n| trial(n, RecordState::Pending, 9, cost(n))).collect::<Vec<_>>());
-        let verdict = |r: &Record| rule.decide(&history, &Reported { key: r.key, step: 9, freezes: true });
+        let verdict =
+            |r: &Record| rule.decide(&history, &Reported { key: r.key, step: 9, freezes: true, new: true, start: 0.0 });
         history.records().filter(|r| verdict(r) == Verdict::Continue).count()
     };
     assert_eq!(go_on("promotion", 8), 6);
