@@ -192,9 +192,11 @@ async fn what_the_script_spooled_and_committed_is_collected() {
 }
 
 #[tokio::test]
-async fn a_trial_whose_checkpoint_is_gone_begins_anew() {
-    let (bench, executor, _) = run("echo from $METAOPT_RESUME_STEP").await;
-    assert_eq!(logs::read(&executor, &key()).unwrap().unwrap(), "from 0\n");
+async fn a_trial_whose_checkpoint_is_gone_begins_anew_and_says_so() {
+    let (bench, executor, report) = run("echo from $METAOPT_RESUME_STEP").await;
+    let note = report.note.unwrap();
+    assert_eq!(note, "began anew: its checkpoint of step 3 is gone from this node");
+    assert_eq!(logs::read(&executor, &key()).unwrap().unwrap(), format!("[metaopt: {note}]\nfrom 0\n"));
     let owner = fs::read_to_string(bench.data().join("trials/node.7/owner.json")).unwrap();
     assert_eq!(owner, r#"{"version":1,"study":"s"}"#, "its files say whose they are");
 }
@@ -378,7 +380,7 @@ async fn the_log_keeps_its_head_and_its_end() {
             assert!(bench.data().join("logs/node.7-1.log.tail").is_file());
         }
         let log = logs::read(&executor, &key()).unwrap().unwrap();
-        assert!(log.starts_with("line 0\nline 1\n") && log.ends_with("line 2999\nlast\n"));
+        assert!(log.contains("]\nline 0\nline 1\n") && log.ends_with("line 2999\nlast\n"));
         assert!(log.contains("bytes of the log left out here]") && log.len() < 9000, "{}", log.len());
     }
     assert_eq!(logs::read(&executor, &AttemptKey { attempt: 9, ..key() }).unwrap(), None);
@@ -388,7 +390,7 @@ async fn the_log_keeps_its_head_and_its_end() {
 async fn a_log_can_be_followed_to_its_end() {
     let bench = Bench::new();
     let (executor, mut events) = bench.executor();
-    executor.launch(launch(shell("for i in 1 2 3; do echo $i; sleep 0.2; done")));
+    executor.launch(Launch { resume_step: 0, ..launch(shell("for i in 1 2 3; do echo $i; sleep 0.2; done")) });
     let mut stream = logs::follow(&executor, &key(), 0);
     let mut text = Vec::new();
     let mut pieces = 0;

@@ -380,6 +380,24 @@ def test_an_asked_trials_checkpoints_outlive_a_pause_and_not_its_end(study: meta
     assert not directory.exists()
 
 
+def test_a_thawed_trial_goes_on_from_what_this_machine_has_of_it(study: metaopt.Study, here: FakeDaemon) -> None:
+    here.add_running("node.9", resume_step=5)
+    body = here.trials["node.9"]
+    assert study._asked(body).resume_step == 0, "another machine, or no checkpoint: from scratch"
+    trial = study._asked(body)
+    (trial.checkpoint_dir / "weights").write_text("w")
+    assert study._asked(body).resume_step == 5
+    for step, held in [(3, 3), (5, 5), (9, 5)]:
+        trial.checkpoint(step=step)
+        assert study._asked(body).resume_step == held
+    trial.report(error=0.5, step=3)
+    trial.checkpoint()
+    assert study._asked(body).resume_step == 3
+    trial.report(error=0.5, step=4)
+    trial.checkpoint()
+    assert study._asked(body).resume_step == 5, "saved before it was reported"
+
+
 def test_numpys_numbers_are_numbers(study: metaopt.Study, here: FakeDaemon) -> None:
     numpy = pytest.importorskip("numpy")
     trial = study.ask()

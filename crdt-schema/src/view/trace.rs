@@ -86,12 +86,12 @@ impl Trace {
         points.steps.binary_search_by_key(&step, |(step, _)| *step).ok().map(|i| points.at(i))
     }
 
-    /// A metric's numbers by step, as far as the points are in memory.
+    /// A metric by step, as far as the points are in memory; NaN where it was reported as null.
     pub fn series(&self, metric: &str) -> impl Iterator<Item = (u64, WallMs, f64)> {
         let found = self.points.as_ref().and_then(|p| Some((p, &p.columns.iter().find(|(n, _)| **n == *metric)?.1)));
         found.into_iter().flat_map(|(points, column)| {
             let mut times = points.steps.iter();
-            column.iter().filter(|(_, value)| !value.is_nan()).filter_map(move |&(step, value)| {
+            column.iter().filter_map(move |&(step, value)| {
                 let (_, time) = times.find(|(at, _)| *at == step)?;
                 Some((step, *time, value))
             })

@@ -394,6 +394,11 @@ impl TrialView {
         matches!(self.freeze_edit(), Some(TrialEdit::Pause { .. }))
     }
 
+    /// Whether a person thawed it for this attempt.
+    pub fn is_resumed(&self, attempt: AttemptNo) -> bool {
+        matches!(self.freeze_edit(), Some(TrialEdit::Resume { after }) if *after + 1 == attempt)
+    }
+
     pub(super) fn fold(&mut self, fact: &TrialFact, policy: RetryPolicy, pool: &mut Pool) {
         match fact {
             TrialFact::Proposed(_) => {}

@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::Bench;
+use common::{Bench, net::Net};
 use metaopt_core::{
-    commands::{Action, IdleReason, TrialAction},
-    launch::ExitReport,
+    commands::{Action, IdleReason, NodeAction, Report, TrialAction},
+    launch::{AttemptEvent, ExitReport},
 };
 use metaopt_schema::{
     study::StudyState,
@@ -99,6 +99,22 @@ fn what_a_person_froze_stays_frozen() {
     assert_eq!(bench.ask(&study, 1, None).trials, [ids[0].clone()]);
 }
 
+/// (Turns red where the rule freezes it again at its next report.)
+#[test]
+fn what_a_person_thaws_goes_on_whatever_the_rule_says() {
+    let mut bench = Bench::new(0);
+    let study = bench.study(asha(json!({"budget": {"max_trials": 9}})));
+    let ids: Vec<_> = (0..3).map(|_| bench.ask(&study, 1, None).trials.remove(0)).collect();
+    for (id, loss) in ids.iter().zip([0.1, 0.2, 0.3]) {
+        assert_eq!(bench.report(id.as_str(), 1, loss), Action::Pause);
+    }
+    bench.node.trial_action(bench.now, ids[2].as_str(), TrialAction::Resume).unwrap();
+    assert_eq!(bench.ask(&study, 1, None).trials, [ids[2].clone()]);
+    for step in 2..9 {
+        assert_eq!(bench.report(ids[2].as_str(), step, 0.3), Action::Continue, "step {step}");
+    }
+}
+
 #[test]
 fn a_frozen_process_frees_its_slot_and_goes_on_from_its_checkpoint() {
     let mut bench = Bench::new(1);
@@ -113,6 +129,35 @@ fn a_frozen_process_frees_its_slot_and_goes_on_from_its_checkpoint() {
     }
     let launch = bench.launched.last().unwrap().clone();
     assert_eq!((&launch.key.trial, launch.key.attempt, launch.resume_step), (&ids[1], 2, 1));
+}
+
+#[test]
+fn of_a_script_that_had_to_be_killed_its_trial_says_so() {
+    let mut bench = Bench::new(1);
+    bench.node.adopted(bench.now, &[]);
+    bench.study(asha(json!({"run": command()})));
+    let key = bench.launched.last().unwrap().key.clone();
+    assert_eq!(bench.report(key.trial.as_str(), 1, 0.5), Action::Pause);
+    bench.exit(&key, ExitReport { signal: Some(9), ..ExitReport::default() });
+    let detail = bench.trial(key.trial.as_str()).end().unwrap().detail.clone().unwrap();
+    assert!(detail.contains("no checkpoint") && detail.contains("killed"), "{detail}");
+}
+
+/// (Turns red where it says that the trial starts from scratch.)
+#[test]
+fn one_that_leaves_no_new_checkpoint_goes_on_from_the_one_before() {
+    let mut bench = Bench::new(1);
+    bench.node.adopted(bench.now, &[]);
+    bench.study(asha(json!({"run": command(), "budget": {"max_trials": 1}})));
+    let trial = bench.launched.last().unwrap().key.trial.clone();
+    bench.report(trial.as_str(), 1, 0.5);
+    leave(&mut bench, true);
+    bench.pass(2.0);
+    assert_eq!(bench.launched.last().unwrap().resume_step, 1);
+    bench.node.trial_action(bench.now, trial.as_str(), TrialAction::Pause).unwrap();
+    leave(&mut bench, false);
+    let detail = bench.trial(trial.as_str()).end().unwrap().detail.clone().unwrap();
+    assert!(detail.contains("goes on from step 1"), "{detail}");
 }
 
 #[test]
@@ -142,6 +187,61 @@ fn scripts_that_leave_no_checkpoint_are_found_out_and_pruned_instead() {
     assert!(why.contains("leaves no checkpoint"), "{stopped}: {why}");
 }
 
+/// (Turns red where a pause before anything could be saved is taken for a script that saves nothing.)
+#[test]
+fn a_pause_before_the_first_step_says_nothing_about_checkpoints() {
+    let mut bench = Bench::new(1);
+    bench.node.adopted(bench.now, &[]);
+    bench.study(asha(json!({"run": command(), "budget": {"max_trials": 30}})));
+    let first = bench.launched.last().unwrap().key.clone();
+    bench.node.trial_action(bench.now, first.trial.as_str(), TrialAction::Pause).unwrap();
+    leave(&mut bench, false);
+    let second = bench.launched.last().unwrap().key.clone();
+    assert_ne!(first.trial, second.trial);
+    assert_eq!(bench.report(second.trial.as_str(), 1, 0.5), Action::Pause);
+}
+
+/// (Turns red where a report that isn't a number is kept from the rule, or a trial that diverged is frozen to be thawed again.)
+#[test]
+fn what_diverged_is_stopped() {
+    for rule in [json!({"rule": "patience", "patience": 1}), asha(json!({}))["early_stopping"].clone()] {
+        let mut bench = Bench::new(1);
+        bench.node.adopted(bench.now, &[]);
+        bench.study(json!({"early_stopping": rule, "run": command()}));
+        let key = bench.launched.last().unwrap().key.clone();
+        let report = Report { step: 1, values: [("loss".to_owned(), None)].into_iter().collect(), attempt: None };
+        assert_eq!(bench.node.report(bench.now, key.trial.as_str(), vec![report]).unwrap(), Action::Stop, "{rule}");
+        leave(&mut bench, true);
+        assert_eq!(bench.trial(key.trial.as_str()).state, TrialState::Pruned);
+    }
+}
+
+/// (Turns red where it says that the trial is about to start.)
+#[test]
+fn a_study_that_waits_for_a_checkpoint_says_for_whose() {
+    let mut net = Net::new(2, 1);
+    net.nodes[0].node.node_action(net.now, "gpu1", NodeAction::Drain).unwrap();
+    let run = json!({"command": ["true"], "lost_checkpoint": "wait"});
+    net.study(0, asha(json!({"run": run, "budget": {"max_trials": 1}})));
+    net.pass(5.0);
+    let key = net.nodes[0].launched.pop().unwrap().key;
+    net.nodes[0].node.trial_action(net.now, key.trial.as_str(), TrialAction::Pause).unwrap();
+    let report = Report { step: 1, values: [("loss".to_owned(), Some(0.5))].into_iter().collect(), attempt: None };
+    net.nodes[0].node.report(net.now, key.trial.as_str(), vec![report]).unwrap();
+    let left = ExitReport { exit_code: Some(0), has_checkpoint: true, ..ExitReport::default() };
+    net.nodes[0].node.attempt(net.now, &key, AttemptEvent::Exited(left));
+    net.pass(5.0);
+    net.nodes[0].asleep = true;
+    net.pass(200.0);
+    net.nodes[1].node.node_action(net.now, "gpu1", NodeAction::Resume).unwrap();
+    net.nodes[1].node.trial_action(net.now, key.trial.as_str(), TrialAction::Resume).unwrap();
+    net.pass(10.0);
+    let node = &net.nodes[1].node;
+    assert_eq!(node.trial(key.trial.as_str()).unwrap().1.state, TrialState::Waiting);
+    let why = node.why_idle(node.study("s").unwrap(), net.now).unwrap();
+    assert!(why.contains("checkpoint") && why.contains("gpu0"), "{why}");
+}
+
 #[test]
 fn with_a_fidelity_an_attempt_runs_to_its_rung_and_the_best_go_on_to_the_next() {
     let space = json!([{"name": "x", "type": "float", "low": 0, "high": 1}, {"name": "epochs", "type": "fidelity", "low": 1, "high": 9}]);
@@ -161,8 +261,8 @@ fn with_a_fidelity_an_attempt_runs_to_its_rung_and_the_best_go_on_to_the_next() 
         bench.exit(&launch.key, common::good(loss));
         bench.pass(2.0);
     }
-    assert_eq!(ran.iter().take(3).map(|(_, epochs, _)| *epochs).collect::<Vec<_>>(), [1, 1, 1]);
-    assert!(ran.iter().any(|(_, epochs, _)| *epochs == 9), "{ran:?}");
+    // (Turns red where one that went all the way leaves its place at the rungs to the next.)
+    assert_eq!(ran.iter().map(|(_, epochs, _)| *epochs).collect::<Vec<_>>(), [1, 1, 1, 3, 9]);
     assert!(ran.iter().all(|(.., resume)| *resume == 0), "without a checkpoint each run begins anew");
     let view = bench.node.study("s").unwrap();
     assert_eq!(bench.node.state_of(view, bench.now), StudyState::Complete);
@@ -190,6 +290,11 @@ fn a_client_that_completes_at_a_rung_is_handed_the_next_one_later() {
         );
     }
     assert!(bench.node.study(&study).unwrap().best().is_none(), "a rung is no result");
-    assert_eq!(bench.ask(&study, 1, None).trials, [ids[1].clone()]);
-    assert_eq!(until(&bench, ids[1].as_str()), 3);
+    for step in [3, 9] {
+        assert_eq!(bench.ask(&study, 1, None).trials, [ids[1].clone()]);
+        assert_eq!(until(&bench, ids[1].as_str()), step);
+        bench.tell(ids[1].as_str(), None, 0.05).unwrap();
+    }
+    assert_eq!(bench.trial(ids[1].as_str()).last_step(), 9);
+    assert_eq!(bench.ask(&study, 1, None).reason, Some(IdleReason::Budget), "the other two stay where they are");
 }

@@ -144,6 +144,7 @@ impl Bench {
             let free = Free {
                 new: drafted.as_ref().ok().map(|suggestion| &suggestion.params),
                 restore: &|key| paused(key).then_some(self.restore),
+                start: 0.0,
             };
             self.rule.next(&self.nodes[at].history, &free)
         } else {
@@ -206,7 +207,8 @@ impl Bench {
         }
         trial.record.last_step = trial.record.last_step.max(step);
         self.happen(node, Event::Reported { key, step, cost });
-        let reported = Reported { key, step, freezes: said["freezes"].as_bool().unwrap_or(true) };
+        let new = self.budget.is_none_or(|budget| budget > self.nodes[node].known.len() as u64);
+        let reported = Reported { key, step, freezes: said["freezes"].as_bool().unwrap_or(true), new, start: 0.0 };
         let begin = cpu_ms();
         let verdict = self.rule.decide(&self.nodes[node].history, &reported);
         let cpu_ms = cpu_ms() - begin;

@@ -54,12 +54,12 @@ fn main() {
             let step = history.get(*key).unwrap().last_step + 1;
             history.report(*key, step, 0.4);
             let begin = cpu_ms();
-            rule.decide(&history, &Reported { key: *key, step, freezes: true });
+            rule.decide(&history, &Reported { key: *key, step, freezes: true, new: true, start: 0.0 });
             times.push(cpu_ms() - begin);
         }
         let params = trial(9999, steps).1;
         let begin = cpu_ms();
-        rule.next(&history, &Free { new: Some(&params), restore: &|_| Some(0.0) });
+        rule.next(&history, &Free { new: Some(&params), restore: &|_| Some(0.0), start: 0.0 });
         let next = cpu_ms() - begin;
         times.sort_by(f64::total_cmp);
         println!(

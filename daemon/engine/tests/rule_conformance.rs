@@ -39,7 +39,7 @@ fn peers() -> History {
 fn verdict(rule: &dyn Rule, mut history: History, own: Tried, step: u64) -> Verdict {
     let key = own.key;
     history.put(own);
-    rule.decide(&history, &Reported { key, step, freezes: true })
+    rule.decide(&history, &Reported { key, step, freezes: true, new: true, start: 0.0 })
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn no_rule_stops_a_lone_trial_at_its_first_report_or_one_that_it_does_not_know()
             "{name}"
         );
         assert_eq!(
-            rule.decide(&peers(), &Reported { key: 12345, step: 3, freezes: true }),
+            rule.decide(&peers(), &Reported { key: 12345, step: 3, freezes: true, new: true, start: 0.0 }),
             Verdict::Continue,
             "{name}"
         );
@@ -171,6 +171,7 @@ fn names_and_options_are_checked() {
     assert!(refused(json!({"rule": "median", "min_steps": 9, "max_steps": 3})).1.contains("above"));
     assert!(refused(json!({"rule": "percentile", "percentile": 100})).1.contains("below 100"));
     assert!(refused(json!({"rule": "patience", "patience": 0})).1.contains("from 1"));
+    assert!(refused(json!({"rule": "patience", "min_steps": 9, "max_steps": 3})).1.contains("above"));
 }
 
 /// Every rule, with each of its modes.
@@ -217,12 +218,12 @@ fn answers(rule: &dyn Rule, history: &History) -> (Vec<(u64, Verdict)>, Vec<Next
     let running = history.records().filter(|r| r.state == RecordState::Pending && !r.curve.is_empty());
     let verdicts = running.map(|r| {
         let step = r.last_step;
-        (r.key, rule.decide(history, &Reported { key: r.key, step, freezes: true }))
+        (r.key, rule.decide(history, &Reported { key: r.key, step, freezes: true, new: true, start: 0.0 }))
     });
     let params = serde_json::from_value(json!({"x": 0.31})).unwrap();
     let free = [
-        Free { new: Some(&params), restore: &|_| Some(0.0) },
-        Free { new: None, restore: &|key| (key % 2 == 0).then_some(3.0) },
+        Free { new: Some(&params), restore: &|_| Some(0.0), start: 0.0 },
+        Free { new: None, restore: &|key| (key % 2 == 0).then_some(3.0), start: 0.0 },
     ];
     (verdicts.collect(), free.iter().map(|free| rule.next(history, free)).collect())
 }
@@ -308,11 +309,11 @@ fn only_paused_trials_that_can_be_restored_are_thawed() {
         let history = of(&midway(|cost| cost));
         let params = serde_json::from_value(json!({"x": 0.31})).unwrap();
         let none = |_: u64| None;
-        assert_eq!(rule.next(&history, &Free { new: Some(&params), restore: &none }), Next::New, "{name}");
-        assert_eq!(rule.next(&history, &Free { new: None, restore: &none }), Next::Wait, "{name}");
+        assert_eq!(rule.next(&history, &Free { new: Some(&params), restore: &none, start: 0.0 }), Next::New, "{name}");
+        assert_eq!(rule.next(&history, &Free { new: None, restore: &none, start: 0.0 }), Next::Wait, "{name}");
         for allowed in history.records().map(|r| r.key) {
             let only = |key: u64| (key == allowed).then_some(0.0);
-            match rule.next(&history, &Free { new: None, restore: &only }) {
+            match rule.next(&history, &Free { new: None, restore: &only, start: 0.0 }) {
                 Next::Thaw(key) => {
                     assert_eq!(key, allowed, "{name}");
                     assert_eq!(history.get(key).unwrap().state, RecordState::Paused, "{name}");
@@ -321,7 +322,11 @@ fn only_paused_trials_that_can_be_restored_are_thawed() {
                 Next::New => panic!("{name}: a new trial where there is none"),
             }
         }
-        assert_eq!(rule.next(&self::history(), &Free { new: Some(&params), restore: &none }), Next::New, "{name}");
+        assert_eq!(
+            rule.next(&self::history(), &Free { new: Some(&params), restore: &none, start: 0.0 }),
+            Next::New,
+            "{name}"
+        );
         if !rule.pauses() {
             let verdicts = answers(rule.as_ref(), &history).0;
             assert!(verdicts.iter().all(|(_, verdict)| *verdict != Verdict::Pause), "{name}");
@@ -336,7 +341,8 @@ fn what_leaves_no_checkpoints_is_never_paused() {
         let history = of(&midway(|cost| cost));
         for record in history.records().filter(|r| r.state == RecordState::Pending) {
             for step in 1..=record.last_step {
-                let verdict = rule.decide(&history, &Reported { key: record.key, step, freezes: false });
+                let verdict =
+                    rule.decide(&history, &Reported { key: record.key, step, freezes: false, new: true, start: 0.0 });
                 assert_ne!(verdict, Verdict::Pause, "{name}");
             }
         }
@@ -356,7 +362,9 @@ fn paused_trials_finish_when_nothing_else_is_left() {
         let mut complete = 0;
         for _ in 0..60 {
             let history = of(&records);
-            let Next::Thaw(key) = rule.next(&history, &Free { new: None, restore: &|_| Some(0.0) }) else { break };
+            let Next::Thaw(key) = rule.next(&history, &Free { new: None, restore: &|_| Some(0.0), start: 0.0 }) else {
+                break;
+            };
             let own = records.iter_mut().find(|r| r.key == key).unwrap();
             loop {
                 let step = own.last_step + 1;
@@ -372,7 +380,7 @@ fn paused_trials_finish_when_nothing_else_is_left() {
                     complete += 1;
                     break;
                 }
-                if rule.decide(&seen, &Reported { key, step, freezes: true }) == Verdict::Pause {
+                if rule.decide(&seen, &Reported { key, step, freezes: true, new: true, start: 0.0 }) == Verdict::Pause {
                     own.state = RecordState::Paused;
                     break;
                 }
@@ -380,6 +388,93 @@ fn paused_trials_finish_when_nothing_else_is_left() {
         }
         assert!(complete > 0, "{spec}");
     }
+}
+
+/// (Turns red where frozen trials go on to their ends, however hopeless, once nothing new may begin: nothing would be saved; or where
+/// they take turns step by step.)
+#[test]
+fn once_nothing_new_may_begin_freeze_thaw_goes_on_with_what_may_win_alone() {
+    let rule = build_rule(json!({"rule": "freeze-thaw", "max_steps": 20}));
+    let cost = |n: u64, step: u64| (n * 7 % 20) as f64 / 10.0 + 1.0 / step as f64;
+    let mut records: Vec<Tried> = (0..20)
+        .map(|n| match n % 10 {
+            3 => trial(n, RecordState::Complete, 20, |s| cost(n, s)),
+            _ => trial(n, RecordState::Paused, 2 + n % 2, |s| cost(n, s)),
+        })
+        .collect();
+    let (mut steps, mut thaws) = (0, 0);
+    loop {
+        let history = of(&records);
+        let Next::Thaw(key) = rule.next(&history, &Free { new: None, restore: &|_| Some(0.0), start: 0.0 }) else {
+            break;
+        };
+        thaws += 1;
+        let own = records.iter_mut().find(|r| r.key == key).unwrap();
+        own.state = RecordState::Pending;
+        while own.state == RecordState::Pending {
+            let step = own.last_step + 1;
+            steps += 1;
+            let point = (step, cost(own.order, step));
+            own.curve.push(point);
+            own.last_step = step;
+            let mut seen = history.clone();
+            seen.put(own.clone());
+            if step == 20 {
+                (own.state, own.costs) = (RecordState::Complete, vec![own.curve[19].1]);
+            } else if rule.decide(&seen, &Reported { key, step, freezes: true, new: false, start: 0.0 })
+                == Verdict::Pause
+            {
+                own.state = RecordState::Paused;
+            }
+        }
+        own.done = 1000 + steps;
+    }
+    let best = records.iter().find(|r| r.order == 0).unwrap();
+    assert_eq!(best.state, RecordState::Complete, "the best of all");
+    let complete = records.iter().filter(|r| r.state == RecordState::Complete).count();
+    assert!(complete < 10, "{complete} of 20 were run to their ends");
+    assert!(thaws * 2 < steps, "{thaws} thaws for {steps} steps");
+}
+
+/// (Turns red where what a start takes is not reckoned with: each start would be paid for by a single step.)
+#[test]
+fn dear_starts_keep_running_trials_running() {
+    let rule = build_rule(json!({"rule": "freeze-thaw", "max_steps": 20}));
+    let cost = |n: u64, step: u64| ((n * 7 + 9) % 20) as f64 / 10.0 + 1.0 / step as f64;
+    let state = |n: u64| if n < 2 { RecordState::Complete } else { RecordState::Paused };
+    let mut records: Vec<Tried> =
+        (0..12).map(|n| trial(n, state(n), if n < 2 { 20 } else { 3 }, |s| cost(n, s))).collect();
+    let own = trial(12, RecordState::Pending, 4, |s| cost(11, s));
+    records.push(own.clone());
+    let history = of(&records);
+    let verdict =
+        |start: f64| rule.decide(&history, &Reported { key: own.key, step: 4, freezes: true, new: true, start });
+    assert_eq!((verdict(0.0), verdict(100.0)), (Verdict::Pause, Verdict::Continue));
+}
+
+/// What diverged is as bad as it gets. (Turns red where it is run to its end.)
+#[test]
+fn a_trial_that_never_was_a_number_is_stopped() {
+    for spec in [
+        json!({"rule": "median"}),
+        json!({"rule": "asha", "max_steps": 20}),
+        json!({"rule": "hyperband", "max_steps": 20}),
+        json!({"rule": "patience", "patience": 3}),
+    ] {
+        let rule = build_rule(spec.clone());
+        let own = trial(50, RecordState::Pending, 9, |_| f64::NAN);
+        assert_eq!(verdict(rule.as_ref(), peers(), own, 9), Verdict::Stop, "{spec}");
+    }
+}
+
+/// (Turns red where a trial that failed keeps the place at its rung for which it was promoted.)
+#[test]
+fn another_goes_on_in_place_of_one_that_failed() {
+    let rule = build_rule(json!({"rule": "asha", "mode": "promotion", "max_steps": 9}));
+    let mut records: Vec<Tried> = (0..4).map(|n| trial(n, RecordState::Paused, 1, |_| n as f64)).collect();
+    records[0].state = RecordState::Failed;
+    let next = rule.next(&of(&records), &Free { new: None, restore: &|_| Some(0.0), start: 0.0 });
+    assert_eq!(next, Next::Thaw(records[1].key));
 }
 
 /// Ten trials at one rung in the order of their costs, each with its verdict as it comes.
@@ -393,7 +488,8 @@ fn successive_halving_keeps_the_best_in_every_three() {
     };
     let costs: Vec<f64> = (0..9).map(f64::from).collect();
     let at = |rule: &dyn Rule, history: &History, n: u64, step: u64| {
-        rule.decide(history, &Reported { key: metaopt_engine::hash64(&format!("trial {n}")), step, freezes: true })
+        let key = metaopt_engine::hash64(&format!("trial {n}"));
+        rule.decide(history, &Reported { key, step, freezes: true, new: true, start: 0.0 })
     };
     let history = reached(&costs, 3);
     for n in 0..9 {
@@ -420,7 +516,8 @@ fn the_nearer_the_end_the_more_go_on() {
         let rule = build_rule(json!({"rule": "asha", "mode": mode, "max_steps": 12}));
         let cost = |n: u64| move |step: u64| if step < 9 { 1.0 } else { n as f64 };
         let history = of(&(0..trials).map(|n| trial(n, RecordState::Pending, 9, cost(n))).collect::<Vec<_>>());
-        let verdict = |r: &Record| rule.decide(&history, &Reported { key: r.key, step: 9, freezes: true });
+        let verdict =
+            |r: &Record| rule.decide(&history, &Reported { key: r.key, step: 9, freezes: true, new: true, start: 0.0 });
         history.records().filter(|r| verdict(r) == Verdict::Continue).count()
     };
     assert_eq!(go_on("promotion", 8), 6);
@@ -453,7 +550,7 @@ fn scripts_are_paused_and_clients_stopped_unless_told_otherwise() {
 fn a_stale_view_is_healed_by_late_records_of_older_trials_alone() {
     let rule = build_rule(json!({"rule": "asha", "mode": "stopping", "max_steps": 27}));
     let own = trial(50, RecordState::Pending, 7, |_| 5.0);
-    let reported = Reported { key: own.key, step: 7, freezes: true };
+    let reported = Reported { key: own.key, step: 7, freezes: true, new: true, start: 0.0 };
     let with = |first: u64| {
         let mut records: Vec<Tried> = (first..first + 8).map(|n| trial(n, RecordState::Pending, 3, |_| 1.0)).collect();
         records.push(own.clone());

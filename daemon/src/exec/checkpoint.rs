@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use super::{Inner, results};
 use crate::{
     blobs::{CHECKPOINT_LIMIT, Kind, Want},
-    snapshot::{SnapshotError, name_whole, pack_whole, size_whole},
+    snapshot::{SnapshotError, human, name_whole, pack_whole, size_whole},
 };
 
 /// How long nothing of a checkpoint may come before its trial begins anew.
@@ -89,7 +89,18 @@ pub(super) async fn name(inner: &Inner, key: &AttemptKey, report: &mut ExitRepor
     let dir = inner.layout.checkpoints(&key.trial);
     match tokio::task::spawn_blocking(move || name_whole(&dir, CHECKPOINT_LIMIT)).await {
         Ok(Ok(hash)) => report.checkpoint = Some(hash),
-        Ok(Err(error)) => tracing::warn!(trial = %key.trial, %error, "only this node can go on from its checkpoint"),
+        Ok(Err(error)) => {
+            tracing::warn!(trial = %key.trial, %error, "only this node can go on from its checkpoint");
+            let why = match error {
+                // (What it advises is for those who submit.)
+                SnapshotError::TooLarge { bytes, limit, .. } => {
+                    format!("it holds {}, more than {}", human(bytes), human(limit))
+                }
+                error => error.to_string(),
+            };
+            let told = format!("only its node can go on from its checkpoint: {why}");
+            report.note = Some(report.note.take().map_or(told.clone(), |note| format!("{note}; {told}")));
+        }
         Err(error) => tracing::error!(trial = %key.trial, %error, "its checkpoint could not be named"),
     }
 }

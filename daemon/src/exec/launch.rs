@@ -99,16 +99,14 @@ async fn start(
             return Err(NotStarted::Stopped((*asked).unwrap_or(StopWhy::Cancelled)));
         }
     };
-    let note = brought.err();
+    let mut launch = launch.clone();
+    // A checkpoint may have been collected between an end and a retry: a step without one can't be gone on from.
+    let gone = || launch.resume_step > 0 && !super::results::has_checkpoint(&checkpoints);
+    let note = brought.err().or_else(|| {
+        gone().then(|| format!("began anew: its checkpoint of step {} is gone from this node", launch.resume_step))
+    });
     if let Some(note) = &note {
         tracing::warn!(trial = %launch.key.trial, "{note}");
-    }
-    // A checkpoint may have been collected between an end and a retry: a step without one can't be gone on from.
-    let mut launch = launch.clone();
-    if note.is_some() {
-        launch.resume_step = 0;
-    } else if launch.resume_step > 0 && !super::results::has_checkpoint(&checkpoints) {
-        tracing::warn!(trial = %launch.key.trial, step = launch.resume_step, "its checkpoint is gone; it begins anew");
         launch.resume_step = 0;
     }
     let launch = &launch;

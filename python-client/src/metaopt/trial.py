@@ -445,7 +445,9 @@ class AskedTrial(Trial):
         patience_s: float,
     ) -> None:
         missing = "it is not declared in the study's space, or not active in this trial (its `when` does not hold)"
-        super().__init__(str(body["id"]), Params(body.get("params") or {}, missing), int(body.get("resume_step") or 0))
+        # The daemon knows how far the trial got, not what this machine has of it.
+        held = _held_step(_kept_checkpoint(str(body["id"])), int(body.get("resume_step") or 0))
+        super().__init__(str(body["id"]), Params(body.get("params") or {}, missing), held)
         self._outbox = outbox
         self._body = dict(body)
         self._space = space
@@ -477,7 +479,7 @@ class AskedTrial(Trial):
     @property
     def checkpoint_dir(self) -> Path:
         """A directory of this machine's cache, kept until the trial ends: a thaw by another machine starts from scratch."""
-        return _made(_cache_dir() / "checkpoints" / self._id.replace(os.sep, "_"))
+        return _made(_kept_checkpoint(self._id))
 
     @property
     def output_dir(self) -> Path:
@@ -530,7 +532,7 @@ class AskedTrial(Trial):
         self._interrupted = True
 
     def _forget_checkpoint(self) -> None:
-        directory = _cache_dir() / "checkpoints" / self._id.replace(os.sep, "_")
+        directory = _kept_checkpoint(self._id)
         if self._outbox.action != "pause" and directory.is_dir():
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -574,6 +576,22 @@ def _made(directory: Path) -> Path:
 def _cache_dir() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base and os.path.isabs(base) else Path.home() / ".cache") / "metaopt"
+
+
+def _kept_checkpoint(trial_id: str) -> Path:
+    return _cache_dir() / "checkpoints" / trial_id.replace(os.sep, "_")
+
+
+def _held_step(directory: Path, last: int) -> int:
+    """The step that a checkpoint holds of a trial that got to step `last`, as the daemon reckons it; 0: there is none."""
+    try:
+        marker = json.loads((directory / CHECKPOINT_MARKER).read_text(encoding="utf-8"))
+        step, exact = int(marker["step"]), marker.get("exact") is True
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        with contextlib.suppress(OSError):
+            return last if any(directory.iterdir()) else 0
+        return 0
+    return min(step, last) if exact or last > step + 1 else last
 
 
 _current: Dict[Tuple[str, str], Trial] = {}

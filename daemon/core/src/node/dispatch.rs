@@ -9,7 +9,11 @@ use metaopt_schema::{
     view::AttemptView,
 };
 
-use super::{Node, Running, ask::Taken, fidelity::rung_of};
+use super::{
+    Node, Running,
+    ask::Taken,
+    fidelity::{rung_of, until_of},
+};
 use crate::{
     Now,
     commands::{Completion, IdleReason, Report, Told},
@@ -376,7 +380,7 @@ impl Node {
         let metrics: Vec<String> = study.record.def.metrics().into_iter().map(str::to_owned).collect();
         let last_values: Values =
             metrics.iter().filter_map(|m| view.curve.last_of(m).map(|(_, v)| (m.clone(), v))).collect();
-        let rung = rung_of(study, view);
+        let (rung, until) = (rung_of(study, view), until_of(view));
         let at_rung = rung.and_then(|step| view.curve.point(step));
         let (told, resume_at) = (view.told.as_deref().cloned(), checkpoint_step(view, &report));
         let claimed = view.claim.as_ref().map_or(0, |c| c.at.ms);
@@ -409,7 +413,8 @@ impl Node {
                 StopWhy::Superseded => (Outcome::Fail, Reason::Superseded),
                 StopWhy::Preempted => (Outcome::Fail, Reason::Preempted),
             };
-            end.detail = self.about_freezing(&study_id, &end).map(Into::into);
+            let killed = (report.signal == Some(9)).then(|| "it did not leave in time and was killed".to_owned());
+            end.detail = both(self.about_freezing(&study_id, &key.trial, &end), killed);
             return self.settle(now, key, noted(end, &report));
         }
         if let Some(told) = told.filter(|t| t.outcome != Outcome::Complete) {
@@ -449,6 +454,9 @@ impl Node {
             let values = std::mem::take(&mut end.values);
             self.note_result(now, &study_id, key, &node, Some(step), values);
             (end.outcome, end.reason) = (Outcome::Paused, Reason::Paused);
+        } else if until.is_some() && end.outcome == Outcome::Complete {
+            // At its rung a trial that went all the way is a rival still.
+            self.note_result(now, &study_id, key, &node, until, end.values.clone());
         }
         self.settle(now, key, noted(end, &report));
     }
@@ -500,18 +508,22 @@ fn checkpoint_step(view: &AttemptView, report: &ExitReport) -> u64 {
             let reported = || view.curve.points().filter(|point| point.at <= report.checkpoint_at);
             let step = noted.map_or_else(|| reported().map(|point| point.step).max().unwrap_or(0), |(step, _)| step);
             // Scripts that save before they report have saved the step after the last one reported.
-            if last <= step + 1 { last } else { step }
+            if last <= step.saturating_add(1) { last } else { step }
         }
     }
 }
 
 /// With what is to be known of how the attempt began.
 fn noted(mut end: End, report: &ExitReport) -> End {
-    end.detail = match (end.detail, &report.note) {
-        (Some(detail), Some(note)) => Some(format!("{detail}; {note}")),
-        (detail, note) => detail.or_else(|| note.clone()),
-    };
+    end.detail = both(end.detail, report.note.clone());
     end
+}
+
+fn both(one: Option<String>, other: Option<String>) -> Option<String> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(format!("{one}; {other}")),
+        (one, other) => one.or(other),
+    }
 }
 
 fn missing(metrics: &[String], seen: impl Iterator<Item = String>) -> String {

@@ -34,8 +34,13 @@ fn reached(attempt: &AttemptView) -> Option<u64> {
     (until > 0 && end.outcome == Outcome::Paused && end.last_step >= until).then_some(until)
 }
 
-/// The step of the curve that an attempt's result is, where its run was to end short of the whole.
+/// The step of the curve that an attempt's result is, where its run goes to a step in one go.
+pub(super) fn until_of(attempt: &AttemptView) -> Option<u64> {
+    attempt.claim.as_ref().map(|claim| claim.until).filter(|until| *until > 0)
+}
+
+/// The same, where its run was to end short of the whole.
 pub(super) fn rung_of(study: &StudyView, attempt: &AttemptView) -> Option<u64> {
     let (_, high) = levels(study)?;
-    attempt.claim.as_ref().map(|claim| claim.until).filter(|until| *until > 0 && *until < high)
+    until_of(attempt).filter(|until| *until < high)
 }

@@ -81,7 +81,7 @@ impl Node {
         let mut points: BTreeMap<u64, f64> = BTreeMap::new();
         if runtime.rule.reads_curves() && !enough {
             let Ok(whole) = self.curve(study, trial) else { return };
-            let value = |point: &Point| Some((point.step, (*point.values.get(&objective.metric)?)?));
+            let value = |point: &Point| Some((point.step, point.values.get(&objective.metric)?.unwrap_or(f64::NAN)));
             points.extend(whole.iter().filter_map(value).map(|(step, value)| (step, objective.direction.cost(value))));
         } else {
             let known = runtime.history.get(record.key);
@@ -254,6 +254,10 @@ fn stop(mut points: Vec<(u64, f64)>, objective: &Objective, end: &End) -> (Vec<(
     if let Some(value) = end.values.get(&objective.metric) {
         points.retain(|(step, _)| *step < end.last_step);
         points.push((end.last_step, objective.direction.cost(*value)));
+    }
+    // Its end knows of numbers alone.
+    while points.last().is_some_and(|(_, cost)| cost.is_nan()) {
+        points.pop();
     }
     (points, end.last_step)
 }

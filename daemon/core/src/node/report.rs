@@ -12,7 +12,11 @@ use metaopt_schema::{
     view::{AttemptView, StudyView},
 };
 
-use super::{Node, fidelity::rung_of};
+use super::{
+    Node,
+    fidelity::{rung_of, until_of},
+    thaw::has_new,
+};
 use crate::{
     Now, Refusal,
     commands::{Action, Completion, Event, Report, Told},
@@ -210,13 +214,13 @@ impl Node {
         self.write_or_hold(study, key, holder, point.clone());
         if let (Some(runtime), Some(view)) = (self.studies.get_mut(study), self.world.study(study))
             && let Some(objective) = view.record.def.objectives.first()
-            && let Some(Some(value)) = point.values.get(&objective.metric)
+            && let Some(value) = point.values.get(&objective.metric)
         {
+            // Of a script that diverged: no number is as bad as it gets.
+            let cost = value.map_or(f64::NAN, |value| objective.direction.cost(value));
             let trial = hash64(key.trial.as_str());
             match runtime.history.get(trial).map(|record| record.state) {
-                Some(RecordState::Pending) => {
-                    runtime.history.report(trial, point.step, objective.direction.cost(*value))
-                }
+                Some(RecordState::Pending) => runtime.history.report(trial, point.step, cost),
                 // Of what was stopped models see what was there when it ended.
                 _ => {
                     runtime.dirty.insert(key.trial.clone());
@@ -234,17 +238,24 @@ impl Node {
 
     fn verdict(&mut self, study: &metaopt_schema::StudyId, key: &AttemptKey, step: u64) -> Verdict {
         self.sync_history(study);
-        let runs = self
-            .world
-            .trial(&key.trial)
-            .is_some_and(|(_, t)| t.attempts.iter().any(|a| a.attempt == key.attempt && a.is_running()));
-        match self.world.study(study).zip(self.studies.get(study)) {
-            Some((view, runtime)) if runs => {
-                let freezes = runtime.frost.freezes(view);
-                let reported = Reported { key: hash64(key.trial.as_str()), step, freezes };
-                runtime.rule.decide(&runtime.history, &reported)
-            }
-            _ => Verdict::Continue,
+        let Some((_, trial)) = self.world.trial(&key.trial) else { return Verdict::Continue };
+        if !trial.attempts.iter().any(|a| a.attempt == key.attempt && a.is_running()) {
+            return Verdict::Continue;
+        }
+        let resumed = trial.is_resumed(key.attempt);
+        let start = self.start_in_steps(study);
+        let Some((view, runtime)) = self.world.study(study).zip(self.studies.get(study)) else {
+            return Verdict::Continue;
+        };
+        let (freezes, new) = (runtime.frost.freezes(view), has_new(view, runtime));
+        let reported = Reported { key: hash64(key.trial.as_str()), step, freezes, new, start };
+        let last = || runtime.history.get(reported.key)?.curve.last().map(|(_, cost)| *cost);
+        match runtime.rule.decide(&runtime.history, &reported) {
+            // A trial that diverged would be there again as often as it went on.
+            Verdict::Pause if last().is_some_and(f64::is_nan) => Verdict::Stop,
+            // A person wants it to go on.
+            Verdict::Pause if resumed => Verdict::Continue,
+            verdict => verdict,
         }
     }
 
@@ -261,7 +272,7 @@ impl Node {
             return Err(Refusal::not_found(format!("there is no trial `{trial}`")));
         };
         let (study_id, place) = (study.id.clone(), trial_view.place.clone());
-        let rung = rung_of(study, view);
+        let (rung, until) = (rung_of(study, view), until_of(view));
         let values = match &completion.told {
             Told::Complete(values) => {
                 let mut values = values.clone();
@@ -319,6 +330,10 @@ impl Node {
                 }
             }
             None if self.leases.contains_key(&key) => {
+                // At its rung a trial that went all the way is a rival still.
+                if until.is_some() && outcome == Outcome::Complete {
+                    self.note_result(now, &study_id, &key, &holder, until, values);
+                }
                 self.end_attempt(&study_id, &place, &key, new);
                 self.supersede(now, &key);
             }

@@ -108,7 +108,7 @@ impl Node {
         if self.slots.allocate(need).is_none() {
             return here("all slots are busy with other studies".into());
         }
-        Some("about to start".into())
+        Some(self.awaits_checkpoints(study, now).unwrap_or_else(|| "about to start".into()))
     }
 
     /// What keeps this node from all work, as people or it itself decided; none: nothing does.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metaopt_engine::{Free, Next, hash64};
 use metaopt_schema::{
-    NodeId, StudyId,
+    NodeId, StudyId, TrialId,
     study::LostCheckpoint,
     trial::{End, Outcome},
     view::{StudyView, TrialView},
@@ -40,15 +40,20 @@ pub(super) struct Frost {
     idle_since: Option<u64>,
     /// Whether no frozen trial is worth going on with when nothing new may begin; none: not asked since something changed.
     over: Option<bool>,
+    /// What a start takes beyond its first step, in steps, as far as is known.
+    start: f64,
+    /// Whether that is as of now.
+    start_known: bool,
 }
 
 impl Frost {
     /// A trial has changed.
     pub(super) fn notice(&mut self, trial: &TrialView) {
-        (self.idle_since, self.over) = (None, None);
+        (self.idle_since, self.over, self.start_known) = (None, None, false);
         for end in trial.attempts.iter().filter_map(|attempt| attempt.end.as_ref()) {
             self.saved |= end.checkpoint_step > 0;
-            self.bare |= end.outcome == Outcome::Paused && end.checkpoint_step == 0;
+            // (Before its first step there is nothing to save.)
+            self.bare |= end.outcome == Outcome::Paused && end.checkpoint_step == 0 && end.last_step > 0;
         }
     }
 
@@ -90,11 +95,12 @@ impl Node {
             Ok(()) => self.draft(now, id).map_err(|dry| self.why_dry(id, dry)),
             Err(why) => Err(why),
         };
-        let here = self.frozen_here(now, id);
+        let start = self.start_in_steps(id);
+        let here = self.frozen_here(now, id, start);
         let Some(runtime) = self.studies.get_mut(id) else { return Err(IdleReason::Wait) };
         let restore = |key: u64| here.get(&key).map(|(_, steps)| *steps);
         let new = draft.as_ref().ok().map(Draft::params);
-        let next = runtime.rule.next(&runtime.history, &Free { new, restore: &restore });
+        let next = runtime.rule.next(&runtime.history, &Free { new, restore: &restore, start });
         match (next, draft) {
             (Next::New, Ok(draft)) => Ok(Choice::Begin(draft)),
             (Next::Thaw(key), _) if let Some((taken, _)) = here.get(&key) => Ok(Choice::Thaw(taken.clone())),
@@ -119,12 +125,11 @@ impl Node {
     }
 
     /// Frozen trials whose turn it is here, by key, and the steps' worth of time that it takes to go on with each.
-    fn frozen_here(&mut self, now: Now, id: &StudyId) -> BTreeMap<u64, (Taken, f64)> {
+    fn frozen_here(&mut self, now: Now, id: &StudyId, start: f64) -> BTreeMap<u64, (Taken, f64)> {
         let mut here = BTreeMap::new();
         let Some(study) = self.world.study(id) else { return here };
         let run = study.record.def.run.as_ref();
         let able = self.able(now, id, run);
-        let start = start_in_steps(study);
         for trial in study.frozen() {
             let since = *self.turns.waiting.entry(trial.place.id.clone()).or_insert(now.mono_ms);
             let rank = if able.len() < 2 { Some(0) } else { self.rank(&able, trial, run.is_none()) };
@@ -138,6 +143,19 @@ impl Node {
             here.insert(hash64(trial.place.id.as_str()), (taken, start + self.lost_steps(now, study, trial)));
         }
         here
+    }
+
+    /// What a start takes beyond its first step, in steps; looked at anew once a trial has changed.
+    pub(super) fn start_in_steps(&mut self, id: &StudyId) -> f64 {
+        let known = |runtime: &Runtime| runtime.frost.start_known.then_some(runtime.frost.start);
+        if let Some(start) = self.studies.get(id).and_then(known) {
+            return start;
+        }
+        let seen = self.world.study(id).and_then(start_in_steps);
+        let Some(runtime) = self.studies.get_mut(id) else { return 0.0 };
+        runtime.frost.start_known = true;
+        runtime.frost.start = seen.unwrap_or(runtime.frost.start);
+        runtime.frost.start
     }
 
     /// Steps that must be done again, and what it takes to fetch the checkpoint.
@@ -165,15 +183,38 @@ impl Node {
         waits && trial.checkpoint().is_some_and(|(node, _)| !self.reaches(now, node))
     }
 
+    /// For whom a study waits, in words, where nothing can start but what must wait for a checkpoint.
+    pub(super) fn awaits_checkpoints(&self, study: &StudyView, now: Now) -> Option<String> {
+        let runtime = self.studies.get(&study.id)?;
+        if has_new(study, runtime) || study.waiting().any(|trial| !self.misses_checkpoint(now, study, trial)) {
+            return None;
+        }
+        let frozen = study.frozen().filter(|_| runtime.rule.pauses());
+        let missed: Vec<&TrialView> =
+            study.waiting().chain(frozen).filter(|trial| self.misses_checkpoint(now, study, trial)).collect();
+        let nodes: BTreeSet<&str> = missed
+            .iter()
+            .filter_map(|trial| trial.checkpoint())
+            .map(|(node, _)| self.world.cluster.nodes.get(node).map_or(node.as_str(), |node| &node.hardware.name))
+            .collect();
+        let nodes: Vec<&str> = nodes.into_iter().collect();
+        (!missed.is_empty())
+            .then(|| format!("waits for checkpoints ({}) on nodes that are away: {}", missed.len(), nodes.join(", ")))
+    }
+
     /// What is to be known of an end by a rule that would rather freeze.
-    pub(super) fn about_freezing(&self, id: &StudyId, end: &End) -> Option<&'static str> {
+    pub(super) fn about_freezing(&self, id: &StudyId, trial: &TrialId, end: &End) -> Option<String> {
         let (study, runtime) = self.world.study(id).zip(self.studies.get(id))?;
+        let before = study.trial(trial).map_or(0, TrialView::checkpoint_step);
         match end.outcome {
+            Outcome::Paused if end.checkpoint_step == 0 && before == 0 => {
+                Some("it left no checkpoint: to go on it starts from scratch".into())
+            }
             Outcome::Paused if end.checkpoint_step == 0 => {
-                Some("it left no checkpoint: to go on it starts from scratch")
+                Some(format!("it left no new checkpoint: it goes on from step {before}"))
             }
             Outcome::Pruned if runtime.rule.pauses() && !runtime.frost.freezes(study) => {
-                Some("pruned rather than frozen: the script leaves no checkpoint")
+                Some("pruned rather than frozen: the script leaves no checkpoint".into())
             }
             _ => None,
         }
@@ -182,7 +223,7 @@ impl Node {
     /// Once nothing new may begin and nothing is open, a study is over when its rule wants none of the frozen trials.
     pub(super) fn weigh_frozen(&mut self, id: &StudyId) {
         let Some(study) = self.world.study(id) else { return };
-        let ends = budget_left(study) == Some(0) || self.studies.get(id).is_some_and(|runtime| runtime.exhausted);
+        let ends = self.studies.get(id).is_some_and(|runtime| !has_new(study, runtime));
         if !ends || study.open() > 0 || study.frozen().next().is_none() {
             return;
         }
@@ -191,7 +232,7 @@ impl Node {
         let frozen: BTreeSet<u64> = study.frozen().map(|trial| hash64(trial.place.id.as_str())).collect();
         let Some(runtime) = self.studies.get_mut(id) else { return };
         if runtime.frost.over.is_none() {
-            let free = Free { new: None, restore: &|key| frozen.contains(&key).then_some(0.0) };
+            let free = Free { new: None, restore: &|key| frozen.contains(&key).then_some(0.0), start: 0.0 };
             let over = !runtime.rule.pauses() || runtime.rule.next(&runtime.history, &free) == Next::Wait;
             runtime.frost.over = Some(over);
         }
@@ -204,8 +245,14 @@ impl Node {
     }
 }
 
-/// How many steps' worth of time a start takes beyond its first step (imports, data, a checkpoint read), by recent attempts.
-fn start_in_steps(study: &StudyView) -> f64 {
+/// Whether a study may begin new trials, as far as its budget and its space go.
+pub(super) fn has_new(study: &StudyView, runtime: &Runtime) -> bool {
+    budget_left(study) != Some(0) && !runtime.exhausted
+}
+
+/// How many steps' worth of time a start takes beyond its first step (imports, data, a checkpoint read), by recent attempts whose
+/// points are in memory.
+fn start_in_steps(study: &StudyView) -> Option<f64> {
     let attempts = study.trials().iter().rev().flat_map(|trial| trial.attempts.iter().rev()).take(10 * LOOKED_AT);
     let mut seen: Vec<f64> = attempts
         .filter_map(|attempt| {
@@ -217,5 +264,5 @@ fn start_in_steps(study: &StudyView) -> f64 {
         .take(LOOKED_AT)
         .collect();
     seen.sort_by(f64::total_cmp);
-    seen.get(seen.len() / 2).copied().unwrap_or(0.0)
+    seen.get(seen.len() / 2).copied()
 }

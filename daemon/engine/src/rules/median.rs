@@ -78,7 +78,11 @@ impl Rule for Percentile {
             return Verdict::Continue;
         }
         peers.sort_by_key(|cost| sortable(*cost));
-        let Some((_, best)) = own.best_until(step) else { return Verdict::Continue };
+        if own.curve.is_empty() {
+            return Verdict::Continue;
+        }
+        // None: it never was a number.
+        let best = own.best_until(step).map_or(f64::INFINITY, |(_, best)| best);
         if best > at(&peers, self.percentile) { Verdict::Stop } else { Verdict::Continue }
     }
 }

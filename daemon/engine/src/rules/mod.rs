@@ -34,7 +34,7 @@ pub enum Verdict {
 }
 
 /// A report that was folded into the history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reported {
     /// Its trial ([`crate::Record::key`]).
     pub key: u64,
@@ -42,6 +42,10 @@ pub struct Reported {
     pub step: u64,
     /// Whether its script leaves checkpoints, so that it can be frozen and go on later.
     pub freezes: bool,
+    /// Whether a new trial could take its slot: the budget and the space have some left.
+    pub new: bool,
+    /// What a start takes beyond its first step, in steps.
+    pub start: f64,
 }
 
 /// A free slot.
@@ -51,6 +55,8 @@ pub struct Free<'a> {
     /// What it takes to go on with a paused trial on this node (fetching its checkpoint and starting it), in steps;
     /// none: not here.
     pub restore: &'a dyn Fn(u64) -> Option<f64>,
+    /// What it takes to start a new one, in steps.
+    pub start: f64,
 }
 
 /// What a free slot is to do.

@@ -28,6 +28,15 @@ impl Patience {
             min_steps: read.count("min_steps", 1, u64::MAX >> 1).unwrap_or(1),
             max_steps: read.count("max_steps", 1, u64::MAX >> 1),
         };
+        if let Some(max) = rule.max_steps
+            && rule.min_steps > max
+        {
+            let min = rule.min_steps;
+            read.fault(
+                "min_steps",
+                format!("`min_steps` ({min}) is above `max_steps` ({max}), so no trial is stopped"),
+            );
+        }
         read.done(rule)
     }
 }
@@ -35,7 +44,7 @@ impl Patience {
 impl Rule for Patience {
     fn decide(&self, history: &History, &Reported { key, step, .. }: &Reported) -> Verdict {
         let Some(own) = history.get(key) else { return Verdict::Continue };
-        if step < self.min_steps || self.max_steps.is_some_and(|max| step >= max) {
+        if own.curve.is_empty() || step < self.min_steps || self.max_steps.is_some_and(|max| step >= max) {
             return Verdict::Continue;
         }
         let mut best: Option<(u64, f64)> = None;
@@ -44,9 +53,8 @@ impl Rule for Patience {
                 best = Some((at, cost));
             }
         }
-        match best {
-            Some((at, _)) if step - at >= self.patience => Verdict::Stop,
-            _ => Verdict::Continue,
-        }
+        // None: it never was a number.
+        let since = best.map_or(0, |(at, _)| at);
+        if step - since >= self.patience { Verdict::Stop } else { Verdict::Continue }
     }
 }

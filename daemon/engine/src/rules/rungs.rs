@@ -86,9 +86,11 @@ impl Ladder {
 /// A trial's standing at one rung: its cost there, and what breaks ties.
 pub type Standing = (u64, u64, u64);
 
-/// A trial's cost at a rung, if it got there: of its last report up to then, or of the first one after where it had none.
+/// A trial's cost at a rung, if it got there: of its last report up to then, or of the first one after where it had none. (What
+/// failed says nothing, and takes nobody's place.)
 pub fn standing(record: &Record, rung: u64) -> Option<Standing> {
-    let reached = record.state != RecordState::Ignored && record.last_step >= rung;
+    let sound = !matches!(record.state, RecordState::Ignored | RecordState::Failed);
+    let reached = sound && record.last_step >= rung;
     let after = record.curve.partition_point(|(step, _)| *step <= rung);
     let (_, cost) = record.curve.get(after.saturating_sub(1)).filter(|_| reached)?;
     Some((sortable(*cost), record.order, record.key))

@@ -33,6 +33,9 @@ use crate::{
 
 /// A running trial goes on unless another is worth so many times as much: frozen and thawed trials cost more than they show.
 const HYSTERESIS: f64 = 1.1;
+/// Once nothing new may begin, a trial goes on as long as a whole trial's steps at its worth would gain so much: of the way from
+/// the median to the best tenth.
+const WORTHWHILE: f64 = 0.01;
 /// Configurations that stand for the next new one, where it isn't known.
 const STAND_INS: usize = 8;
 
@@ -109,6 +112,11 @@ impl Weighed<'_> {
         ones.map(one).sum::<f64>() / self.model.ones.len() as f64
     }
 
+    /// Whether steps of this worth are still worth taking when nothing new may begin. (Something has to be complete first.)
+    fn is_worthwhile(&self, worth: f64) -> bool {
+        self.model.done.is_none() || worth * self.model.length as f64 > WORTHWHILE
+    }
+
     /// The worth of going on with curve `i`.
     fn old(&self, i: usize, restore: f64) -> f64 {
         self.worth(|s| {
@@ -120,10 +128,10 @@ impl Weighed<'_> {
     }
 
     /// The worth of a new configuration.
-    fn newcomer(&self, point: &[f64]) -> f64 {
+    fn newcomer(&self, point: &[f64], start: f64) -> f64 {
         self.worth(|s| {
             let (outlook, c) = self.model.ones[s].newcomer(point);
-            Candidate { outlook, c, grid: 0, reports: 0, step: 0, restore: 0.0 }
+            Candidate { outlook, c, grid: 0, reports: 0, step: 0, restore: start }
         })
     }
 }
@@ -143,17 +151,24 @@ impl Rule for FreezeThaw {
         let Some(model) = Model::of(history, length, self.sampled) else { return Verdict::Continue };
         let Some(own) = model.curves.iter().position(|c| c.key == reported.key) else { return Verdict::Pause };
         let weighed = self.weigh(&model, Some(reported.key));
-        let mine = weighed.old(own, 0.0) * HYSTERESIS;
+        let worth = weighed.old(own, 0.0);
+        if !reported.new && !weighed.is_worthwhile(worth) {
+            return Verdict::Pause;
+        }
+        let mine = worth * HYSTERESIS;
         let paused = model.curves.iter().enumerate().filter(|(_, c)| c.state == RecordState::Paused);
-        let frozen = paused.map(|(i, _)| weighed.old(i, self.restore)).fold(0.0, f64::max);
+        let frozen = paused.map(|(i, _)| weighed.old(i, self.restore.max(reported.start))).fold(0.0, f64::max);
         if frozen > mine {
             return Verdict::Pause;
+        }
+        if !reported.new {
+            return Verdict::Continue;
         }
         let mut stream = Stream::new(0, 0, 0, "freeze-thaw stand-ins");
         let codec = history.codec();
         let stand_in = |_| {
             let config = codec.build(|i| codec.quantile(i, stream.unit()));
-            weighed.newcomer(&Model::point(history, &config))
+            weighed.newcomer(&Model::point(history, &config), reported.start)
         };
         let new = (0..STAND_INS).map(stand_in).fold(0.0, f64::max);
         if new > mine { Verdict::Pause } else { Verdict::Continue }
@@ -165,12 +180,15 @@ impl Rule for FreezeThaw {
         let Some(model) = Model::of(history, length, self.sampled) else { return fresh };
         let weighed = self.weigh(&model, None);
         let new = free.new.and_then(|params| history.codec().encode(params));
-        let mut best =
-            (new.map_or(f64::NEG_INFINITY, |config| weighed.newcomer(&Model::point(history, &config))), fresh);
+        let mut best = (
+            new.map_or(f64::NEG_INFINITY, |config| weighed.newcomer(&Model::point(history, &config), free.start)),
+            fresh,
+        );
+        let worthwhile = |worth: f64| free.new.is_some() || weighed.is_worthwhile(worth);
         for (i, curve) in model.curves.iter().enumerate().filter(|(_, c)| c.state == RecordState::Paused) {
             let Some(restore) = (free.restore)(curve.key) else { continue };
             let worth = weighed.old(i, restore.max(self.restore));
-            if worth > best.0 {
+            if worth > best.0 && worthwhile(worth) {
                 best = (worth, Next::Thaw(curve.key));
             }
         }
