@@ -13,6 +13,7 @@ use super::{
     Node, Running,
     ask::Taken,
     fidelity::{rung_of, until_of},
+    foresee::length_said,
 };
 use crate::{
     Now,
@@ -383,6 +384,9 @@ impl Node {
         let (rung, until) = (rung_of(study, view), until_of(view));
         let at_rung = rung.and_then(|step| view.curve.point(step));
         let (told, resume_at) = (view.told.as_deref().cloned(), checkpoint_step(view, &report));
+        // A script that took no notice of `pause`, and was done with all its steps before it had to leave, is whole.
+        let done = length_said(study).is_some_and(|length| view.last_step() >= length);
+        let whole = done && rung.is_none() && report.exit_code == Some(0);
         let claimed = view.claim.as_ref().map_or(0, |c| c.at.ms);
         let seen: Vec<String> = view.curve.last().map(|(name, _)| name.to_owned()).collect();
         let mut end = self.end(now, Outcome::Fail, Reason::Exit);
@@ -401,6 +405,7 @@ impl Node {
                 point.values.iter().filter_map(|(name, value)| Some((name.to_owned(), (*value)?))).collect()
             }),
         });
+        let stop = stop.filter(|why| *why != StopWhy::Paused || !whole);
         if let Some(why) = stop {
             // What was found in the meantime is a point of the curve; that it was stopped stands.
             if let Some(values) = found.filter(|_| matches!(why, StopWhy::Pruned | StopWhy::Paused)) {

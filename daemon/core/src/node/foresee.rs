@@ -88,10 +88,15 @@ impl Node {
     }
 }
 
-/// A trial's length: as the rule's options or the fidelity say, else that of the longest that was counted.
-fn length(study: &StudyView) -> Option<u64> {
+/// A trial's length, as the rule's options or the fidelity say.
+pub(super) fn length_said(study: &StudyView) -> Option<u64> {
     let said = study.record.def.early_stopping.options.get("max_steps").and_then(serde_json::Value::as_u64);
-    let said = said.or_else(|| study.space.fidelity().map(|(_, high, _)| high.max(1) as u64));
+    said.or_else(|| study.space.fidelity().map(|(_, high, _)| high.max(1) as u64))
+}
+
+/// The same; where nobody says, that of the longest that was counted.
+fn length(study: &StudyView) -> Option<u64> {
+    let said = length_said(study);
     let counted = || study.trials().iter().rev().filter(|trial| trial.state == TrialState::Complete).take(LOOKED_AT);
     said.or_else(|| counted().map(TrialView::last_step).max()).filter(|steps| *steps > 0)
 }
