@@ -63,6 +63,8 @@ pub struct Record {
     pub last_step: u64,
     /// The first objective's cost as reported, by step; may be empty.
     pub curve: Vec<(u64, f64)>,
+    /// Seconds that a step took, 0 where that isn't known; of a record that is replaced by one without, it stays.
+    pub step_s: f64,
     /// What its sampler fitted ([`crate::Suggestion::fit`]); empty where nothing was.
     pub fit: Vec<f32>,
 }
@@ -254,7 +256,12 @@ impl History {
         record.curve.dedup_by_key(|(step, _)| *step);
         let config = match self.take(record.key) {
             // Encoding is the costly part.
-            Some(old) => old.config,
+            Some(old) => {
+                if record.step_s <= 0.0 {
+                    record.step_s = old.record.step_s;
+                }
+                old.config
+            }
             None => self.codec.encode(&params()),
         };
         if let Some(config) = &config {
@@ -302,6 +309,13 @@ impl History {
         if row.rank.is_some() {
             let record = row.record.clone();
             self.upsert(record, Params::new);
+        }
+    }
+
+    /// Says how many seconds a step of a record takes.
+    pub fn pace(&mut self, key: u64, step_s: f64) {
+        if let Some(row) = self.rows.get_mut(&key) {
+            row.record.step_s = step_s;
         }
     }
 

@@ -477,6 +477,22 @@ fn another_goes_on_in_place_of_one_that_failed() {
     assert_eq!(next, Next::Thaw(records[1].key));
 }
 
+/// (Turns red where a step is a step, however long it takes.)
+#[test]
+fn of_two_frozen_trials_that_promise_alike_freeze_thaw_goes_on_with_the_faster() {
+    let rule = build_rule(json!({"rule": "freeze-thaw", "max_steps": 9}));
+    for slow in [0, 1] {
+        let mut records: Vec<Tried> = (10..14)
+            .map(|n| trial(n, RecordState::Complete, 9, |s| n as f64 / 10.0 + 1.0 / s as f64))
+            .chain((0..2).map(|n| trial(n, RecordState::Paused, 4, |s| 0.2 + 1.0 / s as f64)))
+            .collect();
+        records.iter_mut().for_each(|r| r.step_s = 2.0);
+        records.iter_mut().find(|r| r.order == slow).unwrap().step_s = 9.0;
+        let next = rule.next(&of(&records), &Free { new: None, restore: &|_| Some(0.0), start: 0.0 });
+        assert_eq!(next, Next::Thaw(metaopt_engine::hash64(&format!("trial {}", 1 - slow))));
+    }
+}
+
 /// Ten trials at one rung in the order of their costs, each with its verdict as it comes.
 #[test]
 fn successive_halving_keeps_the_best_in_every_three() {

@@ -14,7 +14,7 @@ use metaopt_schema::{
     view::{AttemptView, StudyView, TrialView},
 };
 
-use super::{Node, Runtime, draws::members_of, peers::ASKED_AT_ONCE};
+use super::{Node, Runtime, draws::members_of, foresee::step_of, peers::ASKED_AT_ONCE};
 use crate::Now;
 
 /// How long after its first draw a node takes all others to be drawing, too: longer than it takes to hear that they are (milliseconds).
@@ -228,6 +228,7 @@ pub(super) fn record(study: &StudyView, trial: &TrialView) -> Record {
         done,
         last_step,
         curve,
+        step_s: trial.shown().and_then(step_of).unwrap_or(0.0),
         fit,
     }
 }

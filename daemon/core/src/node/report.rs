@@ -15,6 +15,7 @@ use metaopt_schema::{
 use super::{
     Node,
     fidelity::{rung_of, until_of},
+    foresee::step_of,
     thaw::has_new,
 };
 use crate::{
@@ -220,7 +221,13 @@ impl Node {
             let cost = value.map_or(f64::NAN, |value| objective.direction.cost(value));
             let trial = hash64(key.trial.as_str());
             match runtime.history.get(trial).map(|record| record.state) {
-                Some(RecordState::Pending) => runtime.history.report(trial, point.step, cost),
+                Some(RecordState::Pending) => {
+                    runtime.history.report(trial, point.step, cost);
+                    let attempt = self.world.trial(&key.trial).and_then(|(_, t)| t.attempt(key.attempt, holder));
+                    if let Some(step_s) = attempt.and_then(step_of) {
+                        runtime.history.pace(trial, step_s);
+                    }
+                }
                 // Of what was stopped models see what was there when it ended.
                 _ => {
                     runtime.dirty.insert(key.trial.clone());

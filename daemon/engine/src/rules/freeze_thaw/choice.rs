@@ -32,8 +32,10 @@ pub struct Candidate {
     pub reports: usize,
     /// Its last step.
     pub step: u64,
-    /// Steps it takes before it goes on.
+    /// Steps of the median curve that it takes before it goes on.
     pub restore: f64,
+    /// What a step of it takes, over one of the median curve.
+    pub pace: f64,
 }
 
 /// Normal quantiles of the outcomes.
@@ -50,23 +52,23 @@ impl Weigher {
         Self { outcomes, best }
     }
 
-    /// The worth of one candidate: gain per step.
+    /// The worth of one candidate: gain per step of the median curve.
     pub fn worth(&self, model: &Model, one: &One, candidate: &Candidate) -> f64 {
-        let Candidate { outlook: Outlook { mean, variance }, c, grid, reports, step, restore } = *candidate;
+        let Candidate { outlook: Outlook { mean, variance }, c, grid, reports, step, restore, pace } = *candidate;
         let steps = &model.grids[grid];
         let left = model.length.saturating_sub(step) as f64;
         if left <= 0.0 {
             return 0.0;
         }
         // To the end at once.
-        let mut best = gain(self.best, mean, variance) / (left + restore);
+        let mut best = gain(self.best, mean, variance) / (left * pace + restore);
         let mut look = 1;
         while reports + look < steps.len() {
             let at = reports + look;
             let later = one.later(grid, reports, at, c).min(variance);
             let moves = (variance - later).max(0.0).sqrt();
-            let first = steps[at - 1].saturating_sub(step) as f64 + restore;
-            let rest = model.length.saturating_sub(steps[at - 1]) as f64;
+            let first = steps[at - 1].saturating_sub(step) as f64 * pace + restore;
+            let rest = model.length.saturating_sub(steps[at - 1]) as f64 * pace;
             let (mut sum, weight) = (0.0, 1.0 / OUTCOMES as f64);
             for (i, outcome) in self.outcomes.iter().enumerate() {
                 sum += weight * gain(self.best, mean + moves * outcome, later);

@@ -10,6 +10,10 @@ use crate::{
 pub const POINTS: usize = 64;
 /// Units of time in a trial's length.
 pub const TIME: f64 = 50.0;
+/// Of so few curves it isn't asked which are slow.
+const FEW: usize = 3;
+/// A step takes at most so many times as long as the median curve's, or one in so many: a clock that jumped decides nothing.
+const MOST_PACE: f64 = 10.0;
 /// Normalised costs above this are as bad as it gets.
 const WORST: f64 = 4.0;
 
@@ -30,6 +34,8 @@ pub struct Curve {
     pub costs: Vec<f64>,
     /// Its smallest cost as reported.
     pub best: f64,
+    /// Seconds of a step, over those of the median curve; 1 where they aren't known.
+    pub pace: f64,
     /// Its place in [`Curves::grids`].
     pub grid: usize,
 }
@@ -60,7 +66,8 @@ fn thin(record: &Record, length: u64, bins: usize, upto: u64) -> (Vec<u64>, Vec<
 pub fn curve(record: &Record, point: Vec<f64>, length: u64, bins: usize, upto: u64) -> Curve {
     let (steps, costs) = thin(record, length, bins, upto);
     let best = record.curve.iter().map(|(_, cost)| *cost).fold(f64::INFINITY, f64::min);
-    Curve { key: record.key, state: record.state, last_step: record.last_step, point, steps, costs, best, grid: 0 }
+    let (key, state, last_step) = (record.key, record.state, record.last_step);
+    Curve { key, state, last_step, point, steps, costs, best, pace: 1.0, grid: 0 }
 }
 
 /// All curves of a history that say something or soon will, those that got furthest first, then by cost.
@@ -73,6 +80,14 @@ pub fn all(history: &History, frame: &Frame, length: u64) -> Vec<Curve> {
         curve(record, point, length, POINTS, u64::MAX)
     };
     let mut curves: Vec<Curve> = history.encoded().filter(|(r, _)| useful(r)).map(seen).collect();
+    let known = |key: u64| history.get(key).map(|r| r.step_s).filter(|seconds| *seconds > 0.0);
+    let mut seconds: Vec<f64> = curves.iter().filter_map(|c| known(c.key)).collect();
+    seconds.sort_by(f64::total_cmp);
+    if let Some(median) = seconds.get(seconds.len() / 2).filter(|_| seconds.len() >= FEW) {
+        for curve in &mut curves {
+            curve.pace = known(curve.key).map_or(1.0, |own| (own / median).clamp(1.0 / MOST_PACE, MOST_PACE));
+        }
+    }
     curves.sort_by(|a, b| {
         let last = |c: &Curve| c.costs.last().map_or(f64::INFINITY, |c| if c.is_nan() { f64::INFINITY } else { *c });
         b.steps.len().cmp(&a.steps.len()).then(last(a).total_cmp(&last(b))).then(a.key.cmp(&b.key))

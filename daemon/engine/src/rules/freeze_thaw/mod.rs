@@ -123,7 +123,7 @@ impl Weighed<'_> {
             let (one, posterior) = (&self.model.ones[s], &self.posteriors[s]);
             let (reports, c) = one.stand(i, posterior);
             let (curve, outlook) = (&self.model.curves[i], one.outlook(i, posterior));
-            Candidate { outlook, c, grid: curve.grid, reports, step: curve.last_step, restore }
+            Candidate { outlook, c, grid: curve.grid, reports, step: curve.last_step, restore, pace: curve.pace }
         })
     }
 
@@ -131,7 +131,7 @@ impl Weighed<'_> {
     fn newcomer(&self, point: &[f64], start: f64) -> f64 {
         self.worth(|s| {
             let (outlook, c) = self.model.ones[s].newcomer(point);
-            Candidate { outlook, c, grid: 0, reports: 0, step: 0, restore: start }
+            Candidate { outlook, c, grid: 0, reports: 0, step: 0, restore: start, pace: 1.0 }
         })
     }
 }
