@@ -5,7 +5,7 @@ import openapi, { astToString } from "openapi-typescript";
 const source = new URL("../../daemon/api/openapi.json", import.meta.url);
 const target = new URL("../src/api/types.ts", import.meta.url);
 const head = "// Made by `npm run api` from daemon/api/openapi.json. Don't edit it.\n\n";
-const types = head + astToString(await openapi(source));
+const types = head + astToString(await openapi(source, { defaultNonNullable: false }));
 
 if (!process.argv.includes("--check")) {
   writeFileSync(target, types);

@@ -21,9 +21,7 @@ export type Artifact = Schemas["Artifact"];
 type Verb = "get" | "post" | "patch" | "delete" | "put";
 type Operation<P extends keyof paths, V extends Verb> = paths[P][V];
 type JsonOf<T> = T extends { content: { "application/json": infer J } } ? J : void;
-type Success<O> = O extends { responses: infer R }
-  ? JsonOf<R[Extract<keyof R, 200 | 201 | 202 | 204>]>
-  : never;
+type Success<O> = O extends { responses: infer R } ? JsonOf<R[Extract<keyof R, 200 | 201 | 202 | 204>]> : never;
 type BodyOf<O> = O extends { requestBody?: { content: { "application/json": infer B } } }
   ? B
   : O extends { requestBody: { content: { "application/json": infer B } } }
@@ -86,9 +84,7 @@ async function call<P extends keyof paths, V extends Verb>(
   const answer = await fetchWithToken(address(path, names, (query ?? {}) as object), {
     method: verb.toUpperCase(),
     signal,
-    ...(body === undefined
-      ? {}
-      : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+    ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
   });
   const text = await answer.text();
   return (text ? JSON.parse(text) : undefined) as Success<Operation<P, V>>;

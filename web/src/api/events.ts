@@ -16,9 +16,7 @@ export interface Change {
 
 export type Link = "connecting" | "live" | "away" | "refused";
 type Told =
-  | { kind: "batch"; changes: Change[]; last: string }
-  | { kind: "link"; link: Link; last: string }
-  | { kind: "hello" };
+  { kind: "batch"; changes: Change[]; last: string } | { kind: "link"; link: Link; last: string } | { kind: "hello" };
 
 const NAME = "metaopt.events";
 /** The daemon sends a comment at least every 15 seconds. */

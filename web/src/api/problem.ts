@@ -51,5 +51,9 @@ export async function problemOf(answer: Response): Promise<Problem> {
 export function asProblem(thrown: unknown): Problem {
   if (thrown instanceof Problem) return thrown;
   if (thrown instanceof TypeError) return new Problem(0, "The daemon does not answer", "");
-  return new Problem(-1, "Something went wrong in this page", thrown instanceof Error ? thrown.message : String(thrown));
+  return new Problem(
+    -1,
+    "Something went wrong in this page",
+    thrown instanceof Error ? thrown.message : String(thrown),
+  );
 }

@@ -857,30 +857,30 @@ export interface components {
              * @description Trials running at once.
              * @default null
              */
-            max_parallel: number | null;
+            max_parallel?: number | null;
             /**
              * Format: int64
              * @description Trials in all; null: no end.
              * @default null
              */
-            max_trials: number | null;
+            max_trials?: number | null;
             /**
              * Format: int64
              * @description Larger goes first.
              * @default 0
              */
-            priority: number;
+            priority?: number;
             /**
              * @description Never above `max_trials`, even under partition.
              * @default false
              */
-            strict: boolean;
+            strict?: boolean;
             /**
              * Format: double
              * @description Seconds since creation after which nothing new starts.
              * @default null
              */
-            timeout_s: number | null;
+            timeout_s?: number | null;
         };
         /** @description The cluster as this node sees it. */
         Cluster: {
@@ -996,22 +996,22 @@ export interface components {
              * @description The attempt that tells; absent: the running one.
              * @default null
              */
-            attempt: number | null;
+            attempt?: number | null;
             /**
              * @description Free text.
              * @default null
              */
-            detail: string | null;
+            detail?: string | null;
             /**
              * @description `complete` when absent.
              * @default complete
              */
-            state: components["schemas"]["ToldState"];
+            state?: components["schemas"]["ToldState"];
             /**
              * @description Finite metrics, all objectives among them.
              * @default null
              */
-            values: {
+            values?: {
                 [key: string]: number;
             } | null;
         };
@@ -1050,49 +1050,49 @@ export interface components {
              * @description Ended by a person.
              * @default 0
              */
-            cancelled: number;
+            cancelled?: number;
             /**
              * Format: int64
              * @description With a counted result.
              * @default 0
              */
-            complete: number;
+            complete?: number;
             /**
              * Format: int64
              * @description Failed.
              * @default 0
              */
-            fail: number;
+            fail?: number;
             /**
              * Format: int64
              * @description Told infeasible.
              * @default 0
              */
-            infeasible: number;
+            infeasible?: number;
             /**
              * Format: int64
              * @description Frozen.
              * @default 0
              */
-            paused: number;
+            paused?: number;
             /**
              * Format: int64
              * @description Ended early.
              * @default 0
              */
-            pruned: number;
+            pruned?: number;
             /**
              * Format: int64
              * @description Held by a lease.
              * @default 0
              */
-            running: number;
+            running?: number;
             /**
              * Format: int64
              * @description Ready to be claimed.
              * @default 0
              */
-            waiting: number;
+            waiting?: number;
         };
         /** @description One trial's curve. */
         Curve: {
@@ -1263,7 +1263,7 @@ export interface components {
              * @description Remove nothing; say what would be removed.
              * @default false
              */
-            dry_run: boolean;
+            dry_run?: boolean;
         };
         /** @description What is plotted, and how much of it there was. */
         Head: {
@@ -1302,7 +1302,7 @@ export interface components {
              * @description The attempt that is alive; absent: the running one.
              * @default null
              */
-            attempt: number | null;
+            attempt?: number | null;
         };
         /** @description Values in the order of trials. */
         History: components["schemas"]["Head"] & {
@@ -1442,12 +1442,12 @@ export interface components {
              * @description As `metaopt invite` printed it; null where the other side lets everybody in.
              * @default null
              */
-            code: string | null;
+            code?: string | null;
             /**
              * @description The member to join through (`HOST:PORT`); null: whichever answers on the local network.
              * @default null
              */
-            peer: string | null;
+            peer?: string | null;
         };
         /** @description This node is a member now. */
         Joined: {
@@ -1464,7 +1464,7 @@ export interface components {
              * @description Leave also while no member can be told: they then take this node for one that is away, until it is removed there.
              * @default false
              */
-            force: boolean;
+            force?: boolean;
         };
         /** @description Trials that don't fit a new study, for one reason. */
         LeftOut: {
@@ -1512,13 +1512,13 @@ export interface components {
              * @description Let any node of the local network join without a code.
              * @default false
              */
-            open: boolean;
+            open?: boolean;
             /**
              * Format: double
              * @description For how long, in seconds: 10 to 86400, an open one up to 3600; 600 when absent.
              * @default null
              */
-            ttl_s: number | null;
+            ttl_s?: number | null;
         };
         /** @description One point of a training curve. */
         NewReport: {
@@ -2145,27 +2145,27 @@ export interface components {
         /** @description `PATCH /studies/{study}`; absent fields stay as they are. */
         StudyPatch: {
             /** @default null */
-            budget: components["schemas"]["Budget"] | null;
+            budget?: components["schemas"]["Budget"] | null;
             /**
              * @description Another label.
              * @default null
              */
-            name: string | null;
+            name?: string | null;
             /**
              * @description Free text.
              * @default null
              */
-            note: string | null;
+            note?: string | null;
             /**
              * @description Parameters to add, each with a default, or with a wider range.
              * @default null
              */
-            space: components["schemas"]["Param"][] | null;
+            space?: components["schemas"]["Param"][] | null;
             /**
              * @description Merged key by key; null removes.
              * @default {}
              */
-            user_attrs: {
+            user_attrs?: {
                 [key: string]: unknown;
             };
         };
@@ -2180,19 +2180,19 @@ export interface components {
              * @description Asking again with the same one gives its running trials again.
              * @default null
              */
-            client_id: string | null;
+            client_id?: string | null;
             /**
              * Format: int64
              * @description How many, 1 to 1,000.
              * @default 1
              */
-            count: number;
+            count?: number;
             /**
              * Format: double
              * @description Seconds (1 to 604,800) without a renewal after which the trial is offered again.
              * @default 3600
              */
-            lease_s: number;
+            lease_s?: number;
         };
         /** @description The answer to `suggest`. */
         Suggested: {
@@ -2288,12 +2288,12 @@ export interface components {
              * @description Free text.
              * @default null
              */
-            note: string | null;
+            note?: string | null;
             /**
              * @description Merged key by key; null removes.
              * @default {}
              */
-            user_attrs: {
+            user_attrs?: {
                 [key: string]: unknown;
             };
         };

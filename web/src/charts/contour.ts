@@ -19,7 +19,11 @@ interface Side {
 
 function side(param: Param, values: readonly unknown[]): Side {
   if (!isNumeric(param)) {
-    return { param, at: values.map((_, i) => i), label: (v) => (Number.isInteger(v) ? clipped(shown(values[v]), 12) : "") };
+    return {
+      param,
+      at: values.map((_, i) => i),
+      label: (v) => (Number.isInteger(v) ? clipped(shown(values[v]), 12) : ""),
+    };
   }
   const log = param.log === true;
   return {
@@ -33,7 +37,11 @@ function side(param: Param, values: readonly unknown[]): Side {
 export function edges(at: readonly number[]): number[] {
   if (at.length === 1) return [at[0] - 0.5, at[0] + 0.5];
   const between = at.slice(1).map((v, i) => (v + at[i]) / 2);
-  return [at[0] - (between[0] - at[0]), ...between, at[at.length - 1] + (at[at.length - 1] - between[between.length - 1])];
+  return [
+    at[0] - (between[0] - at[0]),
+    ...between,
+    at[at.length - 1] + (at[at.length - 1] - between[between.length - 1]),
+  ];
 }
 
 export function contourOption(
@@ -56,7 +64,9 @@ export function contourOption(
   // Bright is better.
   const better = plot.direction === "maximize" ? (m: number) => (m - low) / span : (m: number) => 1 - (m - low) / span;
   const cells = plot.means.flatMap((line, j) =>
-    line.flatMap((mean, i) => (typeof mean === "number" ? [{ value: [ex[i], ey[j], ex[i + 1], ey[j + 1], mean], i, j }] : [])),
+    line.flatMap((mean, i) =>
+      typeof mean === "number" ? [{ value: [ex[i], ey[j], ex[i + 1], ey[j + 1], mean], i, j }] : [],
+    ),
   );
   const place = (s: Side, values: readonly unknown[], row: number) => {
     const value = columns.param(row, s.param.name);
@@ -75,7 +85,14 @@ export function contourOption(
   const scale = (s: Side, e: number[], at: "x" | "y") => ({
     ...axis(look, { at, name: s.param.name, min: e[0], max: e[e.length - 1], format: s.label }),
     splitLine: { show: false },
-    ...(isNumeric(s.param) ? {} : { interval: 1, min: -0.5, max: s.at.length - 0.5, axisLabel: { color: look.dim, hideOverlap: true, formatter: (v: number) => s.label(v - 0.5 + 0.5) } }),
+    ...(isNumeric(s.param)
+      ? {}
+      : {
+          interval: 1,
+          min: -0.5,
+          max: s.at.length - 0.5,
+          axisLabel: { color: look.dim, hideOverlap: true, formatter: (v: number) => s.label(v - 0.5 + 0.5) },
+        }),
   });
   return {
     ...base(look),
@@ -92,7 +109,12 @@ export function contourOption(
         renderItem: (_: unknown, api: { value(i: number): number; coord(p: number[]): number[] }) => {
           const [x1, y1] = api.coord([api.value(0), api.value(1)]);
           const [x2, y2] = api.coord([api.value(2), api.value(3)]);
-          const shape = { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1) + 0.6, height: Math.abs(y2 - y1) + 0.6 };
+          const shape = {
+            x: Math.min(x1, x2),
+            y: Math.min(y1, y2),
+            width: Math.abs(x2 - x1) + 0.6,
+            height: Math.abs(y2 - y1) + 0.6,
+          };
           return { type: "rect", shape, style: { fill: ramp(better(api.value(4))) } };
         },
         tooltip: {

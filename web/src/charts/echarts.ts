@@ -1,7 +1,13 @@
 // The pieces of ECharts that are used, and no more.
 
 import { BarChart, CustomChart, LineChart, LinesChart, ParallelChart, ScatterChart } from "echarts/charts";
-import { DataZoomInsideComponent, GridComponent, LegendScrollComponent, ParallelComponent, TooltipComponent } from "echarts/components";
+import {
+  DataZoomInsideComponent,
+  GridComponent,
+  LegendScrollComponent,
+  ParallelComponent,
+  TooltipComponent,
+} from "echarts/components";
 import { init, use, type ComposeOption, type EChartsType } from "echarts/core";
 import { CanvasRenderer, SVGRenderer } from "echarts/renderers";
 

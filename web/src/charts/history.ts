@@ -42,7 +42,10 @@ export function historyOf(columns: Columns, rows: Uint32Array, metric: string, d
   }
   const last = with_.at(-1);
   if (best.length && last !== undefined) best.push([columns.number.at(last), best[best.length - 1][1]]);
-  const kept = thin(Float64Array.from(with_, (row) => values.at(row)), MOST);
+  const kept = thin(
+    Float64Array.from(with_, (row) => values.at(row)),
+    MOST,
+  );
   const points = kept.map((i) => {
     const row = with_[i];
     return {
@@ -91,7 +94,11 @@ export function historyOption(
   return {
     ...base(look),
     grid: GRID,
-    legend: legend(look, ["best so far", ...order.filter((n) => n !== "pruned"), ...order.filter((n) => n === "pruned")]),
+    legend: legend(look, [
+      "best so far",
+      ...order.filter((n) => n !== "pruned"),
+      ...order.filter((n) => n === "pruned"),
+    ]),
     xAxis: axis(look, { at: "x", name: "trial" }),
     yAxis: axis(look, { at: "y", name: metric, log }),
     dataZoom: [{ type: "inside", filterMode: "none", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false }],

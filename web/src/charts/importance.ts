@@ -14,7 +14,10 @@ export function importanceOption(importances: Schemas["Importances"], look: Look
   return {
     ...base(look),
     grid: { left: 8, right: 20, top: 6, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
-    xAxis: { ...axis(look, { at: "x", min: 0, max: top, format: percent }), splitLine: { show: true, lineStyle: { color: look.line } } },
+    xAxis: {
+      ...axis(look, { at: "x", min: 0, max: top, format: percent }),
+      splitLine: { show: true, lineStyle: { color: look.line } },
+    },
     yAxis: {
       type: "category",
       data: items.map((i) => i.name),
@@ -45,13 +48,22 @@ export function importanceOption(importances: Schemas["Importances"], look: Look
         silent: true,
         z: 5,
         encode: { x: [1, 2], y: 0 },
-        data: items.flatMap((item, i) => (typeof item.low === "number" && typeof item.high === "number" ? [[i, item.low, item.high]] : [])),
+        data: items.flatMap((item, i) =>
+          typeof item.low === "number" && typeof item.high === "number" ? [[i, item.low, item.high]] : [],
+        ),
         renderItem: (_: unknown, api: { value(i: number): number; coord(p: number[]): number[] }) => {
           const [x1, y] = api.coord([api.value(1), api.value(0)]);
           const [x2] = api.coord([api.value(2), api.value(0)]);
           const style = { stroke: look.text, lineWidth: 1.2 };
-          const line = (a: number, b: number, c: number, d: number) => ({ type: "line", shape: { x1: a, y1: b, x2: c, y2: d }, style });
-          return { type: "group", children: [line(x1, y, x2, y), line(x1, y - 4, x1, y + 4), line(x2, y - 4, x2, y + 4)] };
+          const line = (a: number, b: number, c: number, d: number) => ({
+            type: "line",
+            shape: { x1: a, y1: b, x2: c, y2: d },
+            style,
+          });
+          return {
+            type: "group",
+            children: [line(x1, y, x2, y), line(x1, y - 4, x1, y + 4), line(x2, y - 4, x2, y + 4)],
+          };
         },
       },
     ],

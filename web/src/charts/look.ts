@@ -70,7 +70,14 @@ export function base(look: Look): EChartsOption {
 }
 
 /** A grid that leaves room for its axes' names. */
-export const GRID = { left: 12, right: 16, top: 34, bottom: 30, outerBoundsMode: "same", outerBoundsContain: "axisLabel" };
+export const GRID = {
+  left: 12,
+  right: 16,
+  top: 34,
+  bottom: 30,
+  outerBoundsMode: "same",
+  outerBoundsContain: "axisLabel",
+};
 
 export interface AxisWish {
   name?: string;

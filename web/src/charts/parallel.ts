@@ -60,7 +60,9 @@ export function brushed(filter: Filter, axis: Axis, intervals: readonly (readonl
   filter.choices.delete(axis.column);
   if (!intervals.length) return;
   if (axis.choices) {
-    const within = axis.choices.filter((_, i) => intervals.some(([from, to]) => i >= Math.min(from, to) && i <= Math.max(from, to)));
+    const within = axis.choices.filter((_, i) =>
+      intervals.some(([from, to]) => i >= Math.min(from, to) && i <= Math.max(from, to)),
+    );
     filter.choices.set(axis.column, within);
     return;
   }
@@ -71,7 +73,11 @@ export function brushed(filter: Filter, axis: Axis, intervals: readonly (readonl
 /** The interval of an axis that shows what the filter says; none where it says nothing. */
 export function intervalOf(filter: Filter, axis: Axis): [number, number][] {
   if (axis.choices) {
-    const chosen = filter.choices.get(axis.column)?.map((c) => axis.choices!.indexOf(c)).filter((i) => i >= 0) ?? [];
+    const chosen =
+      filter.choices
+        .get(axis.column)
+        ?.map((c) => axis.choices!.indexOf(c))
+        .filter((i) => i >= 0) ?? [];
     return chosen.length ? [[Math.min(...chosen), Math.max(...chosen)]] : [];
   }
   const range = filter.ranges.get(axis.column);
@@ -146,7 +152,9 @@ export function parallelOption(
       top: 44,
       bottom: 18,
       parallelAxisDefault: { realtime: false },
-      ...(narrow && axes.length > 5 ? { axisExpandable: true, axisExpandCenter: axes.length - 2, axisExpandCount: 4, axisExpandWidth: 70 } : {}),
+      ...(narrow && axes.length > 5
+        ? { axisExpandable: true, axisExpandCenter: axes.length - 2, axisExpandCount: 4, axisExpandWidth: 70 }
+        : {}),
     },
     parallelAxis: axes.map((axis, dim) => ({
       dim,

@@ -24,7 +24,9 @@ export function sliceOption({ columns, rows, param, metric, marginal }: SliceInp
   const values = columns.numbers(`v.${metric}`);
   const xs = columns.numbers(`p.${param.name}`);
   const words = columns.words(`p.${param.name}`);
-  const choices = numeric ? [] : (param.type === "bool" ? [false, true] : (param.choices ?? [])).map((c) => JSON.stringify(c));
+  const choices = numeric
+    ? []
+    : (param.type === "bool" ? [false, true] : (param.choices ?? [])).map((c) => JSON.stringify(c));
   const place = new Map(choices.map((c, i) => [c, i]));
   const with_ = Array.from(rows).filter(
     (row) =>
@@ -33,7 +35,10 @@ export function sliceOption({ columns, rows, param, metric, marginal }: SliceInp
       !Number.isNaN(values.at(row)) &&
       (numeric ? xs !== undefined && !Number.isNaN(xs.at(row)) : (words?.codes.at(row) ?? 0) > 0),
   );
-  const kept = thin(Float64Array.from(with_, (row) => values!.at(row)), MOST).map((i) => with_[i]);
+  const kept = thin(
+    Float64Array.from(with_, (row) => values!.at(row)),
+    MOST,
+  ).map((i) => with_[i]);
   let newest = 1;
   for (const row of kept) newest = Math.max(newest, columns.number.at(row));
   const old = look.dark ? "#39424d" : "#c9d3e4";
@@ -45,7 +50,8 @@ export function sliceOption({ columns, rows, param, metric, marginal }: SliceInp
     row,
     itemStyle: { color: mix(old, look.accent, columns.number.at(row) / newest) },
   }));
-  const model = marginal?.points.map((p) => ({ ...p, at: numeric ? Number(p.x) : (place.get(JSON.stringify(p.x)) ?? 0) })) ?? [];
+  const model =
+    marginal?.points.map((p) => ({ ...p, at: numeric ? Number(p.x) : (place.get(JSON.stringify(p.x)) ?? 0) })) ?? [];
   const line = { type: "line", symbol: "none", silent: true, z: 1 };
   return {
     ...base(look),
@@ -60,7 +66,9 @@ export function sliceOption({ columns, rows, param, metric, marginal }: SliceInp
             hideOverlap: true,
             formatter: (v: number) => {
               const i = Math.round(v + 0.5);
-              return Number.isInteger(v + 0.5) && choices[i] !== undefined ? clipped(shown(JSON.parse(choices[i])), 10) : "";
+              return Number.isInteger(v + 0.5) && choices[i] !== undefined
+                ? clipped(shown(JSON.parse(choices[i])), 10)
+                : "";
             },
           },
         },

@@ -17,5 +17,9 @@ export function whole(value: unknown): string {
 /** At most `most` characters, an ellipsis in the place of the rest. Control characters are made visible. */
 export function clipped(text: string, most = 60): string {
   const plain = text.replace(/[\u0000-\u001f\u007f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "·");
-  return plain.length > most ? `${Array.from(plain.slice(0, most)).slice(0, most - 1).join("")}…` : plain;
+  return plain.length > most
+    ? `${Array.from(plain.slice(0, most))
+        .slice(0, most - 1)
+        .join("")}…`
+    : plain;
 }

@@ -2,6 +2,7 @@
 
 import { Live, type Change, type Link } from "../api/events";
 import { onRefused } from "../api/client";
+import { look } from "../charts/look";
 import { forgetToken, keepToken, onTokenChange, readToken } from "../api/token";
 
 export type Theme = "system" | "light" | "dark";
@@ -18,6 +19,8 @@ class App {
   theme = $state<Theme>("system");
   #systemDark = $state(dark?.matches ?? false);
   dark = $derived(this.theme === "dark" || (this.theme === "system" && this.#systemDark));
+  /** Colours of charts. */
+  look = $derived(look(this.dark));
   #live: Live | null = null;
   #listeners = new Set<(changes: Change[]) => void>();
 

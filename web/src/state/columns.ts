@@ -226,5 +226,7 @@ export function sorted(columns: Columns, rows: Uint32Array, by: string, descendi
     });
   }
   if (by !== "label") return order;
-  return order.sort((a, b) => sign * (columns.label[a] < columns.label[b] ? -1 : columns.label[a] > columns.label[b] ? 1 : 0));
+  return order.sort(
+    (a, b) => sign * (columns.label[a] < columns.label[b] ? -1 : columns.label[a] > columns.label[b] ? 1 : 0),
+  );
 }

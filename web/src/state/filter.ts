@@ -31,7 +31,11 @@ export function readFilter(query: URLSearchParams): Filter {
     else if (name === "q") filter.text = value;
     else if (name.startsWith("p.") || name.startsWith("v.")) {
       const range = /^(.*?)\.\.(.*)$/.exec(value);
-      if (value.startsWith("[")) filter.choices.set(name, jsonList(value).map((v) => JSON.stringify(v)));
+      if (value.startsWith("["))
+        filter.choices.set(
+          name,
+          jsonList(value).map((v) => JSON.stringify(v)),
+        );
       else if (range) filter.ranges.set(name, { low: bound(range[1]), high: bound(range[2]) });
     }
   }

@@ -44,7 +44,9 @@ export class Trials {
     };
   }
 
-  async #page(query: Record<string, string | number | undefined>): Promise<{ items: SomeTrial[]; next_cursor?: string | null }> {
+  async #page(
+    query: Record<string, string | number | undefined>,
+  ): Promise<{ items: SomeTrial[]; next_cursor?: string | null }> {
     return get("/api/v1/studies/{study}/trials", {
       path: { study: this.#study },
       query: { limit: PAGE, fields: FIELDS, ...query } as never,

@@ -1,0 +1,87 @@
+// What the parts of a study's page share: the study, its trials, and which of them are looked at.
+
+import { get, type Study } from "../api/client";
+import type { Direction } from "../charts/history";
+import { router } from "../router.svelte";
+import { Columns, isNumeric } from "./columns";
+import { emptyFilter, isEmpty, passing, readFilter, writeFilter, type Filter } from "./filter";
+import { Resource } from "./resource.svelte";
+import { Trials } from "./trials.svelte";
+
+const NO_ROWS = new Uint32Array(0);
+const NO_COLUMNS = new Columns([]);
+
+export class View {
+  readonly study: Resource<Study>;
+  trials = $state.raw<Trials | null>(null);
+  filter = $derived(readFilter(router.query));
+  filtered = $derived(!isEmpty(this.filter));
+  columns = $derived.by(() => this.trials?.columns ?? NO_COLUMNS);
+  /** All rows that pass the filter. */
+  rows = $derived.by(() => this.#pass(this.filter));
+  /** Those that pass what isn't brushed: the lines that brushes are drawn over. */
+  unbrushed = $derived.by(() => this.#pass({ ...emptyFilter(), ...this.#plain }));
+  objectives = $derived.by(() => this.study.value?.objectives ?? []);
+  metric = $derived.by(() => router.query.get("metric") ?? this.objectives[0]?.metric ?? "");
+  direction = $derived.by(
+    (): Direction => this.objectives.find((o) => o.metric === this.metric)?.direction ?? "minimize",
+  );
+  /** Objectives first, then what else was reported. */
+  metrics = $derived.by(() => {
+    void this.trials?.version;
+    return [...new Set([...this.objectives.map((o) => o.metric), ...this.columns.metrics])];
+  });
+  /** Names of nodes, sorted: their places choose their colours. */
+  nodes = $derived.by(() => {
+    void this.trials?.version;
+    return this.columns.node.names.slice(1).sort();
+  });
+  #plain = $derived({ states: this.filter.states, nodes: this.filter.nodes, text: this.filter.text });
+
+  constructor(id: string) {
+    this.study = new Resource(
+      (signal) => get("/api/v1/studies/{study}", { path: { study: id }, signal }),
+      (change) => change.study_id === (this.study.value?.id ?? id) && change.type !== "trial.report",
+      800,
+    );
+  }
+
+  #pass(filter: Filter): Uint32Array {
+    void this.trials?.version;
+    return this.trials ? passing(this.trials.columns, filter) : NO_ROWS;
+  }
+
+  /** Follows the study's trials, once it is known: the body of an `$effect`. */
+  followTrials(id: string): () => void {
+    const space = this.study.value?.space ?? [];
+    const trials = new Trials(id, space);
+    this.trials = trials;
+    return trials.follow();
+  }
+
+  /** Writes a changed filter into the address. */
+  change(edit: (filter: Filter) => void): void {
+    const filter = readFilter(router.query);
+    edit(filter);
+    router.setQuery(writeFilter(router.query, filter));
+  }
+
+  clear(): void {
+    router.setQuery(writeFilter(router.query, emptyFilter()));
+  }
+
+  /** Parameters by their importance where that is known, else as the space has them. */
+  params(importance?: ReadonlyMap<string, number>) {
+    const all = this.study.value?.space ?? [];
+    return importance?.size
+      ? [...all].sort((a, b) => (importance.get(b.name) ?? 0) - (importance.get(a.name) ?? 0))
+      : all;
+  }
+
+  /** Whether a column holds numbers. */
+  numeric(column: string): boolean {
+    if (column.startsWith("v.")) return true;
+    const param = this.study.value?.space.find((p) => `p.${p.name}` === column);
+    return param ? isNumeric(param) : this.columns.numbers(column) !== undefined;
+  }
+}
