@@ -56,7 +56,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   if (!wanted) return;
-  await world.daemon.api(`/studies/${ids.slow}/cancel`, {}).catch(() => {});
+  await world?.daemon.api(`/studies/${ids.slow}/cancel`, {}).catch(() => {});
   await other?.stop();
   await world?.close();
 });
@@ -100,7 +100,11 @@ test.skipIf(!wanted)(
         for (const [name, path] of pages) {
           if (only && !only.includes(name)) continue;
           await visit.go(path);
-          await visit.page.waitForTimeout(1300);
+          await visit.page.waitForTimeout(700);
+          // Charts are drawn when they come into sight.
+          const tall = await visit.page.evaluate(() => document.documentElement.scrollHeight);
+          await visit.page.setViewportSize({ width, height: Math.min(4000, Math.max(tall, 844)) });
+          await visit.page.waitForTimeout(500);
           const wide = await visit.page.evaluate(
             () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
           );

@@ -159,7 +159,7 @@ export async function hostile(daemon: Daemon): Promise<string> {
   const long = "long-".repeat(36);
   const choices = Array.from({ length: 1024 }, (_, i) => `choice ${i} ${MARKUP}`);
   const study = await daemon.api("/studies", {
-    name: `${MARKUP} שלום \u202Eevil`.slice(0, 120),
+    name: `<img src=x onerror="window.hacked=1"> שלום evil`,
     note: "note ".repeat(2000),
     space: [
       { name: MARKUP.slice(0, 60), type: "float", low: 0, high: 1 },

@@ -5,7 +5,7 @@ import { sensible } from "../format/number";
 import { clipped, shown } from "../format/value";
 import { isNumeric, type Columns } from "../state/columns";
 import type { EChartsOption } from "./echarts";
-import { axis, base, ramp, tip, type Look } from "./look";
+import { axis, base, labelPlaces, ramp, tip, type Look } from "./look";
 import { even } from "./thin";
 
 const MOST = 800;
@@ -83,16 +83,15 @@ export function contourOption(
     return value.some(Number.isNaN) ? [] : [{ value, trial: columns.id[row], row }];
   });
   const scale = (s: Side, e: number[], at: "x" | "y") => ({
-    ...axis(look, { at, name: s.param.name, min: e[0], max: e[e.length - 1], format: s.label }),
+    ...axis(look, {
+      at,
+      name: s.param.name,
+      min: e[0],
+      max: e[e.length - 1],
+      format: s.label,
+      ...(isNumeric(s.param) ? {} : { places: labelPlaces(s.at.length, 8) }),
+    }),
     splitLine: { show: false },
-    ...(isNumeric(s.param)
-      ? {}
-      : {
-          interval: 1,
-          min: -0.5,
-          max: s.at.length - 0.5,
-          axisLabel: { color: look.dim, hideOverlap: true, formatter: (v: number) => s.label(v - 0.5 + 0.5) },
-        }),
   });
   return {
     ...base(look),

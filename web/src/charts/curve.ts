@@ -38,7 +38,7 @@ export function curveOption(
     ...base(look),
     grid: GRID,
     legend: ahead || thaws.length ? legend(look) : { show: false },
-    xAxis: { ...axis(look, { at: "x", name: "step" }), minInterval: 1 },
+    xAxis: { ...axis(look, { at: "x", name: "step", min: "dataMin" }), minInterval: 1 },
     yAxis: axis(look, { at: "y", name: metric, log }),
     dataZoom: [{ type: "inside", filterMode: "none", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false }],
     series: [

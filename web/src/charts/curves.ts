@@ -3,6 +3,7 @@
 import type { Schemas } from "../api/client";
 import { sensible } from "../format/number";
 import type { EChartsOption } from "./echarts";
+import { nice } from "./bounds";
 import { axis, base, GRID, legend, tip, type Look } from "./look";
 
 export interface ShownCurve {
@@ -132,6 +133,5 @@ export function spanned(ys: readonly number[], log: boolean): { min: number | nu
   const high = most(ys.filter(Number.isFinite));
   if (low === null || high === null) return { min: null, max: null };
   if (log) return { min: 10 ** Math.floor(Math.log10(low)), max: 10 ** Math.ceil(Math.log10(high)) };
-  const pad = (high - low || Math.abs(high) || 1) * 0.05;
-  return { min: low - pad, max: high + pad };
+  return nice(low, high);
 }

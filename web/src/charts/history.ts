@@ -5,6 +5,7 @@ import type { Schemas } from "../api/client";
 import { sensible } from "../format/number";
 import type { EChartsOption } from "./echarts";
 import { axis, base, GRID, legend, nodeMark, tip, type Look } from "./look";
+import { bulk, held } from "./bounds";
 import { thin } from "./thin";
 
 export type Direction = "minimize" | "maximize";
@@ -80,8 +81,16 @@ export function historyOption(
   metric: string,
   nodes: readonly string[],
   log: boolean,
+  direction: Direction,
 ): EChartsOption {
   const shown = log ? data.points.filter((p) => p.y > 0) : data.points;
+  const done = shown.filter((p) => !p.pruned);
+  const bounds = log
+    ? null
+    : bulk(
+        Float64Array.from(done.length ? done : shown, (p) => p.y),
+        direction === "minimize",
+      );
   const groups = new Map<string, HistoryPoint[]>();
   for (const point of shown) {
     const name = point.pruned ? "pruned" : point.node || "result";
@@ -100,7 +109,7 @@ export function historyOption(
       ...order.filter((n) => n === "pruned"),
     ]),
     xAxis: axis(look, { at: "x", name: "trial" }),
-    yAxis: axis(look, { at: "y", name: metric, log }),
+    yAxis: axis(look, { at: "y", name: metric, log, ...bounds }),
     dataZoom: [{ type: "inside", filterMode: "none", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false }],
     series: [
       ...order.map((name) => {
@@ -114,12 +123,17 @@ export function historyOption(
           itemStyle: pruned
             ? { color: "transparent", borderColor: mark.color, borderWidth: 1, opacity: 0.7 }
             : { color: mark.color, opacity: shown.length > 300 ? 0.55 : 0.8 },
-          data: groups.get(name)!.map((p) => ({ value: [p.x, p.y], trial: p.id, label: undefined, of: p.label })),
+          data: groups.get(name)!.map((p) => {
+            const { at, beyond } = held(p.y, bounds);
+            // What lies beyond the axis points outwards at its edge.
+            const edge = beyond ? { symbol: "triangle", symbolRotate: beyond > 0 ? 0 : 180 } : {};
+            return { value: [p.x, at], trial: p.id, of: p, ...edge };
+          }),
           tooltip: {
-            formatter: (p: { data: { value: number[]; of: string } }) =>
-              tip(p.data.of, [
-                [metric, sensible(p.data.value[1], 6)],
-                ["trial", `#${p.data.value[0]}`],
+            formatter: (p: { data: { of: HistoryPoint } }) =>
+              tip(p.data.of.label, [
+                [metric, sensible(p.data.of.y, 6)],
+                ["trial", `#${p.data.of.x}`],
                 [pruned ? "state" : "node", name],
               ]),
           },

@@ -86,6 +86,8 @@ export interface AxisWish {
   max?: number | "dataMax" | null;
   format?: (value: number) => string;
   time?: boolean;
+  /** Where labels stand, if only there. */
+  places?: readonly number[];
 }
 
 /** An axis in the common style. */
@@ -104,6 +106,7 @@ export function axis(look: Look, wish: AxisWish & { at: "x" | "y" }): Record<str
     axisLabel: {
       color: look.dim,
       hideOverlap: true,
+      ...(wish.places ? { customValues: [...wish.places] } : {}),
       ...(wish.time ? {} : { formatter: wish.format ?? ((v: number) => sensible(v, 3)) }),
     },
     splitLine: { show: wish.at === "y", lineStyle: { color: look.line } },
@@ -118,7 +121,7 @@ export function legend(look: Look, names?: readonly string[]): Record<string, un
     type: "scroll",
     top: 0,
     right: 8,
-    left: 90,
+    width: "66%",
     align: "left",
     itemWidth: 12,
     itemHeight: 8,
@@ -172,4 +175,10 @@ export function ramp(share: number): string {
   const at = Math.min(0.9999, Math.max(0, share)) * (RAMP.length - 1);
   const i = Math.floor(at);
   return mix(RAMP[i], RAMP[i + 1], at - i);
+}
+
+/** At most `most` places of `n` choices for labels, evenly spread. */
+export function labelPlaces(n: number, most: number): number[] {
+  const step = Math.max(1, Math.ceil(n / most));
+  return Array.from({ length: Math.ceil(n / step) }, (_, i) => i * step);
 }

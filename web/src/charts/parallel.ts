@@ -7,6 +7,7 @@ import { isNumeric, type Columns } from "../state/columns";
 import type { Filter } from "../state/filter";
 import type { EChartsOption } from "./echarts";
 import type { Direction } from "./history";
+import { nice } from "./bounds";
 import { base, mix, tip, type Look } from "./look";
 import { even } from "./thin";
 
@@ -25,7 +26,7 @@ export interface Axis {
 }
 
 /** An axis for each parameter and one for the metric. */
-export function axesOf(columns: Columns, rows: Uint32Array, params: readonly Param[], metric: string): Axis[] {
+export function axesOf(columns: Columns, rows: readonly number[], params: readonly Param[], metric: string): Axis[] {
   const axes = params.slice(0, MOST_AXES).map((param): Axis => {
     const numeric = isNumeric(param);
     const choices = param.type === "bool" ? [false, true] : (param.choices ?? []);
@@ -47,7 +48,8 @@ export function axesOf(columns: Columns, rows: Uint32Array, params: readonly Par
     if (v > high) high = v;
   }
   if (low > high) [low, high] = [0, 1];
-  axes.push({ column: `v.${metric}`, name: metric, log: false, choices: null, low, high });
+  const ends = nice(low, high);
+  axes.push({ column: `v.${metric}`, name: metric, log: false, choices: null, low: ends.min, high: ends.max });
   return axes;
 }
 
@@ -127,7 +129,7 @@ export function parallelOption(
       lineStyle:
         rank >= 0.9
           ? { color: look.accent, opacity: Math.max(0.5, opacity) }
-          : { color: mix(faint, look.soft, rank), opacity },
+          : { color: mix(faint, look.accent, 0.6 * rank ** 2), opacity },
     };
   });
   const gap = narrow ? 14 : 22;
@@ -187,7 +189,7 @@ export function parallelOption(
         type: "parallel",
         smooth: false,
         inactiveOpacity: 0.02,
-        activeOpacity: 0.7,
+        activeOpacity: 0.9,
         progressive: 400,
         lineStyle: { width: 1.1 },
         emphasis: { lineStyle: { width: 2.4, opacity: 1 } },

@@ -5,7 +5,9 @@ import { sensible } from "../format/number";
 import { clipped, shown } from "../format/value";
 import { isNumeric, type Columns } from "../state/columns";
 import type { EChartsOption } from "./echarts";
-import { axis, base, mix, tip, type Look } from "./look";
+import type { Direction } from "./history";
+import { axis, base, labelPlaces, mix, tip, type Look } from "./look";
+import { bulk, held } from "./bounds";
 import { thin } from "./thin";
 
 const MOST = 1500;
@@ -15,10 +17,14 @@ export interface SliceInput {
   rows: Uint32Array;
   param: Param;
   metric: string;
+  direction: Direction;
   marginal?: Schemas["ParamMarginal"];
 }
 
-export function sliceOption({ columns, rows, param, metric, marginal }: SliceInput, look: Look): EChartsOption {
+export function sliceOption(
+  { columns, rows, param, metric, direction, marginal }: SliceInput,
+  look: Look,
+): EChartsOption {
   const numeric = isNumeric(param);
   const log = numeric && param.log === true;
   const values = columns.numbers(`v.${metric}`);
@@ -44,8 +50,17 @@ export function sliceOption({ columns, rows, param, metric, marginal }: SliceInp
   const old = look.dark ? "#39424d" : "#c9d3e4";
   // A choice's trials are spread by their number, so that they don't hide one another.
   const spread = (row: number) => (((columns.number.at(row) * 0.618) % 1) - 0.5) * 0.5;
+  const bounds = bulk(
+    Float64Array.from(with_, (row) => values!.at(row)),
+    direction === "minimize",
+  );
+  const edge = (row: number) => {
+    const { at, beyond } = held(values!.at(row), bounds);
+    return { at, mark: beyond ? { symbol: "triangle", symbolRotate: beyond > 0 ? 0 : 180 } : {} };
+  };
   const points = kept.map((row) => ({
-    value: [numeric ? xs!.at(row) : (place.get(words!.at(row)) ?? 0) + spread(row), values!.at(row)],
+    ...edge(row).mark,
+    value: [numeric ? xs!.at(row) : (place.get(words!.at(row)) ?? 0) + spread(row), edge(row).at],
     trial: columns.id[row],
     row,
     itemStyle: { color: mix(old, look.accent, columns.number.at(row) / newest) },
@@ -58,21 +73,14 @@ export function sliceOption({ columns, rows, param, metric, marginal }: SliceInp
     grid: { left: 8, right: 14, top: 24, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
     xAxis: numeric
       ? axis(look, { at: "x", log, min: param.low ?? null, max: param.high ?? null })
-      : {
-          ...axis(look, { at: "x", min: -0.5, max: choices.length - 0.5 }),
-          interval: Math.max(1, Math.ceil(choices.length / 8)),
-          axisLabel: {
-            color: look.dim,
-            hideOverlap: true,
-            formatter: (v: number) => {
-              const i = Math.round(v + 0.5);
-              return Number.isInteger(v + 0.5) && choices[i] !== undefined
-                ? clipped(shown(JSON.parse(choices[i])), 10)
-                : "";
-            },
-          },
-        },
-    yAxis: axis(look, { at: "y", name: metric }),
+      : axis(look, {
+          at: "x",
+          min: -0.5,
+          max: choices.length - 0.5,
+          places: labelPlaces(choices.length, 6),
+          format: (v) => clipped(shown(JSON.parse(choices[v] ?? '""')), 10),
+        }),
+    yAxis: axis(look, { at: "y", name: metric, ...bounds }),
     series: [
       {
         type: "scatter",

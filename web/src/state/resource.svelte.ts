@@ -1,5 +1,6 @@
 // One answer of the daemon, read again when the stream says that it has changed.
 
+import { untrack } from "svelte";
 import type { Change } from "../api/events";
 import { asProblem, type Problem } from "../api/problem";
 import { app } from "./app.svelte";
@@ -29,7 +30,8 @@ export class Resource<T> {
     const leave = app.listen((changes) => {
       if (changes.some((c) => c.type === "reset" || this.#concerns(c))) this.#soon();
     });
-    void this.refresh();
+    // What it reads at first is no reason to begin again: whoever follows names the reasons.
+    untrack(() => void this.refresh());
     return () => {
       leave();
       clearTimeout(this.#timer);

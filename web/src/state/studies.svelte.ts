@@ -1,5 +1,6 @@
 // All studies, kept current by the stream.
 
+import { untrack } from "svelte";
 import { get, pages, type Study } from "../api/client";
 import type { Change } from "../api/events";
 import { asProblem, type Problem } from "../api/problem";
@@ -21,7 +22,7 @@ export class Studies {
   follow(): () => void {
     this.#stop = new AbortController();
     const leave = app.listen((changes) => this.#hear(changes));
-    void this.refresh();
+    untrack(() => void this.refresh());
     return () => {
       leave();
       clearTimeout(this.#timer);

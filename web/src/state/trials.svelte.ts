@@ -1,5 +1,6 @@
 // All trials of one study, as they come in: the newest first, then the rest page after page, then what changes.
 
+import { untrack } from "svelte";
 import { get, type Param, type SomeTrial } from "../api/client";
 import type { Change } from "../api/events";
 import { asProblem, type Problem } from "../api/problem";
@@ -35,7 +36,7 @@ export class Trials {
   follow(): () => void {
     this.#stop = new AbortController();
     const leave = app.listen((changes) => this.#hear(changes));
-    void this.#readAll();
+    untrack(() => void this.#readAll());
     return () => {
       leave();
       clearTimeout(this.#timer);

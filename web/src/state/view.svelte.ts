@@ -1,5 +1,6 @@
 // What the parts of a study's page share: the study, its trials, and which of them are looked at.
 
+import { untrack } from "svelte";
 import { get, type Study } from "../api/client";
 import type { Direction } from "../charts/history";
 import { router } from "../router.svelte";
@@ -53,8 +54,10 @@ export class View {
 
   /** Follows the study's trials, once it is known: the body of an `$effect`. */
   followTrials(id: string): () => void {
-    const space = this.study.value?.space ?? [];
-    const trials = new Trials(id, space);
+    const trials = new Trials(
+      id,
+      untrack(() => this.study.value?.space ?? []),
+    );
     this.trials = trials;
     return trials.follow();
   }
