@@ -9,8 +9,8 @@ const MOST = 600;
 
 /** For each value the share of results that are no larger: evenly many steps. */
 export function distribution(values: readonly number[]): [number, number][] {
-  const order = values.filter(Number.isFinite).sort((a, b) => a - b);
-  const steps = order.map((v, i): [number, number] => [v, (i + 1) / order.length]);
+  const order = Float64Array.from(values).filter(Number.isFinite).sort();
+  const steps = Array.from(order, (v, i): [number, number] => [v, (i + 1) / order.length]);
   return even(steps, MOST);
 }
 

@@ -11,7 +11,7 @@ import { nice } from "./bounds";
 import { base, mix, tip, type Look } from "./look";
 import { even } from "./thin";
 
-const MOST_LINES = 2500;
+const MOST_LINES = 1600;
 export const MOST_AXES = 14;
 
 export interface Axis {
@@ -92,12 +92,16 @@ export function chosenRows(columns: Columns, rows: Uint32Array, metric: string, 
   const values = columns.numbers(`v.${metric}`);
   if (!values) return [];
   const sign = direction === "maximize" ? -1 : 1;
-  const order = Array.from(rows)
-    .filter((row) => columns.state.at(row) === "complete" && !Number.isNaN(values.at(row)))
-    .sort((a, b) => sign * (values.at(b) - values.at(a)));
-  if (order.length <= MOST_LINES) return order;
-  const best = order.slice(-MOST_LINES / 2);
-  return [...even(order.slice(0, -MOST_LINES / 2), MOST_LINES / 2), ...best];
+  const cost = (row: number) => sign * values.at(row);
+  const usable = rows.filter((row) => columns.state.at(row) === "complete" && !Number.isNaN(values.at(row)));
+  const worstFirst = (some: number[]) => some.sort((a, b) => cost(b) - cost(a));
+  if (usable.length <= MOST_LINES) return worstFirst([...usable]);
+  const half = MOST_LINES / 2;
+  const limit = Float64Array.from(usable, cost).sort()[half - 1];
+  const best: number[] = [];
+  const others: number[] = [];
+  for (const row of usable) (cost(row) <= limit && best.length < half ? best : others).push(row);
+  return [...worstFirst(even(others, half)), ...worstFirst(best)];
 }
 
 export function parallelOption(

@@ -202,13 +202,16 @@ export function sorted(columns: Columns, rows: Uint32Array, by: string, descendi
   const numbers = columns.numbers(by);
   const order = rows.slice();
   if (numbers) {
+    const keys = new Float64Array(columns.length);
+    for (const row of rows) keys[row] = sign * numbers.at(row);
     return order.sort((a, b) => {
-      const x = numbers.at(a);
-      const y = numbers.at(b);
+      const by = keys[a] - keys[b];
+      if (by !== 0 && by === by) return by;
+      // Equal, both infinite, or one without a value.
+      const [x, y] = [keys[a], keys[b]];
       if (x === y) return a - b;
-      if (Number.isNaN(x)) return Number.isNaN(y) ? a - b : 1;
-      if (Number.isNaN(y)) return -1;
-      return sign * (x - y);
+      if (x !== x) return y !== y ? a - b : 1;
+      return y !== y ? -1 : x - y;
     });
   }
   const words = columns.words(by);

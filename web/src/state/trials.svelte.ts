@@ -18,6 +18,8 @@ export class Trials {
   columns: Columns;
   /** Rises whenever the columns have changed: what is derived from them reads it first. */
   version = $state(0);
+  /** How many are here; while they come, the columns are shown anew only for the first page and the last. */
+  arrived = $state(0);
   /** All that there were at the beginning are here. */
   whole = $state(false);
   problem = $state.raw<Problem | null>(null);
@@ -25,7 +27,6 @@ export class Trials {
   #stop = new AbortController();
   #changed = new Set<string>();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #shown = 0;
 
   constructor(study: string, space: readonly Param[]) {
     this.#study = study;
@@ -65,8 +66,8 @@ export class Trials {
         if (signal.aborted) return;
         page.items.forEach((trial) => this.columns.put(trial));
         cursor = page.next_cursor ?? undefined;
-        // Charts are drawn anew for the first page and the last, and seldom in between.
-        if (!cursor || this.#shown === 0 || Date.now() - this.#shown > 1500) this.#show();
+        this.arrived = this.columns.length;
+        if (this.version === 0) this.#show();
       } while (cursor && this.columns.length < MOST);
       this.whole = !cursor;
       this.problem = null;
@@ -77,7 +78,7 @@ export class Trials {
   }
 
   #show(): void {
-    this.#shown = Date.now();
+    this.arrived = this.columns.length;
     this.version++;
   }
 

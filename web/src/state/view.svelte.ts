@@ -9,8 +9,13 @@ import { emptyFilter, isEmpty, passing, readFilter, writeFilter, type Filter } f
 import { Resource } from "./resource.svelte";
 import { Trials } from "./trials.svelte";
 
-const NO_ROWS = new Uint32Array(0);
+const NO_ROWS: Uint32Array = new Uint32Array(0);
 const NO_COLUMNS = new Columns([]);
+
+/** The earlier list where nothing has changed, so that nothing that is derived from it does. */
+function same(before: string[], now: string[]): string[] {
+  return before.length === now.length && before.every((v, i) => v === now[i]) ? before : now;
+}
 
 export class View {
   readonly study: Resource<Study>;
@@ -22,6 +27,10 @@ export class View {
   rows = $derived.by(() => this.#pass(this.filter));
   /** Those that pass what isn't brushed: the lines that brushes are drawn over. */
   unbrushed = $derived.by(() => this.#pass({ ...emptyFilter(), ...this.#plain }));
+  /** The rows as charts see them: after a pause in typing, and of large studies every few seconds. */
+  calm = $state.raw<Uint32Array>(NO_ROWS);
+  /** Likewise, without what is brushed. */
+  calmUnbrushed = $state.raw<Uint32Array>(NO_ROWS);
   objectives = $derived.by(() => this.study.value?.objectives ?? []);
   metric = $derived.by(() => router.query.get("metric") ?? this.objectives[0]?.metric ?? "");
   direction = $derived.by(
@@ -30,13 +39,19 @@ export class View {
   /** Objectives first, then what else was reported. */
   metrics = $derived.by(() => {
     void this.trials?.version;
-    return [...new Set([...this.objectives.map((o) => o.metric), ...this.columns.metrics])];
+    return (this.#metrics = same(this.#metrics, [
+      ...new Set([...this.objectives.map((o) => o.metric), ...this.columns.metrics]),
+    ]));
   });
   /** Names of nodes, sorted: their places choose their colours. */
   nodes = $derived.by(() => {
     void this.trials?.version;
-    return this.columns.node.names.slice(1).sort();
+    return (this.#nodes = same(this.#nodes, this.columns.node.names.slice(1).sort()));
   });
+  #metrics: string[] = [];
+  #nodes: string[] = [];
+  #settled = 0;
+  #filter: Filter | null = null;
   #plain = $derived({ states: this.filter.states, nodes: this.filter.nodes, text: this.filter.text });
 
   constructor(id: string) {
@@ -50,6 +65,23 @@ export class View {
   #pass(filter: Filter): Uint32Array {
     void this.trials?.version;
     return this.trials ? passing(this.trials.columns, filter) : NO_ROWS;
+  }
+
+  /** Lets charts see the rows once they have settled: the body of an `$effect`. */
+  settle(): (() => void) | void {
+    const [rows, unbrushed] = [this.rows, this.unbrushed];
+    const seen = () => {
+      this.#settled = Date.now();
+      this.calm = rows;
+      this.calmUnbrushed = unbrushed;
+    };
+    const pause = this.columns.length > 20_000 ? 2500 : this.columns.length > 2000 ? 700 : 0;
+    const filtered = this.filter !== this.#filter;
+    this.#filter = this.filter;
+    const wait = filtered ? 120 : Math.max(0, this.#settled + pause - Date.now());
+    if (this.#settled === 0 || wait === 0) return untrack(seen);
+    const timer = setTimeout(seen, wait);
+    return () => clearTimeout(timer);
   }
 
   /** Follows the study's trials, once it is known: the body of an `$effect`. */
