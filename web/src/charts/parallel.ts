@@ -11,7 +11,7 @@ import { nice } from "./bounds";
 import { base, mix, tip, type Look } from "./look";
 import { even } from "./thin";
 
-const MOST_LINES = 1600;
+const MOST_LINES = 1000;
 export const MOST_AXES = 14;
 
 export interface Axis {

@@ -26,7 +26,10 @@ export class View {
   /** All rows that pass the filter. */
   rows = $derived.by(() => this.#pass(this.filter));
   /** Those that pass what isn't brushed: the lines that brushes are drawn over. */
-  unbrushed = $derived.by(() => this.#pass({ ...emptyFilter(), ...this.#plain }));
+  unbrushed = $derived.by(() => {
+    const [states, nodes, text] = JSON.parse(this.#plain) as [string[], string[], string];
+    return this.#pass({ ...emptyFilter(), states, nodes, text });
+  });
   /** The rows as charts see them: after a pause in typing, and of large studies every few seconds. */
   calm = $state.raw<Uint32Array>(NO_ROWS);
   /** Likewise, without what is brushed. */
@@ -52,7 +55,8 @@ export class View {
   #nodes: string[] = [];
   #settled = 0;
   #filter: Filter | null = null;
-  #plain = $derived({ states: this.filter.states, nodes: this.filter.nodes, text: this.filter.text });
+  // A text, so that brushes leave it as it is.
+  #plain = $derived(JSON.stringify([this.filter.states, this.filter.nodes, this.filter.text]));
 
   constructor(id: string) {
     this.study = new Resource(
