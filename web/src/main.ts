@@ -8,6 +8,10 @@ import { app } from "./state/app.svelte";
 import "./theme.css";
 
 adoptToken();
+// A link with a token that is opened where the page already is.
+addEventListener("hashchange", () => {
+  if (adoptToken()) app.reopen();
+});
 router.start();
 app.start();
 mount(App, { target: document.getElementById("app")! });

@@ -260,7 +260,9 @@ test("curves, parameters, distributions, fronts, timelines and the definition ar
   const { page, go } = visit;
   for (const tab of ["curves", "parameters", "objectives", "timeline"]) {
     await go(`/studies/${ids.curved}/${tab}`);
-    await page.waitForSelector("figure canvas");
+    await page.waitForSelector("figure canvas").catch(() => {
+      throw new Error(`no chart on ${tab}`);
+    });
     await page.waitForTimeout(300);
   }
   await go(`/studies/${ids.curved}/parameters`);
@@ -350,7 +352,6 @@ test("a running trial's log and curve grow; it is cancelled and tried again", as
   await page.waitForSelector("section[aria-label=Attempts] tbody tr:nth-child(2)");
   await world.daemon.api(`/studies/${study}`, undefined, "DELETE");
   await page.waitForSelector("text=deleted with its study");
-  expected = [/404/];
 });
 
 test("a trial is cloned with edits, and what doesn't fit is said at its field", async () => {
@@ -373,7 +374,7 @@ test("the cluster shows nodes and slots; a node is drained and resumed; an invit
   const { page, go } = visit;
   await go("/cluster");
   await page.waitForSelector("article:has-text('kay')");
-  await page.waitForSelector("section[aria-label=Links] line");
+  await page.waitForSelector("section[aria-label=Links] line", { state: "attached" });
   await page.click("[aria-label='Actions for kay']");
   await page.click("[role=menuitem]:has-text('Drain')");
   await page.waitForSelector("article:has-text('kay') .badge:has-text('draining')");
@@ -399,11 +400,16 @@ test("a node that is cut off stands apart, and is removed", async () => {
   await other.kill();
   await page.waitForSelector("text=One node is out of reach", { timeout: 40_000 });
   await page.waitForSelector(".torn ~ .nodes article:has-text('kay')");
-  await page.waitForSelector("line.torn");
+  await page.waitForSelector("line.torn", { state: "attached" });
   await page.click("[aria-label='Actions for kay']");
   await page.click("[role=menuitem]:has-text('Remove')");
   await page.click("dialog button.primary");
-  await page.waitForSelector("text=Removed: kay");
+  await until("it is removed", async () => {
+    const { nodes } = await world.daemon.api("/cluster");
+    return nodes.every((n: { name: string; state: string }) => n.name !== "kay" || n.state === "removed");
+  });
+  await page.waitForSelector("article:has-text('kay')", { state: "detached" });
+  await page.waitForSelector("text=out of reach", { state: "detached" });
 });
 
 test("a study is made by form, with the daemon's words at the fields, and by JSON", async () => {
@@ -468,7 +474,7 @@ test("hostile names are shown as they are and never run", async () => {
     expect(await page.evaluate(() => (window as any).hacked), path).toBeUndefined();
     expect(await page.locator("main img, main script, main b:has-text('loss')").count(), path).toBe(0);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    expect(wide, path).toBe(0);
+    expect(wide, path).toBeLessThanOrEqual(0);
   }
   await go(`/studies/${ids.hostile}`);
   await page.waitForSelector("figure canvas");

@@ -7,12 +7,13 @@ export function tokenIn(fragment: string): string | null {
   return new URLSearchParams(fragment.replace(/^#/, "")).get("token") || null;
 }
 
-/** Takes a token out of the address, so that it is neither shown, bookmarked nor sent on. */
-export function adoptToken(): void {
+/** Takes a token out of the address, so that it is neither shown, bookmarked nor sent on; whether there was one. */
+export function adoptToken(): boolean {
   const token = tokenIn(location.hash);
-  if (!token) return;
+  if (!token) return false;
   keepToken(token);
   history.replaceState(history.state, "", location.pathname + location.search);
+  return true;
 }
 
 /** The token, or null before signing in. */

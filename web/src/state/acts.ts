@@ -1,7 +1,7 @@
 // What can be done with a study or a trial, each with its question where it can't be taken back.
 
 import { get, patch, post, remove, type Study, type Trial } from "../api/client";
-import type { Item } from "../parts/Menu.svelte";
+import type { Item } from "../parts/menu";
 import { path, router } from "../router.svelte";
 import { clipped } from "../format/value";
 import { talk } from "./talk.svelte";

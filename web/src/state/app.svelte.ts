@@ -40,6 +40,11 @@ class App {
     this.#open();
   }
 
+  /** Begins anew with the token that is kept. */
+  reopen(): void {
+    this.#open();
+  }
+
   signOut(): void {
     forgetToken();
     this.#close();

@@ -52,9 +52,16 @@ export class Studies {
   #hear(changes: Change[]): void {
     for (const { type, study_id } of changes) {
       if (type === "reset") this.#changed.add("*");
+      else if (type === "study.deleted") this.#drop(study_id);
       else if (study_id && type !== "trial.report") this.#changed.add(study_id);
     }
     if (this.#changed.size) this.#timer ??= setTimeout(() => void this.#catchUp(), GATHER_MS);
+  }
+
+  #drop(id: string | null): void {
+    this.#changed.delete(id ?? "");
+    const all = new Map(this.all);
+    if (all.delete(id ?? "")) this.all = all;
   }
 
   async #catchUp(): Promise<void> {

@@ -4,6 +4,7 @@ import { untrack } from "svelte";
 import { get, type Study } from "../api/client";
 import type { Direction } from "../charts/history";
 import { router } from "../router.svelte";
+import { app } from "./app.svelte";
 import { Columns, isNumeric } from "./columns";
 import { emptyFilter, isEmpty, passing, readFilter, writeFilter, type Filter } from "./filter";
 import { Resource } from "./resource.svelte";
@@ -20,6 +21,8 @@ function same(before: string[], now: string[]): string[] {
 export class View {
   readonly study: Resource<Study>;
   trials = $state.raw<Trials | null>(null);
+  /** It was deleted while it was looked at. */
+  deleted = $state(false);
   filter = $derived(readFilter(router.query));
   filtered = $derived(!isEmpty(this.filter));
   columns = $derived.by(() => this.trials?.columns ?? NO_COLUMNS);
@@ -61,7 +64,10 @@ export class View {
   constructor(id: string) {
     this.study = new Resource(
       (signal) => get("/api/v1/studies/{study}", { path: { study: id }, signal }),
-      (change) => change.study_id === (this.study.value?.id ?? id) && change.type !== "trial.report",
+      (change) =>
+        change.study_id === (this.study.value?.id ?? id) &&
+        change.type !== "trial.report" &&
+        change.type !== "study.deleted",
       800,
     );
   }
@@ -86,6 +92,19 @@ export class View {
     if (this.#settled === 0 || wait === 0) return untrack(seen);
     const timer = setTimeout(seen, wait);
     return () => clearTimeout(timer);
+  }
+
+  /** Follows the study itself: the body of an `$effect`. */
+  follow(id: string): () => void {
+    const leave = app.listen((changes) => {
+      const own = this.study.value?.id ?? id;
+      if (changes.some((c) => c.type === "study.deleted" && c.study_id === own)) this.deleted = true;
+    });
+    const stop = this.study.follow();
+    return () => {
+      leave();
+      stop();
+    };
   }
 
   /** Follows the study's trials, once it is known: the body of an `$effect`. */
