@@ -99,7 +99,7 @@ test("bounds are round, show the best and pass over what diverged", () => {
 
 test("what is brushed on an axis becomes a filter, and is shown again from it", () => {
   const columns = columnsOf([1, 2, 3]);
-  const axes = axesOf(columns, [0, 1, 2], SPACE, "loss");
+  const axes = axesOf(columns, [0, 1, 2], SPACE, "loss", "minimize");
   expect(axes.map((a) => a.name)).toEqual(["lr", "opt", "loss"]);
   const filter = emptyFilter();
   brushed(filter, axes[0], [[-3, -1]]);

@@ -101,7 +101,7 @@ export function axis(look: Look, wish: AxisWish & { at: "x" | "y" }): Record<str
     scale: true,
     min: wish.min ?? null,
     max: wish.max ?? null,
-    axisLine: { show: wish.at === "x", lineStyle: { color: look.line } },
+    axisLine: { show: wish.at === "x", onZero: false, lineStyle: { color: look.line } },
     axisTick: { show: false },
     axisLabel: {
       color: look.dim,

@@ -7,7 +7,7 @@ import { isNumeric, type Columns } from "../state/columns";
 import type { Filter } from "../state/filter";
 import type { EChartsOption } from "./echarts";
 import type { Direction } from "./history";
-import { nice } from "./bounds";
+import { bulk, held } from "./bounds";
 import { base, mix, tip, type Look } from "./look";
 import { even } from "./thin";
 
@@ -26,7 +26,13 @@ export interface Axis {
 }
 
 /** An axis for each parameter and one for the metric. */
-export function axesOf(columns: Columns, rows: readonly number[], params: readonly Param[], metric: string): Axis[] {
+export function axesOf(
+  columns: Columns,
+  rows: readonly number[],
+  params: readonly Param[],
+  metric: string,
+  direction: Direction,
+): Axis[] {
   const axes = params.slice(0, MOST_AXES).map((param): Axis => {
     const numeric = isNumeric(param);
     const choices = param.type === "bool" ? [false, true] : (param.choices ?? []);
@@ -40,15 +46,10 @@ export function axesOf(columns: Columns, rows: readonly number[], params: readon
     };
   });
   const values = columns.numbers(`v.${metric}`);
-  let low = Infinity;
-  let high = -Infinity;
-  for (const row of rows) {
-    const v = values?.at(row) ?? NaN;
-    if (v < low) low = v;
-    if (v > high) high = v;
-  }
-  if (low > high) [low, high] = [0, 1];
-  const ends = nice(low, high);
+  const ends = bulk(
+    Float64Array.from(rows, (row) => values?.at(row) ?? NaN),
+    direction === "minimize",
+  ) ?? { min: 0, max: 1 };
   axes.push({ column: `v.${metric}`, name: metric, log: false, choices: null, low: ends.min, high: ends.max });
   return axes;
 }
@@ -126,7 +127,7 @@ export function parallelOption(
           return place < 0 ? "-" : place;
         }
         const v = columns.numbers(axis.column)?.at(row) ?? NaN;
-        return Number.isNaN(v) ? "-" : toAxis(axis, v);
+        return Number.isNaN(v) ? "-" : toAxis(axis, held(v, { min: axis.low, max: axis.high }).at);
       }),
       trial: columns.id[row],
       row,

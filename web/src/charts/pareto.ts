@@ -4,7 +4,7 @@ import { sensible } from "../format/number";
 import type { Columns } from "../state/columns";
 import type { EChartsOption } from "./echarts";
 import type { Direction } from "./history";
-import { axis, base, GRID, legend, tip, type Look } from "./look";
+import { axis, base, GRID, tip, type Look } from "./look";
 import { even } from "./thin";
 
 const MOST = 4000;
@@ -70,7 +70,6 @@ export function paretoOption(
   return {
     ...base(look),
     grid: GRID,
-    legend: legend(look),
     xAxis: axis(look, { at: "x", name: `${x.metric} (${x.direction})` }),
     yAxis: axis(look, { at: "y", name: `${y.metric} (${y.direction})` }),
     dataZoom: [

@@ -47,7 +47,7 @@ export function sliceOption(
   ).map((i) => with_[i]);
   let newest = 1;
   for (const row of kept) newest = Math.max(newest, columns.number.at(row));
-  const old = look.dark ? "#39424d" : "#c9d3e4";
+  const old = look.dark ? "#5d6b7c" : "#c9d3e4";
   // A choice's trials are spread by their number, so that they don't hide one another.
   const spread = (row: number) => (((columns.number.at(row) * 0.618) % 1) - 0.5) * 0.5;
   const bounds = bulk(
