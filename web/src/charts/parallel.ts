@@ -100,8 +100,12 @@ export function chosenRows(columns: Columns, rows: Uint32Array, metric: string, 
   const half = MOST_LINES / 2;
   const limit = Float64Array.from(usable, cost).sort()[half - 1];
   const best: number[] = [];
-  const others: number[] = [];
-  for (const row of usable) (cost(row) <= limit && best.length < half ? best : others).push(row);
+  const others = new Uint32Array(usable.length - half);
+  let n = 0;
+  for (const row of usable) {
+    if (cost(row) <= limit && best.length < half) best.push(row);
+    else others[n++] = row;
+  }
   return [...worstFirst(even(others, half)), ...worstFirst(best)];
 }
 

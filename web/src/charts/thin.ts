@@ -25,7 +25,7 @@ export function thin(ys: ArrayLike<number>, most: number): number[] {
 }
 
 /** At most `most` of `all`, evenly spread, the first and the last among them. */
-export function even<T>(all: readonly T[], most: number): T[] {
-  if (all.length <= most) return [...all];
+export function even<T>(all: ArrayLike<T>, most: number): T[] {
+  if (all.length <= most) return Array.from(all);
   return Array.from({ length: most }, (_, i) => all[Math.floor((i * (all.length - 1)) / (most - 1))]);
 }

@@ -57,6 +57,7 @@ export class View {
   #metrics: string[] = [];
   #nodes: string[] = [];
   #settled = 0;
+  #later: ReturnType<typeof setTimeout> | undefined;
   #filter: Filter | null = null;
   // A text, so that brushes leave it as it is.
   #plain = $derived(JSON.stringify([this.filter.states, this.filter.nodes, this.filter.text]));
@@ -83,7 +84,8 @@ export class View {
     const seen = () => {
       this.#settled = Date.now();
       this.calm = rows;
-      this.calmUnbrushed = unbrushed;
+      // In a turn of its own: each of the two has much drawn.
+      this.#later = setTimeout(() => (this.calmUnbrushed = unbrushed));
     };
     const pause = this.columns.length > 20_000 ? 2500 : this.columns.length > 2000 ? 700 : 0;
     const filtered = this.filter !== this.#filter;
