@@ -116,7 +116,7 @@ export function parallelOption(
   look: Look,
   narrow: boolean,
 ): EChartsOption {
-  const faint = look.dark ? "#3a4048" : "#d5d8dc";
+  const faint = look.dark ? "#5a6470" : "#d5d8dc";
   const n = rows.length;
   const opacity = Math.max(0.12, Math.min(0.7, 60 / Math.sqrt(n * 40)));
   const data = rows.map((row, i) => {
