@@ -22,8 +22,8 @@ use std::{
 };
 
 use metaopt_engine::{
-    Ask, Free, History, Member, Next, Record, RecordState, Reported, Rule, Sampler, Stop, Suggestion, Verdict, hash64,
-    rule, rules, sampler, samplers,
+    Ask, Free, History, Member, Newcomer, Next, Record, RecordState, Reported, Rule, Sampler, Stop, Suggestion,
+    Verdict, hash64, rule, rules, sampler, samplers,
 };
 use metaopt_schema::{
     space::Params,
@@ -207,10 +207,16 @@ impl Bench {
         }
         trial.record.last_step = trial.record.last_step.max(step);
         self.happen(node, Event::Reported { key, step, cost });
-        let new = self.budget.is_none_or(|budget| budget > self.nodes[node].known.len() as u64);
-        let reported = Reported { key, step, freezes: said["freezes"].as_bool().unwrap_or(true), new, start: 0.0 };
+        let left = self.budget.is_none_or(|budget| budget > self.nodes[node].known.len() as u64);
+        let new = if left { Newcomer::Unknown } else { Newcomer::None };
+        let mut reported = Reported { key, step, freezes: said["freezes"].as_bool().unwrap_or(true), new, start: 0.0 };
         let begin = cpu_ms();
-        let verdict = self.rule.decide(&self.nodes[node].history, &reported);
+        let mut verdict = self.rule.decide(&self.nodes[node].history, &reported);
+        if verdict == Verdict::Pause && new == Newcomer::Unknown {
+            let drawn = self.suggest(node);
+            reported.new = drawn.as_ref().map_or(Newcomer::None, |drawn| Newcomer::Known(&drawn.params));
+            verdict = self.rule.decide(&self.nodes[node].history, &reported);
+        }
         let cpu_ms = cpu_ms() - begin;
         let (action, state) = match verdict {
             Verdict::Continue => ("continue", None),

@@ -1,7 +1,7 @@
 //! CPU time of one decision of each rule at a report: `rule_cost [trials] [steps]` (1000, 100); of freeze-thaw with 200 curves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use metaopt_engine::{Free, History, Record, RecordState, Reported, hash64, rule, rules::NAMES};
+use metaopt_engine::{Free, History, Newcomer, Record, RecordState, Reported, hash64, rule, rules::NAMES};
 use metaopt_schema::space::Params;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
@@ -54,7 +54,7 @@ fn main() {
             let step = history.get(*key).unwrap().last_step + 1;
             history.report(*key, step, 0.4);
             let begin = cpu_ms();
-            rule.decide(&history, &Reported { key: *key, step, freezes: true, new: true, start: 0.0 });
+            rule.decide(&history, &Reported { key: *key, step, freezes: true, new: Newcomer::Unknown, start: 0.0 });
             times.push(cpu_ms() - begin);
         }
         let params = trial(9999, steps).1;

@@ -20,7 +20,7 @@ pub mod samplers;
 pub use check::check_study;
 pub use history::{History, Record, RecordState};
 pub use importance::importance;
-pub use rules::{Forecast, Free, Next, Reported, Rule, Verdict, forecast, rule, rule_of};
+pub use rules::{Forecast, Free, Newcomer, Next, Reported, Rule, Verdict, forecast, rule, rule_of};
 pub use samplers::{Ask, Member, Sampler, Stop, Suggestion, sampler};
 
 /// A stable 64-bit hash, for [`Record::key`] (of a trial's ID) and [`Member::id`] (of a node's).

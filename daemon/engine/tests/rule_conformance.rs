@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use metaopt_engine::{
-    Free, History, Next, Record, RecordState, Reported, Rule, Verdict, forecast, rule, rule_of, rules::NAMES,
+    Free, History, Newcomer, Next, Record, RecordState, Reported, Rule, Verdict, forecast, rule, rule_of, rules::NAMES,
 };
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ fn peers() -> History {
 fn verdict(rule: &dyn Rule, mut history: History, own: Tried, step: u64) -> Verdict {
     let key = own.key;
     history.put(own);
-    rule.decide(&history, &Reported { key, step, freezes: true, new: true, start: 0.0 })
+    rule.decide(&history, &Reported { key, step, freezes: true, new: Newcomer::Unknown, start: 0.0 })
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn no_rule_stops_a_lone_trial_at_its_first_report_or_one_that_it_does_not_know()
             "{name}"
         );
         assert_eq!(
-            rule.decide(&peers(), &Reported { key: 12345, step: 3, freezes: true, new: true, start: 0.0 }),
+            rule.decide(&peers(), &Reported { key: 12345, step: 3, freezes: true, new: Newcomer::Unknown, start: 0.0 }),
             Verdict::Continue,
             "{name}"
         );
@@ -218,7 +218,7 @@ fn answers(rule: &dyn Rule, history: &History) -> (Vec<(u64, Verdict)>, Vec<Next
     let running = history.records().filter(|r| r.state == RecordState::Pending && !r.curve.is_empty());
     let verdicts = running.map(|r| {
         let step = r.last_step;
-        (r.key, rule.decide(history, &Reported { key: r.key, step, freezes: true, new: true, start: 0.0 }))
+        (r.key, rule.decide(history, &Reported { key: r.key, step, freezes: true, new: Newcomer::Unknown, start: 0.0 }))
     });
     let params = serde_json::from_value(json!({"x": 0.31})).unwrap();
     let free = [
@@ -341,8 +341,10 @@ fn what_leaves_no_checkpoints_is_never_paused() {
         let history = of(&midway(|cost| cost));
         for record in history.records().filter(|r| r.state == RecordState::Pending) {
             for step in 1..=record.last_step {
-                let verdict =
-                    rule.decide(&history, &Reported { key: record.key, step, freezes: false, new: true, start: 0.0 });
+                let verdict = rule.decide(
+                    &history,
+                    &Reported { key: record.key, step, freezes: false, new: Newcomer::Unknown, start: 0.0 },
+                );
                 assert_ne!(verdict, Verdict::Pause, "{name}");
             }
         }
@@ -380,7 +382,9 @@ fn paused_trials_finish_when_nothing_else_is_left() {
                     complete += 1;
                     break;
                 }
-                if rule.decide(&seen, &Reported { key, step, freezes: true, new: true, start: 0.0 }) == Verdict::Pause {
+                if rule.decide(&seen, &Reported { key, step, freezes: true, new: Newcomer::Unknown, start: 0.0 })
+                    == Verdict::Pause
+                {
                     own.state = RecordState::Paused;
                     break;
                 }
@@ -421,7 +425,7 @@ fn once_nothing_new_may_begin_freeze_thaw_goes_on_with_what_may_win_alone() {
             seen.put(own.clone());
             if step == 20 {
                 (own.state, own.costs) = (RecordState::Complete, vec![own.curve[19].1]);
-            } else if rule.decide(&seen, &Reported { key, step, freezes: true, new: false, start: 0.0 })
+            } else if rule.decide(&seen, &Reported { key, step, freezes: true, new: Newcomer::None, start: 0.0 })
                 == Verdict::Pause
             {
                 own.state = RecordState::Paused;
@@ -447,8 +451,9 @@ fn dear_starts_keep_running_trials_running() {
     let own = trial(12, RecordState::Pending, 4, |s| cost(11, s));
     records.push(own.clone());
     let history = of(&records);
-    let verdict =
-        |start: f64| rule.decide(&history, &Reported { key: own.key, step: 4, freezes: true, new: true, start });
+    let verdict = |start: f64| {
+        rule.decide(&history, &Reported { key: own.key, step: 4, freezes: true, new: Newcomer::Unknown, start })
+    };
     assert_eq!((verdict(0.0), verdict(100.0)), (Verdict::Pause, Verdict::Continue));
 }
 
@@ -505,7 +510,7 @@ fn successive_halving_keeps_the_best_in_every_three() {
     let costs: Vec<f64> = (0..9).map(f64::from).collect();
     let at = |rule: &dyn Rule, history: &History, n: u64, step: u64| {
         let key = metaopt_engine::hash64(&format!("trial {n}"));
-        rule.decide(history, &Reported { key, step, freezes: true, new: true, start: 0.0 })
+        rule.decide(history, &Reported { key, step, freezes: true, new: Newcomer::Unknown, start: 0.0 })
     };
     let history = reached(&costs, 3);
     for n in 0..9 {
@@ -532,8 +537,9 @@ fn the_nearer_the_end_the_more_go_on() {
         let rule = build_rule(json!({"rule": "asha", "mode": mode, "max_steps": 12}));
         let cost = |n: u64| move |step: u64| if step < 9 { 1.0 } else { n as f64 };
         let history = of(&(0..trials).map(|n| trial(n, RecordState::Pending, 9, cost(n))).collect::<Vec<_>>());
-        let verdict =
-            |r: &Record| rule.decide(&history, &Reported { key: r.key, step: 9, freezes: true, new: true, start: 0.0 });
+        let verdict = |r: &Record| {
+            rule.decide(&history, &Reported { key: r.key, step: 9, freezes: true, new: Newcomer::Unknown, start: 0.0 })
+        };
         history.records().filter(|r| verdict(r) == Verdict::Continue).count()
     };
     assert_eq!(go_on("promotion", 8), 6);
@@ -566,7 +572,7 @@ fn scripts_are_paused_and_clients_stopped_unless_told_otherwise() {
 fn a_stale_view_is_healed_by_late_records_of_older_trials_alone() {
     let rule = build_rule(json!({"rule": "asha", "mode": "stopping", "max_steps": 27}));
     let own = trial(50, RecordState::Pending, 7, |_| 5.0);
-    let reported = Reported { key: own.key, step: 7, freezes: true, new: true, start: 0.0 };
+    let reported = Reported { key: own.key, step: 7, freezes: true, new: Newcomer::Unknown, start: 0.0 };
     let with = |first: u64| {
         let mut records: Vec<Tried> = (first..first + 8).map(|n| trial(n, RecordState::Pending, 3, |_| 1.0)).collect();
         records.push(own.clone());

@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use metaopt_engine::{Free, History, Next, RecordState, Reported, Rule, Verdict, hash64, rule};
+use metaopt_engine::{Free, History, Newcomer, Next, RecordState, Reported, Rule, Verdict, hash64, rule};
 use serde_json::{Value, json};
 
 const NODES: usize = 8;
@@ -106,7 +106,7 @@ impl Cluster {
         let view = self.view(node, self.lag);
         let params = serde_json::from_value(json!({"x": unit(self.seed, self.trials.len() as u64, "x")})).unwrap();
         let keys: Vec<u64> = (0..self.trials.len()).map(|n| hash64(&format!("trial {n}"))).collect();
-        match self.rule.next(&view, &Free { new: Some(&params), restore: &|_| Some(0.0) }) {
+        match self.rule.next(&view, &Free { new: Some(&params), restore: &|_| Some(0.0), start: 0.0 }) {
             Next::Thaw(key) => {
                 let n = keys.iter().position(|k| *k == key).unwrap();
                 if self.trials[n].state == RecordState::Paused {
@@ -136,7 +136,8 @@ impl Cluster {
         let whole = (step == STEPS).then(|| self.cost(n as u64, STEPS));
         let last = self.best.last().copied().unwrap_or(f64::INFINITY);
         self.best.push(last.min(whole.unwrap_or(f64::INFINITY)));
-        let reported = Reported { key: hash64(&format!("trial {n}")), step, freezes: true };
+        let reported =
+            Reported { key: hash64(&format!("trial {n}")), step, freezes: true, new: Newcomer::Unknown, start: 0.0 };
         let decide = |lag: usize| self.rule.decide(&self.view(node, lag), &reported);
         match decide(self.lag) {
             _ if whole.is_some() => self.note(node, n as u64, Fact::Became(RecordState::Complete)),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use metaopt_engine::{RecordState, Reported, Verdict, hash64};
+use metaopt_engine::{Newcomer, RecordState, Reported, Verdict, hash64};
 use metaopt_schema::{
     AttemptKey, AttemptNo, FieldError, Named, NodeId, TrialId,
     facts::{Fact, TrialFact},
@@ -188,7 +188,7 @@ impl Node {
             other => return Ok(other),
         }
         let Some(step) = step else { return Ok(Action::Continue) };
-        let verdict = self.verdict(&study_id, &latest, step);
+        let verdict = self.verdict(now, &study_id, &latest, step);
         let (action, outcome, reason, why) = match verdict {
             Verdict::Continue => return Ok(Action::Continue),
             Verdict::Stop => (Action::Stop, Outcome::Pruned, Reason::Pruned, StopWhy::Pruned),
@@ -243,7 +243,7 @@ impl Node {
         self.events.push(event);
     }
 
-    fn verdict(&mut self, study: &metaopt_schema::StudyId, key: &AttemptKey, step: u64) -> Verdict {
+    fn verdict(&mut self, now: Now, study: &metaopt_schema::StudyId, key: &AttemptKey, step: u64) -> Verdict {
         self.sync_history(study);
         let Some((_, trial)) = self.world.trial(&key.trial) else { return Verdict::Continue };
         if !trial.attempts.iter().any(|a| a.attempt == key.attempt && a.is_running()) {
@@ -254,14 +254,23 @@ impl Node {
         let Some((view, runtime)) = self.world.study(study).zip(self.studies.get(study)) else {
             return Verdict::Continue;
         };
-        let (freezes, new) = (runtime.frost.freezes(view), has_new(view, runtime));
-        let reported = Reported { key: hash64(key.trial.as_str()), step, freezes, new, start };
-        let last = || runtime.history.get(reported.key)?.curve.last().map(|(_, cost)| *cost);
-        match runtime.rule.decide(&runtime.history, &reported) {
+        let freezes = runtime.frost.freezes(view);
+        let new = if has_new(view, runtime) { Newcomer::Unknown } else { Newcomer::None };
+        let mut reported = Reported { key: hash64(key.trial.as_str()), step, freezes, new, start };
+        let verdict = runtime.rule.decide(&runtime.history, &reported);
+        let last = runtime.history.get(reported.key).and_then(|own| own.curve.last()).map(|(_, cost)| *cost);
+        match verdict {
             // A trial that diverged would be there again as often as it went on.
-            Verdict::Pause if last().is_some_and(f64::is_nan) => Verdict::Stop,
+            Verdict::Pause if last.is_some_and(f64::is_nan) => Verdict::Stop,
             // A person wants it to go on.
             Verdict::Pause if resumed => Verdict::Continue,
+            // Frozen for a newcomer that turns out to be worth less, it would be thawed at once.
+            Verdict::Pause if new == Newcomer::Unknown => {
+                let drawn = self.draft(now, study);
+                reported.new = drawn.as_ref().map_or(Newcomer::None, |draft| Newcomer::Known(draft.params()));
+                let Some(runtime) = self.studies.get(study) else { return verdict };
+                runtime.rule.decide(&runtime.history, &reported)
+            }
             verdict => verdict,
         }
     }

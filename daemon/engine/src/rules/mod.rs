@@ -35,17 +35,28 @@ pub enum Verdict {
 
 /// A report that was folded into the history.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reported {
+pub struct Reported<'a> {
     /// Its trial ([`crate::Record::key`]).
     pub key: u64,
     /// Its step.
     pub step: u64,
     /// Whether its script leaves checkpoints, so that it can be frozen and go on later.
     pub freezes: bool,
-    /// Whether a new trial could take its slot: the budget and the space have some left.
-    pub new: bool,
+    /// The new trial that could take its slot.
+    pub new: Newcomer<'a>,
     /// What a start takes beyond its first step, in steps.
     pub start: f64,
+}
+
+/// The next new trial, as far as is known where no slot is free.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Newcomer<'a> {
+    /// None: the budget or the space has none left.
+    None,
+    /// One that isn't drawn yet: that costs something. What it is paused for must be asked again with the one that is.
+    Unknown,
+    /// One of this configuration.
+    Known(&'a Params),
 }
 
 /// A free slot.

@@ -24,8 +24,9 @@ use self::{
     model::Model,
     posterior::Posterior,
 };
-use super::{Forecast, Free, Next, Reported, Rule, Verdict, asha::Asha, rungs::Ladder};
+use super::{Forecast, Free, Newcomer, Next, Reported, Rule, Verdict, asha::Asha, rungs::Ladder};
 use crate::{
+    codec::Config,
     history::{History, Record, RecordState},
     options::Options,
     rng::Stream,
@@ -152,7 +153,7 @@ impl Rule for FreezeThaw {
         let Some(own) = model.curves.iter().position(|c| c.key == reported.key) else { return Verdict::Pause };
         let weighed = self.weigh(&model, Some(reported.key));
         let worth = weighed.old(own, 0.0);
-        if !reported.new && !weighed.is_worthwhile(worth) {
+        if reported.new == Newcomer::None && !weighed.is_worthwhile(worth) {
             return Verdict::Pause;
         }
         let mine = worth * HYSTERESIS;
@@ -161,16 +162,15 @@ impl Rule for FreezeThaw {
         if frozen > mine {
             return Verdict::Pause;
         }
-        if !reported.new {
-            return Verdict::Continue;
-        }
+        let newcomer = |config: &Config| weighed.newcomer(&Model::point(history, config), reported.start);
         let mut stream = Stream::new(0, 0, 0, "freeze-thaw stand-ins");
         let codec = history.codec();
-        let stand_in = |_| {
-            let config = codec.build(|i| codec.quantile(i, stream.unit()));
-            weighed.newcomer(&Model::point(history, &config), reported.start)
+        let stand_in = |_| newcomer(&codec.build(|i| codec.quantile(i, stream.unit())));
+        let new = match reported.new {
+            Newcomer::None => 0.0,
+            Newcomer::Unknown => (0..STAND_INS).map(stand_in).fold(0.0, f64::max),
+            Newcomer::Known(params) => codec.encode(params).map_or(0.0, |config| newcomer(&config)),
         };
-        let new = (0..STAND_INS).map(stand_in).fold(0.0, f64::max);
         if new > mine { Verdict::Pause } else { Verdict::Continue }
     }
 
