@@ -22,6 +22,7 @@ mod logs;
 mod marginals;
 mod metrics;
 mod nodes;
+mod page;
 mod peer_api;
 mod places;
 mod plots;
@@ -244,7 +245,7 @@ pub fn router(app: App) -> Router {
         .route("/api/openapi.json", get(health::openapi))
         .route("/healthz", get(health::health))
         .route("/metrics", get(metrics::metrics))
-        .fallback(problem::no_such_path)
+        .fallback(page::get)
         .method_not_allowed_fallback(problem::no_such_verb)
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
