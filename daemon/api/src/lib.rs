@@ -11,6 +11,7 @@ pub mod openapi;
 pub mod plot;
 pub mod problem;
 pub mod study;
+pub mod token;
 pub mod trial;
 
 pub use list::Page;

@@ -36,6 +36,7 @@ mod snapshots;
 mod studies;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod trials;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
@@ -52,6 +53,7 @@ pub use peer_api::peer_router;
 
 use crate::{
     blobs::Fetcher,
+    dashboards::Dashboards,
     data_dir::Identity,
     driver::Shell,
     exec::{Executor, outputs::Outputs},
@@ -66,6 +68,7 @@ struct Inner {
     shell: Shell,
     executor: Arc<Executor>,
     outputs: Outputs,
+    dashboards: Dashboards,
     gc: Arc<Collector>,
     links: Option<Box<dyn cluster::Links>>,
     mdns: bool,
@@ -91,6 +94,7 @@ impl App {
             shell,
             executor,
             outputs: Outputs::new(&dir),
+            dashboards: Dashboards::open(&dir),
             dir,
             gc,
             links: None,
@@ -169,6 +173,10 @@ impl App {
         &self.0.foreseen
     }
 
+    fn dashboards(&self) -> &Dashboards {
+        &self.0.dashboards
+    }
+
     fn shell(&self) -> &Shell {
         &self.0.shell
     }
@@ -238,6 +246,7 @@ pub fn router(app: App) -> Router {
         .route("/cluster/invites", get(cluster::invites).post(cluster::invite).delete(cluster::close))
         .route("/cluster/join", post(cluster::join))
         .route("/cluster/leave", post(cluster::leave))
+        .route("/tokens", post(tokens::issue).delete(tokens::revoke))
         .route("/gc", post(gc::post))
         .route("/events", get(events::follow));
     Router::new()

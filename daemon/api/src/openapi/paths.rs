@@ -264,6 +264,16 @@ fn daemon() -> Vec<Verb> {
             .query("study", "Only events of this study (ID or name).", string())
             .answers_bytes(200, &[STREAM], "Events")
             .fails(&[404]),
+        verb(Post, "/api/v1/tokens", "issueToken", "Make a token for a dashboard; only with the node's own").answers(
+            201,
+            "Issued",
+            "The token",
+        ),
+        verb(Delete, "/api/v1/tokens", "revokeTokens", "End all dashboards' tokens; only with the node's own").answers(
+            200,
+            "Revoked",
+            "They hold no more; streams that they opened have ended",
+        ),
         verb(Post, "/api/v1/gc", "collect", "Remove what this node no longer keeps: old logs, checkpoints, outputs, …")
             .takes("Gc", false)
             .answers(200, "Collection", "What was found, and what was removed"),

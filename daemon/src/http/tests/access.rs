@@ -2,6 +2,7 @@
 
 use axum::{body::Body, http::Request};
 use serde_json::json;
+use tower::ServiceExt;
 
 use super::Bench;
 
@@ -158,6 +159,32 @@ async fn the_page_needs_no_token_and_runs_nothing_but_its_own() {
     bench.send(get("/").header("origin", "http://evil.example").body(Body::empty()).unwrap()).await.problem(403);
     bench.call("POST", "/studies", "{}").await.problem(404);
     assert_eq!(bench.call("HEAD", "/", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_dashboards_token_does_everything_but_make_tokens_until_it_is_revoked() {
+    let bench = Bench::new();
+    bench.study("s", json!({})).await;
+    let trial = bench.ask("s").await;
+    let issued = bench.post("/tokens", json!({})).await.ok(201);
+    let token = issued["token"].as_str().unwrap();
+    bench.with_token(token, "GET", "/studies", "").await.ok(200);
+    bench.with_token(token, "POST", "/studies/s/pause", "").await.ok(200);
+    let scripts = bench.trial_token(trial["id"].as_str().unwrap(), 1);
+    for other in [token, &scripts] {
+        bench.with_token(other, "POST", "/tokens", "").await.problem(403);
+        bench.with_token(other, "DELETE", "/tokens", "").await.problem(403);
+    }
+    let request = get("/api/v1/events").header("host", "localhost").header("authorization", format!("Bearer {token}"));
+    let events = bench.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(events.status(), 200);
+    assert_eq!(bench.call("DELETE", "/api/v1/tokens", "").await.ok(200)["revoked"], 1);
+    bench.with_token(token, "GET", "/studies", "").await.problem(401);
+    // Its stream has an end now.
+    let rest = axum::body::to_bytes(events.into_body(), 1 << 20);
+    tokio::time::timeout(std::time::Duration::from_secs(10), rest).await.unwrap().unwrap();
+    let next = bench.post("/tokens", json!({})).await.ok(201);
+    bench.with_token(next["token"].as_str().unwrap(), "GET", "/studies", "").await.ok(200);
 }
 
 #[tokio::test]
