@@ -3,6 +3,7 @@
 //! Owns: the shape of every body. Must not: hold logic; other crates translate to and from domain types.
 
 pub mod cluster;
+pub mod columns;
 pub mod gc;
 pub mod importance;
 pub mod list;

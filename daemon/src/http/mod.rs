@@ -8,6 +8,7 @@ pub mod auth;
 mod blobs;
 pub(crate) mod body;
 pub mod cluster;
+mod columns;
 mod elsewhere;
 mod events;
 mod export;
@@ -36,6 +37,7 @@ mod snapshots;
 mod studies;
 #[cfg(test)]
 mod tests;
+mod thin;
 mod tokens;
 mod trials;
 
@@ -221,6 +223,7 @@ pub fn router(app: App) -> Router {
         .route("/studies/{study}/export", get(export::get))
         .route("/studies/{study}/import", post(import::post))
         .route("/studies/{study}/places", get(places::get))
+        .route("/studies/{study}/columns", get(columns::get))
         .route("/studies/{study}/trials", get(trials::list).post(trials::enqueue))
         .route("/studies/{study}/trials/suggest", post(ask::suggest))
         .route("/trials/{trial}", get(trials::get).patch(trials::patch))

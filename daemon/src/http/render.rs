@@ -58,6 +58,7 @@ pub fn study(node: &Node, study: &StudyView, now: Now) -> dto_study::Study {
         why_idle: node.why_idle(study, now),
         forked_from: study.record.forked_from.as_ref().map(ToString::to_string),
         warm_start: None,
+        spark: None,
         space_conflict: study.space_conflict.clone(),
     }
 }
@@ -158,6 +159,11 @@ pub fn trial_state(state: TrialState) -> dto::TrialState {
         TrialState::Infeasible => dto::TrialState::Infeasible,
         TrialState::Cancelled => dto::TrialState::Cancelled,
     }
+}
+
+/// The word for a reason.
+pub fn reason_word(of: Reason) -> String {
+    json(&reason(of)).as_str().unwrap_or_default().to_owned()
 }
 
 fn reason(reason: Reason) -> dto::Reason {

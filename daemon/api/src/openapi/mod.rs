@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use crate::{cluster, gc, importance, node, plot, problem, study, token, trial};
+use crate::{cluster, columns, gc, importance, node, plot, problem, study, token, trial};
 
 /// The command that writes the committed document anew.
 pub const REGENERATE: &str = "cargo run -p metaopt-api --bin openapi > daemon/api/openapi.json";
@@ -68,6 +68,7 @@ fn components() -> ComponentsBuilder {
     add::<study::Fork>(&mut found);
     add::<study::Study>(&mut found);
     add::<importance::Importances>(&mut found);
+    add::<columns::Columns>(&mut found);
     add::<study::Place>(&mut found);
     add::<study::Imported>(&mut found);
     add::<trial::Enqueue>(&mut found);

@@ -32,6 +32,7 @@ fn studies() -> Vec<Verb> {
         verb(Get, "/api/v1/studies", "listStudies", "All studies, oldest first")
             .paged()
             .query("state", "Only studies in this state.", states)
+            .query("spark", "Also say how the best came about (`spark`); default: false.", boolean())
             .answers(200, "Page_Study", "Studies"),
         verb(Post, "/api/v1/studies", "createStudy", "Create a study")
             .takes("NewStudy", true)
@@ -130,7 +131,20 @@ fn trials() -> Vec<Verb> {
             .query("node", "Only trials that this node (ID or name) runs or ran.", string())
             .query("sort", sort, string())
             .query("fields", "Only these fields of each trial, separated by commas.", string())
+            .query(
+                "ids",
+                "Only these, in this order: at most 100 IDs, separated by commas; beside it only `fields`.",
+                string(),
+            )
             .answers(200, "Page_SomeTrial", "Trials"),
+        verb(Get, "/api/v1/studies/{study}/columns", "getColumns", "A study's trials in columns, newest first")
+            .query(
+                "limit",
+                "Rows (default 5,000); fewer come where they would be more than 2,000,000 parameters and values.",
+                integer(1).maximum(Some(crate::columns::MAX_ROWS as f64)),
+            )
+            .query("cursor", "`next_cursor` of the answer before.", string())
+            .answers(200, "Columns", "Trials"),
         verb(Post, "/api/v1/studies/{study}/trials", "enqueueTrial", "Add a trial with given parameters")
             .takes("Enqueue", true)
             .answers(201, "Trial", "The new trial; it is the next to run")
