@@ -38,6 +38,7 @@ mod studies;
 #[cfg(test)]
 mod tests;
 mod thin;
+mod timeline;
 mod tokens;
 mod trials;
 

@@ -19,10 +19,11 @@ use super::{
     problem::{Answer, ApiError},
     query::{In, Query},
     thin::{even, improvements, telling},
+    timeline,
 };
 use crate::driver::Shell;
 
-const KINDS: [&str; 6] = ["history", "curves", "parallel", "slice", "marginal", "contour"];
+const KINDS: [&str; 7] = ["history", "curves", "parallel", "slice", "marginal", "contour", "timeline"];
 /// Trials looked at for the names of metrics.
 const LOOKED_AT: usize = 100;
 /// Most points of a study's sparkline.
@@ -41,6 +42,9 @@ pub async fn get(
     }
     if matches!(kind.as_str(), "marginal" | "contour") {
         return marginals::get(&app, &study, &kind, &query).await.map(axum::Json);
+    }
+    if kind == "timeline" {
+        return timeline::get(&app, &study, &query).await.map(axum::Json);
     }
     query.only(&["metric"])?;
     let shell = app.shell().clone();

@@ -121,6 +121,7 @@ pub fn trial(node: &Node, study: &StudyView, trial: &TrialView) -> dto::Trial {
             step: it.step,
             remaining_s: it.remaining_s,
         }),
+        why: None,
         created_at: time(trial.spec.at.ms),
         started_at: trial.started_at().map(time),
         finished_at: trial.finished_at().map(time),
@@ -144,6 +145,7 @@ fn attempt(node: &Node, attempt: &AttemptView, counted: bool) -> dto::Attempt {
         values: plain(end.map(|e| e.values.clone()).unwrap_or_default()),
         last_step: attempt.last_step(),
         resume_step: attempt.claim.as_ref().map_or(0, |c| c.resume_step),
+        slots: attempt.claim.as_ref().map(|c| c.slots.clone()).unwrap_or_default(),
     }
 }
 

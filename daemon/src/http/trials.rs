@@ -213,7 +213,11 @@ pub async fn get(State(app): State<App>, In(trial): In<String>, query: Query) ->
     query.only(&[])?;
     let study = app.shell().read(|node, _| node.trial(&trial).map(|(study, _)| study.id.clone()))?;
     predict::now(&app, &study).await;
-    Ok(axum::Json(app.shell().read(|node, _| rendered(node, &trial))?))
+    let answer = app.shell().read(|node, now| {
+        let (study, trial) = node.trial(&trial)?;
+        Ok::<_, Refusal>(dto::Trial { why: node.why_waits(study, trial, now), ..render::trial(node, study, trial) })
+    })?;
+    Ok(axum::Json(answer))
 }
 
 impl Shape for dto::TrialPatch {

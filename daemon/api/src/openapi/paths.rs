@@ -93,10 +93,17 @@ fn results() -> Vec<Verb> {
             )
             .query("pairs", "Also say what pairs of parameters add to each other; default: false.", boolean())
             .answers(200, "Importances", "Most important first; empty while there are too few results"),
-        verb(Get, "/api/v1/studies/{study}/plots/{kind}", "getPlot", "Data of a plot, at most 2,000 points")
+        verb(Get, "/api/v1/studies/{study}/plots/{kind}", "getPlot", "Data of a plot, at most 2,000 points, or 5,000 attempts of a timeline")
             .query("metric", "Default: the first objective.", string().min_length(Some(1)))
             .query("param", "Of `marginal`: the parameter; default: the most important ones.", string())
             .query("x", "Of `contour`: the first parameter; default: the most important one.", string())
+            .query("from", "Of `timeline`: only attempts that ran then or later; milliseconds since 1970.", integer(0))
+            .query("to", "Of `timeline`: only attempts that started by then.", integer(0))
+            .query(
+                "most",
+                "Of `timeline`: most attempts, those that started last; default: 5,000.",
+                integer(1).maximum(Some(crate::plot::MAX_BARS as f64)),
+            )
             .query("y", "Of `contour`: the second parameter; default: the most important other one.", string())
             .answers(200, "Plot", "The data"),
         verb(Get, "/api/v1/studies/{study}/export", "exportStudy", "All trials, in an order that every node agrees on")

@@ -115,3 +115,64 @@ async fn a_sparkline_is_the_best_so_far_from_first_to_last() {
     assert!(spark.windows(2).all(|pair| pair[1] <= pair[0]), "{spark:?}");
     assert_eq!(items[1]["spark"], json!([]));
 }
+
+#[tokio::test]
+async fn a_timeline_shows_who_ran_what_when() {
+    let bench = Bench::new();
+    bench.study("s", json!({})).await;
+    let mut asked = Vec::new();
+    for _ in 0..5 {
+        asked.push(bench.done("s", json!({"loss": 1.0})).await["id"].clone());
+    }
+    asked.push(bench.ask("s").await["id"].clone());
+    let plot = bench.get("/studies/s/plots/timeline").await.ok(200);
+    let bars = plot["bars"].as_array().unwrap();
+    assert_eq!((&plot["kind"], &plot["total"]), (&json!("timeline"), &json!(6)));
+    assert!(bars.iter().map(|bar| &bar["trial"]).eq(&asked));
+    for (i, bar) in bars.iter().enumerate() {
+        assert_eq!((&bar["node"], &bar["attempt"], &bar["number"]), (&json!("box"), &json!(1), &json!(i)));
+        assert_eq!((bar["ended_ms"].is_null(), bar["counted"] == json!(false)), (i == 5, i == 5), "{bar}");
+        assert!(bar["ended_ms"].as_u64().is_none_or(|ended| ended >= bar["started_ms"].as_u64().unwrap()));
+    }
+    let few = bench.get("/studies/s/plots/timeline?most=2").await.ok(200);
+    assert_eq!((&few["total"], few["bars"].as_array().unwrap().len()), (&json!(6), 2));
+    assert_eq!((&few["bars"][0]["trial"], &few["bars"][1]["trial"]), (&asked[4], &asked[5]));
+    // Only what still runs is in the future; nothing was before.
+    let later = bench.get("/studies/s/plots/timeline?from=99999999999999").await.ok(200);
+    assert_eq!((&later["total"], &later["bars"][0]["trial"]), (&json!(1), &asked[5]));
+    assert_eq!(bench.get("/studies/s/plots/timeline?to=1").await.ok(200)["bars"], json!([]));
+    for wrong in ["most=0", "most=5001", "from=-1", "metric=loss"] {
+        bench.get(&format!("/studies/s/plots/timeline?{wrong}")).await.problem(422);
+    }
+    // Imports were run by nobody.
+    bench.study("old", json!({})).await;
+    let line = json!({"params": {"x": 0.5}, "state": "complete", "values": {"loss": 1.0}, "id": "a"}).to_string();
+    bench.call("POST", "/api/v1/studies/old/import", line).await.ok(200);
+    assert_eq!(bench.get("/studies/old/plots/timeline").await.ok(200)["total"], 0);
+}
+
+#[tokio::test]
+async fn a_trial_that_waits_says_why() {
+    let bench = Bench::new();
+    bench.study("s", json!({})).await;
+    let waiting = bench.post("/studies/s/trials", json!({"params": {"x": 0.5}})).await.ok(201);
+    assert!(waiting.get("why").is_none());
+    let path = format!("/trials/{}", waiting["id"].as_str().unwrap());
+    let why = |trial: Value| trial["why"].as_str().map(str::to_owned);
+    assert_eq!(why(bench.get(&path).await.ok(200)).unwrap(), "no client has asked for it yet");
+    bench.post("/studies/s/pause", json!({})).await.ok(200);
+    assert_eq!(why(bench.get(&path).await.ok(200)).unwrap(), "the study is paused");
+    bench.post("/studies/s/resume", json!({})).await.ok(200);
+    let asked = bench.ask("s").await;
+    assert_eq!(asked["id"], waiting["id"]);
+    assert_eq!(why(bench.get(&path).await.ok(200)), None);
+    // Of a study that this node would run itself it says what is missing here.
+    let run = json!({"command": ["true"], "gpus": 9});
+    bench.study("r", json!({"run": run})).await;
+    let trial = bench.post("/studies/r/trials", json!({"params": {"x": 0.5}})).await.ok(201);
+    let path = format!("/trials/{}", trial["id"].as_str().unwrap());
+    let said = why(bench.get(&path).await.ok(200)).unwrap();
+    assert!(said.starts_with("box: "), "{said}");
+    bench.post("/studies/r/cancel", json!({})).await.ok(200);
+    assert_eq!(why(bench.get(&path).await.ok(200)), None, "it is over");
+}
