@@ -2,7 +2,7 @@
 
 fn main() {
     let page = "../web/dist";
-    // Without it the daemon serves a page that says how to build it. What can't be made is missed by rust-embed no more.
+    // Empty until the page is built. Where it can't be made rust-embed does without, and cargo looks again at each build.
     let _ = std::fs::create_dir_all(page);
     println!("cargo::rerun-if-changed={page}");
 }
