@@ -23,6 +23,10 @@ demo-python: (venv "./python-client scikit-learn")
     cargo build --release --locked --bins
     @python-client/examples/demo.sh target/release {{python}}
 
+# Builds the dashboard's page, which the next build of the daemon takes in; needs Node.js 20 and npm
+web:
+    cd web && npm ci && npm run build
+
 # Installs what tests need and runs them all
 test: check
     cargo build --locked --workspace --bins

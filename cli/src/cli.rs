@@ -25,6 +25,7 @@ Search:
 
 Look:
   status       All studies, or one in detail (--watch follows it)
+  open         The dashboard, in a browser
   best         The best trial (--as-args: as arguments)
   trials       The trials of a study
   show         One trial
@@ -118,6 +119,7 @@ pub enum Verb {
     Leave(verbs::leave::Args),
     Nodes(verbs::nodes::Args),
     Node(verbs::node::Args),
+    Open(verbs::open::Args),
     Secret(verbs::secret::Args),
     Doctor(verbs::doctor::Args),
     Gc(verbs::gc::Args),

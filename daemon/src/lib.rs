@@ -5,6 +5,7 @@
 pub mod blobs;
 mod boot;
 pub mod config;
+mod dashboards;
 pub mod data_dir;
 pub mod driver;
 pub mod events;

@@ -22,6 +22,7 @@ pub mod leave;
 pub mod logs;
 pub mod node;
 pub mod nodes;
+pub mod open;
 pub mod pause;
 pub mod pull;
 pub mod report;
@@ -67,6 +68,7 @@ pub fn run(verb: Verb, context: &Context, shorthand: bool) -> Result<(), Failure
         Verb::Leave(args) => leave::run(args, context),
         Verb::Nodes(args) => nodes::run(args, context),
         Verb::Node(args) => node::run(args, context),
+        Verb::Open(args) => open::run(args, context),
         Verb::Secret(args) => secret::run(args, context),
         Verb::Doctor(args) => doctor::run(args, context),
         Verb::Gc(args) => gc::run(args, context),

@@ -3,6 +3,7 @@
 //! Owns: the shape of every body. Must not: hold logic; other crates translate to and from domain types.
 
 pub mod cluster;
+pub mod columns;
 pub mod gc;
 pub mod importance;
 pub mod list;
@@ -11,6 +12,7 @@ pub mod openapi;
 pub mod plot;
 pub mod problem;
 pub mod study;
+pub mod token;
 pub mod trial;
 
 pub use list::Page;

@@ -23,6 +23,8 @@ pub enum Plot {
     Marginal(Marginal),
     /// What a model expects over two parameters.
     Contour(Contour),
+    /// Who ran what when.
+    Timeline(Timeline),
 }
 
 /// What is plotted, and how much of it there was.
@@ -189,4 +191,47 @@ pub struct Contour {
     pub ys: Vec<Value>,
     /// The metric's means: a row per value of the second; null where both are never active together.
     pub means: Vec<Vec<Option<f64>>>,
+}
+
+/// Most bars of a timeline.
+pub const MAX_BARS: usize = 5000;
+
+/// Who ran what when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Timeline {
+    /// The study's name.
+    pub study: String,
+    /// Attempts there were in the time asked for.
+    pub total: u64,
+    /// Those that started last, in the order of their starts; imported trials have none.
+    pub bars: Vec<Bar>,
+}
+
+/// One attempt of a timeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Bar {
+    /// The trial.
+    pub trial: String,
+    /// What people type.
+    pub label: String,
+    /// The trial's position.
+    pub number: u64,
+    /// The trial's state.
+    pub state: String,
+    /// From 1 up.
+    pub attempt: u32,
+    /// Who held it.
+    pub node: String,
+    /// Slots it occupied on its node; none where a client held it.
+    pub slots: Vec<String>,
+    /// Milliseconds since 1970, UTC.
+    pub started_ms: u64,
+    /// The same; null while it runs.
+    pub ended_ms: Option<u64>,
+    /// Why it ended; null while it runs.
+    pub reason: Option<String>,
+    /// Steps that were done before it began.
+    pub resume_step: u64,
+    /// Its values are the trial's.
+    pub counted: bool,
 }

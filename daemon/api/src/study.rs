@@ -365,6 +365,9 @@ pub struct Study {
     /// What it took from that; only in the answer to its creation with `from`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm_start: Option<WarmStart>,
+    /// The best so far of the only objective after evenly spread numbers of results, at most 32; only where `spark` asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spark: Option<Vec<f64>>,
     /// Why edits of the space could not all be merged, if so.
     pub space_conflict: Option<String>,
 }

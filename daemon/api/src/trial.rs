@@ -93,6 +93,9 @@ pub struct Attempt {
     pub last_step: u64,
     /// Steps that were done before it began.
     pub resume_step: u64,
+    /// Slots it occupies or occupied on its node; none where a client held it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slots: Vec<String>,
 }
 
 /// A trial.
@@ -130,6 +133,9 @@ pub struct Trial {
     pub resume_step: u64,
     /// What a running or paused trial is expected to come to; null where its curves don't tell.
     pub predicted: Option<Predicted>,
+    /// Why a waiting or paused trial isn't running, in words; only where one trial is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// When it was proposed.
     #[schema(format = DateTime)]
     pub created_at: String,

@@ -212,7 +212,7 @@ pub async fn complete(
     completion.attempt = scope.attempt(completion.attempt)?;
     // A result is never refused for want of its holder: told here it is as good, and the holder learns of it. Told twice,
     // where the holder took it and its answer was lost, it is the same.
-    if scope == Scope::Node
+    if scope.is_user()
         && let Some(held) = app.held_elsewhere(&scope, &trial, completion.attempt)?
     {
         match held.ask(&app, "complete", &value).await {

@@ -11,12 +11,15 @@ use ring::hmac;
 use subtle::ConstantTimeEq;
 
 use super::problem::{Answer, ApiError};
+use crate::dashboards::Dashboards;
 
 /// What a call's token allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Everything.
     Node,
+    /// Everything but making and ending such tokens.
+    Dashboard,
     /// One trial's own reports, result, attributes and artifacts.
     Trial(AttemptKey),
     /// What another member passes on to the node that has it; not passed on again.
@@ -30,13 +33,18 @@ impl Scope {
     /// 403 when a trial's token speaks for another attempt.
     pub fn attempt(&self, named: Option<AttemptNo>) -> Answer<Option<AttemptNo>> {
         match self {
-            Self::Node | Self::Member(_) => Ok(named),
+            Self::Node | Self::Dashboard | Self::Member(_) => Ok(named),
             Self::Trial(key) if named.is_none_or(|n| n == key.attempt) => Ok(Some(key.attempt)),
             Self::Trial(key) => Err(ApiError::new(
                 ProblemKind::Forbidden,
                 format!("this token speaks for attempt {}; leave `attempt` out", key.attempt),
             )),
         }
+    }
+
+    /// The user of this machine calls, by a command or in a browser.
+    pub fn is_user(&self) -> bool {
+        matches!(self, Self::Node | Self::Dashboard)
     }
 
     /// A trial's process may report what isn't finite; it is kept as null.
@@ -70,7 +78,7 @@ pub fn verify_trial_token(secret: &[u8; 32], token: &str) -> Option<AttemptKey> 
 ///
 /// # Errors
 /// 401 when there is none or it is unknown.
-pub fn scope_of(headers: &HeaderMap, token: &str, secret: &[u8; 32]) -> Answer<Scope> {
+pub fn scope_of(headers: &HeaderMap, token: &str, secret: &[u8; 32], dashboards: &Dashboards) -> Answer<Scope> {
     let challenge = |detail: &str| {
         ApiError::new(ProblemKind::Unauthorized, detail)
             .with(header::WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"))
@@ -96,10 +104,15 @@ pub fn scope_of(headers: &HeaderMap, token: &str, secret: &[u8; 32]) -> Answer<S
     if bool::from(given.as_bytes().ct_eq(token.as_bytes())) {
         return Ok(Scope::Node);
     }
+    if dashboards.admits(given) {
+        return Ok(Scope::Dashboard);
+    }
     match verify_trial_token(secret, given) {
         Some(key) => Ok(Scope::Trial(key)),
         None => {
-            Err(challenge("this token is not known here; api.json of the daemon's data directory has the right one"))
+            let known =
+                "api.json of the daemon's data directory has the right one, `metaopt open` makes one for the dashboard";
+            Err(challenge(&format!("this token is not known here; {known}")))
         }
     }
 }

@@ -219,7 +219,7 @@ impl App {
 
     /// Whether a call may be passed on at all.
     pub(super) fn passes_on(&self, scope: &Scope) -> bool {
-        *scope == Scope::Node && self.fetcher().is_some()
+        scope.is_user() && self.fetcher().is_some()
     }
 
     /// The attempt that a call is about, where another node holds it.

@@ -9,14 +9,17 @@ use std::{
 };
 
 use axum::{
+    body::{Body, HttpBody},
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures_util::StreamExt;
 use metaopt_api::ProblemKind;
 use metaopt_schema::AttemptKey;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     App,
@@ -151,15 +154,30 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
     let _in_flight = app.0.counters.begin();
     let room = Room { gate: Arc::clone(&app.0.gates.large), held: Arc::default() };
     request.extensions_mut().insert(room.clone());
+    // Asked for before the token is looked at: one that is revoked in between is then known to be.
+    let revoked = app.dashboards().revoked();
     let checked = check(&app, &mut request);
+    let dashboard = request.extensions().get::<Scope>() == Some(&Scope::Dashboard);
     let mut response = match checked {
         Err(error) => error.into_response(),
+        Ok(_permit) if dashboard => {
+            let answered = run(&app, request, next).await.unwrap_or_else(IntoResponse::into_response);
+            until(answered, revoked)
+        }
         Ok(_permit) => run(&app, request, next).await.unwrap_or_else(IntoResponse::into_response),
     };
     drop(room);
     app.0.counters.answered(response.status());
     finish(&mut response, id);
     response
+}
+
+/// Ends what goes on, such as a stream of events, when the token that asked for it holds no more.
+fn until(response: Response, revoked: CancellationToken) -> Response {
+    if HttpBody::size_hint(response.body()).exact().is_some() {
+        return response;
+    }
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(revoked.cancelled_owned())))
 }
 
 /// Lets a request through, or not; a trial's holds one of its trial's places until it is answered.
@@ -184,7 +202,7 @@ fn check(app: &App, request: &mut Request) -> Answer<Option<OwnedSemaphorePermit
     if !path.starts_with("/api/") && path != "/metrics" {
         return Ok(None); // liveness, and paths that don't exist
     }
-    let scope = auth::scope_of(request.headers(), &app.0.token, &app.0.secret);
+    let scope = auth::scope_of(request.headers(), &app.0.token, &app.0.secret, app.dashboards());
     let scope = match scope {
         Ok(scope) => scope,
         Err(error) => {
@@ -194,7 +212,7 @@ fn check(app: &App, request: &mut Request) -> Answer<Option<OwnedSemaphorePermit
     };
     let mut permit = None;
     match &scope {
-        Scope::Node | Scope::Member(_) => app.0.gates.calls.take("calls")?,
+        Scope::Node | Scope::Dashboard | Scope::Member(_) => app.0.gates.calls.take("calls")?,
         Scope::Trial(key) => {
             let own = app.0.gates.of(key);
             own.calls.take("calls of one trial")?;

@@ -8,6 +8,7 @@ pub mod auth;
 mod blobs;
 pub(crate) mod body;
 pub mod cluster;
+mod columns;
 mod elsewhere;
 mod events;
 mod export;
@@ -22,6 +23,7 @@ mod logs;
 mod marginals;
 mod metrics;
 mod nodes;
+mod page;
 mod peer_api;
 mod places;
 mod plots;
@@ -35,6 +37,9 @@ mod snapshots;
 mod studies;
 #[cfg(test)]
 mod tests;
+mod thin;
+mod timeline;
+mod tokens;
 mod trials;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
@@ -51,6 +56,7 @@ pub use peer_api::peer_router;
 
 use crate::{
     blobs::Fetcher,
+    dashboards::Dashboards,
     data_dir::Identity,
     driver::Shell,
     exec::{Executor, outputs::Outputs},
@@ -65,6 +71,7 @@ struct Inner {
     shell: Shell,
     executor: Arc<Executor>,
     outputs: Outputs,
+    dashboards: Dashboards,
     gc: Arc<Collector>,
     links: Option<Box<dyn cluster::Links>>,
     mdns: bool,
@@ -90,6 +97,7 @@ impl App {
             shell,
             executor,
             outputs: Outputs::new(&dir),
+            dashboards: Dashboards::open(&dir),
             dir,
             gc,
             links: None,
@@ -168,6 +176,10 @@ impl App {
         &self.0.foreseen
     }
 
+    fn dashboards(&self) -> &Dashboards {
+        &self.0.dashboards
+    }
+
     fn shell(&self) -> &Shell {
         &self.0.shell
     }
@@ -212,6 +224,7 @@ pub fn router(app: App) -> Router {
         .route("/studies/{study}/export", get(export::get))
         .route("/studies/{study}/import", post(import::post))
         .route("/studies/{study}/places", get(places::get))
+        .route("/studies/{study}/columns", get(columns::get))
         .route("/studies/{study}/trials", get(trials::list).post(trials::enqueue))
         .route("/studies/{study}/trials/suggest", post(ask::suggest))
         .route("/trials/{trial}", get(trials::get).patch(trials::patch))
@@ -237,6 +250,7 @@ pub fn router(app: App) -> Router {
         .route("/cluster/invites", get(cluster::invites).post(cluster::invite).delete(cluster::close))
         .route("/cluster/join", post(cluster::join))
         .route("/cluster/leave", post(cluster::leave))
+        .route("/tokens", post(tokens::issue).delete(tokens::revoke))
         .route("/gc", post(gc::post))
         .route("/events", get(events::follow));
     Router::new()
@@ -244,7 +258,7 @@ pub fn router(app: App) -> Router {
         .route("/api/openapi.json", get(health::openapi))
         .route("/healthz", get(health::health))
         .route("/metrics", get(metrics::metrics))
-        .fallback(problem::no_such_path)
+        .fallback(page::get)
         .method_not_allowed_fallback(problem::no_such_verb)
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))

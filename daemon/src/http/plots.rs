@@ -18,12 +18,16 @@ use super::{
     App, marginals,
     problem::{Answer, ApiError},
     query::{In, Query},
+    thin::{even, improvements, telling},
+    timeline,
 };
 use crate::driver::Shell;
 
-const KINDS: [&str; 6] = ["history", "curves", "parallel", "slice", "marginal", "contour"];
+const KINDS: [&str; 7] = ["history", "curves", "parallel", "slice", "marginal", "contour", "timeline"];
 /// Trials looked at for the names of metrics.
 const LOOKED_AT: usize = 100;
+/// Most points of a study's sparkline.
+const MAX_SPARK: usize = 32;
 /// Most curves of one plot.
 const CURVES: usize = 40;
 
@@ -38,6 +42,9 @@ pub async fn get(
     }
     if matches!(kind.as_str(), "marginal" | "contour") {
         return marginals::get(&app, &study, &kind, &query).await.map(axum::Json);
+    }
+    if kind == "timeline" {
+        return timeline::get(&app, &study, &query).await.map(axum::Json);
     }
     query.only(&["metric"])?;
     let shell = app.shell().clone();
@@ -117,36 +124,40 @@ fn thinned(n: usize, must: &[usize], most: usize) -> Vec<usize> {
     keep
 }
 
-/// At most `most` of `all`, evenly spread, the first and last among them.
-fn even(all: &[usize], most: usize) -> Vec<usize> {
-    match (all.len(), most) {
-        (n, most) if n <= most => all.to_vec(),
-        (_, 0) => Vec::new(),
-        (n, 1) => vec![all[n - 1]],
-        (n, most) => (0..most).map(|i| all[i * (n - 1) / (most - 1)]).collect(),
-    }
-}
-
 fn history(study: &StudyView, mut head: Head, direction: Option<Direction>) -> History {
     let all = valued(study, &head.metric);
     head.total = all.len() as u64;
-    let mut best: Option<f64> = None;
-    let mut bests = Vec::with_capacity(all.len());
-    let mut improvements = Vec::new();
-    for (i, (trial, value)) in all.iter().enumerate() {
-        let better = best.is_none_or(|b| cost(direction, *value) < cost(direction, b));
-        if direction.is_some() && better && study.violation(trial) <= 0.0 {
-            best = Some(*value);
-            improvements.push(i);
-        }
-        bests.push(best);
-    }
+    let (bests, improvements) = bests(study, &all, direction);
     let point = |i: usize| {
         let (trial, value) = &all[i];
         HistoryPoint { number: study.number(trial), trial: trial.place.id.to_string(), value: *value, best: bests[i] }
     };
-    let points = thinned(all.len(), &improvements, MAX_POINTS).into_iter().map(point).collect();
+    let values: Vec<f64> = all.iter().map(|(_, value)| *value).collect();
+    let points = telling(&values, &improvements, MAX_POINTS).into_iter().map(point).collect();
     History { head, points }
+}
+
+/// The best value up to each trial, and which of them are better than all before. What breaks a constraint is no best.
+fn bests(study: &StudyView, all: &[(&TrialView, f64)], direction: Option<Direction>) -> (Vec<Option<f64>>, Vec<usize>) {
+    let of = |(trial, value): &(&TrialView, f64)| {
+        direction.filter(|_| study.violation(trial) <= 0.0).map(|direction| direction.cost(*value))
+    };
+    let better = improvements(all.iter().map(of));
+    let mut bests = vec![None; all.len()];
+    for (i, &from) in better.iter().enumerate() {
+        let to = better.get(i + 1).copied().unwrap_or(all.len());
+        bests[from..to].fill(Some(all[from].1));
+    }
+    (bests, better)
+}
+
+/// The best so far of the only objective, after evenly spread numbers of results; empty before the first.
+pub(super) fn spark(study: &StudyView) -> Vec<f64> {
+    let [objective] = study.record.def.objectives.as_slice() else { return Vec::new() };
+    let all = valued(study, &objective.metric);
+    let bests: Vec<f64> = bests(study, &all, Some(objective.direction)).0.into_iter().flatten().collect();
+    let shown: Vec<usize> = (0..bests.len()).collect();
+    even(&shown, MAX_SPARK).into_iter().map(|i| bests[i]).filter(|best| best.is_finite()).collect()
 }
 
 /// The trials that a bounded plot should show: half the best, half the latest; running ones first where asked for.
@@ -263,6 +274,5 @@ mod tests {
         assert!(kept.contains(&0) && kept.contains(&9999));
         let many: Vec<usize> = (0..5000).collect();
         assert_eq!(thinned(10_000, &many, 100).len(), 100);
-        assert_eq!(even(&[1, 2, 3], 1), [3]);
     }
 }

@@ -58,6 +58,7 @@ pub fn study(node: &Node, study: &StudyView, now: Now) -> dto_study::Study {
         why_idle: node.why_idle(study, now),
         forked_from: study.record.forked_from.as_ref().map(ToString::to_string),
         warm_start: None,
+        spark: None,
         space_conflict: study.space_conflict.clone(),
     }
 }
@@ -120,6 +121,7 @@ pub fn trial(node: &Node, study: &StudyView, trial: &TrialView) -> dto::Trial {
             step: it.step,
             remaining_s: it.remaining_s,
         }),
+        why: None,
         created_at: time(trial.spec.at.ms),
         started_at: trial.started_at().map(time),
         finished_at: trial.finished_at().map(time),
@@ -143,6 +145,7 @@ fn attempt(node: &Node, attempt: &AttemptView, counted: bool) -> dto::Attempt {
         values: plain(end.map(|e| e.values.clone()).unwrap_or_default()),
         last_step: attempt.last_step(),
         resume_step: attempt.claim.as_ref().map_or(0, |c| c.resume_step),
+        slots: attempt.claim.as_ref().map(|c| c.slots.clone()).unwrap_or_default(),
     }
 }
 
@@ -158,6 +161,11 @@ pub fn trial_state(state: TrialState) -> dto::TrialState {
         TrialState::Infeasible => dto::TrialState::Infeasible,
         TrialState::Cancelled => dto::TrialState::Cancelled,
     }
+}
+
+/// The word for a reason.
+pub fn reason_word(of: Reason) -> String {
+    json(&reason(of)).as_str().unwrap_or_default().to_owned()
 }
 
 fn reason(reason: Reason) -> dto::Reason {

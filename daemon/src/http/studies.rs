@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::{
     App,
     body::{Json, Loose, Nothing, Shape},
+    plots,
     problem::{Answer, ApiError},
     query::{In, Query, page},
     render,
@@ -26,7 +27,8 @@ const STATES: [&str; 5] = ["running", "paused", "complete", "cancelled", "archiv
 
 /// GET: all, oldest first.
 pub async fn list(State(app): State<App>, query: Query) -> Answer<axum::Json<Page<dto::Study>>> {
-    query.only(&["limit", "cursor", "state"])?;
+    query.only(&["limit", "cursor", "state", "spark"])?;
+    let spark = query.flag("spark")?;
     let state = query.word("state", &STATES)?;
     let page = app.shell().read(|node, now| {
         let wanted = |s: &&metaopt_schema::view::StudyView| {
@@ -34,7 +36,11 @@ pub async fn list(State(app): State<App>, query: Query) -> Answer<axum::Json<Pag
         };
         let key = |s: &&metaopt_schema::view::StudyView| -> (Stamp, StudyId) { (s.record.at.clone(), s.id.clone()) };
         let found = page(&query, node.studies().filter(wanted), key)?;
-        let items = found.items.iter().map(|s| render::study(node, s, now)).collect();
+        let one = |s: &&metaopt_schema::view::StudyView| dto::Study {
+            spark: spark.then(|| plots::spark(s)),
+            ..render::study(node, s, now)
+        };
+        let items = found.items.iter().map(one).collect();
         Ok::<_, ApiError>(Page { items, next_cursor: found.next_cursor })
     })?;
     Ok(axum::Json(page))

@@ -24,6 +24,8 @@ use super::{
     render,
 };
 
+/// Most trials that a list may name.
+const MOST_NAMED: usize = 100;
 /// What lists may be ordered by.
 const SORTS: [&str; 12] = [
     "number",
@@ -80,18 +82,19 @@ impl Spot {
 
 /// GET: a study's trials.
 pub async fn list(State(app): State<App>, In(study): In<String>, query: Query) -> Answer<axum::Json<Page<Value>>> {
-    query.only(&["limit", "cursor", "state", "node", "sort", "fields"])?;
+    if query.get("ids").is_some() {
+        return named(&app, &study, &query).map(axum::Json);
+    }
+    query.only(&["limit", "cursor", "state", "node", "sort", "fields", "ids"])?;
     let limit = query.limit()?;
     let states = query.words("state", &TrialState::ALL.map(TrialState::as_str))?;
-    let fields = query.words("fields", &dto::TRIAL_FIELDS[..dto::TRIAL_FIELDS.len() - 1])?;
+    let fields = fields(&query)?;
     let sort = query.word("sort", &SORTS)?.unwrap_or("number");
     let after: Option<Spot> = query.cursor()?;
     if after.as_ref().is_some_and(|a| a.sort != sort) {
         return Err(bad_cursor());
     }
-    if fields.as_ref().is_none_or(|fields| fields.contains(&"predicted")) {
-        predict::soon(&app, app.shell().read(|node, _| node.study(&study).map(|study| study.id.clone()))?);
-    }
+    foretell(&app, &study, fields.as_deref())?;
     let page = app.shell().read(|node, _| {
         let study = node.study(&study)?;
         let wanted = |t: &&TrialView| {
@@ -106,6 +109,35 @@ pub async fn list(State(app): State<App>, In(study): In<String>, query: Query) -
         Ok::<_, ApiError>(Page { items, next_cursor })
     })?;
     Ok(axum::Json(page))
+}
+
+/// The trials of `ids`, in that order; what isn't one of this study's is left out.
+fn named(app: &App, study: &str, query: &Query) -> Answer<Page<Value>> {
+    query.only(&["ids", "fields"])?;
+    let ids: Vec<&str> = query.get("ids").unwrap_or_default().split(',').filter(|id| !id.is_empty()).collect();
+    if ids.len() > MOST_NAMED {
+        return Err(ApiError::field("?ids", format!("names {} trials; {MOST_NAMED} at most", ids.len())));
+    }
+    let fields = fields(query)?;
+    foretell(app, study, fields.as_deref())?;
+    let items = app.shell().read(|node, _| {
+        let study = node.study(study)?;
+        let found = ids.into_iter().filter_map(|id| study.trial(&TrialId::new(id)));
+        Ok::<_, ApiError>(found.map(|trial| projected(node, study, trial, fields.as_deref())).collect())
+    })?;
+    Ok(Page { items, next_cursor: None })
+}
+
+fn fields(query: &Query) -> Answer<Option<Vec<&'static str>>> {
+    query.words("fields", &dto::TRIAL_FIELDS[..dto::TRIAL_FIELDS.len() - 1])
+}
+
+/// Sees to it that `predicted` is there soon, where it is asked for.
+fn foretell(app: &App, study: &str, fields: Option<&[&str]>) -> Answer<()> {
+    if fields.is_none_or(|fields| fields.contains(&"predicted")) {
+        predict::soon(app, app.shell().read(|node, _| node.study(study).map(|study| study.id.clone()))?);
+    }
+    Ok(())
 }
 
 /// The first `most` of the trials wanted that come after `after`. In canonical order only those are looked at.
@@ -181,7 +213,11 @@ pub async fn get(State(app): State<App>, In(trial): In<String>, query: Query) ->
     query.only(&[])?;
     let study = app.shell().read(|node, _| node.trial(&trial).map(|(study, _)| study.id.clone()))?;
     predict::now(&app, &study).await;
-    Ok(axum::Json(app.shell().read(|node, _| rendered(node, &trial))?))
+    let answer = app.shell().read(|node, now| {
+        let (study, trial) = node.trial(&trial)?;
+        Ok::<_, Refusal>(dto::Trial { why: node.why_waits(study, trial, now), ..render::trial(node, study, trial) })
+    })?;
+    Ok(axum::Json(answer))
 }
 
 impl Shape for dto::TrialPatch {

@@ -35,7 +35,8 @@ impl Verb {
             };
             let schema = match part {
                 "hash" => string().pattern(Some("^b3:[0-9a-f]{64}$")),
-                "kind" => string().enum_values(Some(["history", "curves", "parallel", "slice"])),
+                "kind" => string()
+                    .enum_values(Some(["history", "curves", "parallel", "slice", "marginal", "contour", "timeline"])),
                 _ => string().min_length(Some(1)),
             };
             let parameter = ParameterBuilder::new()

@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use crate::{cluster, gc, importance, node, plot, problem, study, trial};
+use crate::{cluster, columns, gc, importance, node, plot, problem, study, token, trial};
 
 /// The command that writes the committed document anew.
 pub const REGENERATE: &str = "cargo run -p metaopt-api --bin openapi > daemon/api/openapi.json";
@@ -68,6 +68,7 @@ fn components() -> ComponentsBuilder {
     add::<study::Fork>(&mut found);
     add::<study::Study>(&mut found);
     add::<importance::Importances>(&mut found);
+    add::<columns::Columns>(&mut found);
     add::<study::Place>(&mut found);
     add::<study::Imported>(&mut found);
     add::<trial::Enqueue>(&mut found);
@@ -90,6 +91,8 @@ fn components() -> ComponentsBuilder {
     add::<cluster::Joined>(&mut found);
     add::<node::Health>(&mut found);
     add::<plot::Plot>(&mut found);
+    add::<token::Issued>(&mut found);
+    add::<token::Revoked>(&mut found);
     add::<gc::Gc>(&mut found);
     add::<gc::Collection>(&mut found);
     let mut components = ComponentsBuilder::new().schema("SomeTrial", some_trial());

@@ -32,6 +32,7 @@ fn studies() -> Vec<Verb> {
         verb(Get, "/api/v1/studies", "listStudies", "All studies, oldest first")
             .paged()
             .query("state", "Only studies in this state.", states)
+            .query("spark", "Also say how the best came about (`spark`); default: false.", boolean())
             .answers(200, "Page_Study", "Studies"),
         verb(Post, "/api/v1/studies", "createStudy", "Create a study")
             .takes("NewStudy", true)
@@ -92,10 +93,17 @@ fn results() -> Vec<Verb> {
             )
             .query("pairs", "Also say what pairs of parameters add to each other; default: false.", boolean())
             .answers(200, "Importances", "Most important first; empty while there are too few results"),
-        verb(Get, "/api/v1/studies/{study}/plots/{kind}", "getPlot", "Data of a plot, at most 2,000 points")
+        verb(Get, "/api/v1/studies/{study}/plots/{kind}", "getPlot", "Data of a plot, at most 2,000 points, or 5,000 attempts of a timeline")
             .query("metric", "Default: the first objective.", string().min_length(Some(1)))
             .query("param", "Of `marginal`: the parameter; default: the most important ones.", string())
             .query("x", "Of `contour`: the first parameter; default: the most important one.", string())
+            .query("from", "Of `timeline`: only attempts that ran then or later; milliseconds since 1970.", integer(0))
+            .query("to", "Of `timeline`: only attempts that started by then.", integer(0))
+            .query(
+                "most",
+                "Of `timeline`: most attempts, those that started last; default: 5,000.",
+                integer(1).maximum(Some(crate::plot::MAX_BARS as f64)),
+            )
             .query("y", "Of `contour`: the second parameter; default: the most important other one.", string())
             .answers(200, "Plot", "The data"),
         verb(Get, "/api/v1/studies/{study}/export", "exportStudy", "All trials, in an order that every node agrees on")
@@ -130,7 +138,20 @@ fn trials() -> Vec<Verb> {
             .query("node", "Only trials that this node (ID or name) runs or ran.", string())
             .query("sort", sort, string())
             .query("fields", "Only these fields of each trial, separated by commas.", string())
+            .query(
+                "ids",
+                "Only these, in this order: at most 100 IDs, separated by commas; beside it only `fields`.",
+                string(),
+            )
             .answers(200, "Page_SomeTrial", "Trials"),
+        verb(Get, "/api/v1/studies/{study}/columns", "getColumns", "A study's trials in columns, newest first")
+            .query(
+                "limit",
+                "Rows (default 5,000); fewer come where they would be more than 2,000,000 parameters and values.",
+                integer(1).maximum(Some(crate::columns::MAX_ROWS as f64)),
+            )
+            .query("cursor", "`next_cursor` of the answer before.", string())
+            .answers(200, "Columns", "Trials"),
         verb(Post, "/api/v1/studies/{study}/trials", "enqueueTrial", "Add a trial with given parameters")
             .takes("Enqueue", true)
             .answers(201, "Trial", "The new trial; it is the next to run")
@@ -264,6 +285,16 @@ fn daemon() -> Vec<Verb> {
             .query("study", "Only events of this study (ID or name).", string())
             .answers_bytes(200, &[STREAM], "Events")
             .fails(&[404]),
+        verb(Post, "/api/v1/tokens", "issueToken", "Make a token for a dashboard; only with the node's own").answers(
+            201,
+            "Issued",
+            "The token",
+        ),
+        verb(Delete, "/api/v1/tokens", "revokeTokens", "End all dashboards' tokens; only with the node's own").answers(
+            200,
+            "Revoked",
+            "They hold no more; streams that they opened have ended",
+        ),
         verb(Post, "/api/v1/gc", "collect", "Remove what this node no longer keeps: old logs, checkpoints, outputs, …")
             .takes("Gc", false)
             .answers(200, "Collection", "What was found, and what was removed"),

@@ -111,6 +111,58 @@ impl Node {
         Some(self.awaits_checkpoints(study, now).unwrap_or_else(|| "about to start".into()))
     }
 
+    /// Why a trial that waits or is frozen isn't running, in words; none for others. Of what other nodes could do this one
+    /// knows little: what is so only here begins with its name.
+    pub fn why_waits(&self, study: &StudyView, trial: &TrialView, now: Now) -> Option<String> {
+        if !matches!(trial.state, TrialState::Waiting | TrialState::Paused) {
+            return None;
+        }
+        let over = match self.state_of(study, now) {
+            StudyState::Running => None,
+            StudyState::Paused => Some("the study is paused"),
+            StudyState::Complete => Some("the study is complete"),
+            StudyState::Cancelled => Some("the study was cancelled"),
+            StudyState::Archived => Some("the study is archived"),
+        };
+        if let Some(over) = over {
+            return Some(over.into());
+        }
+        if self.misses_checkpoint(now, study, trial)
+            && let Some((holder, _)) = trial.checkpoint()
+        {
+            let name = self.world.cluster.nodes.get(holder).map_or(holder.as_str(), |node| &node.hardware.name);
+            return Some(format!("its checkpoint is on {name}, which is away"));
+        }
+        if trial.state == TrialState::Paused {
+            return Some(match trial.pause_wanted() {
+                true => "it was paused by hand: resume it to let it go on".into(),
+                false => "frozen by the study's rule: it goes on when the rule wants it, or when it is resumed by hand"
+                    .into(),
+            });
+        }
+        let Some(run) = &study.record.def.run else {
+            return Some("no client has asked for it yet".into());
+        };
+        let here = |text: String| Some(format!("{}: {text}", self.config.hardware.name));
+        if let Some(why) = self.unable(study) {
+            return here(why);
+        }
+        let running = study.count(TrialState::Running);
+        if let Some(most) = study.budget.max_parallel.filter(|most| running >= *most) {
+            return Some(format!("{running} of the study's trials run, and its budget allows {most} at once"));
+        }
+        let before = study.waiting().take_while(|other| other.key() < trial.key()).count();
+        let queue = match before {
+            0 => String::new(),
+            1 => ", and one trial of its study is before it".into(),
+            n => format!(", and {n} trials of its study are before it"),
+        };
+        match self.slots.allocate(self.slots.need(run)) {
+            None => here(format!("no free slot{queue}")),
+            Some(_) => Some(format!("about to start{queue}")),
+        }
+    }
+
     /// What keeps this node from all work, as people or it itself decided; none: nothing does.
     fn barred(&self) -> Option<&'static str> {
         let me = self.world.cluster.nodes.get(&self.config.id)?;

@@ -2,6 +2,7 @@
 
 use axum::{body::Body, http::Request};
 use serde_json::json;
+use tower::ServiceExt;
 
 use super::Bench;
 
@@ -123,7 +124,9 @@ async fn a_trials_token_is_good_for_that_trial_only() {
 #[tokio::test]
 async fn unknown_paths_and_verbs_are_problems() {
     let bench = Bench::new();
-    for path in ["/api/v1/nothing", "/api/v1/studies/", "/", "/api", "/api/v1/cluster/nothing", "/api/v2/studies"] {
+    for path in
+        ["/api/v1/nothing", "/api/v1/studies/", "/favicon.ico", "/api", "/api/v1/cluster/nothing", "/api/v2/studies"]
+    {
         bench.call("GET", path, "").await.problem(404);
     }
     let answer = bench.call("PUT", "/api/v1/studies", "{}").await;
@@ -131,6 +134,57 @@ async fn unknown_paths_and_verbs_are_problems() {
     let allow = answer.headers["allow"].to_str().unwrap();
     assert!(allow.contains("GET") && allow.contains("POST"), "{allow}");
     bench.call("GET", "/api/v1/studies/%ff", "").await.problem(404);
+}
+
+#[tokio::test]
+async fn the_page_needs_no_token_and_runs_nothing_but_its_own() {
+    let bench = Bench::new();
+    for path in ["/", "/studies/digits-v1.2", "/trials/k3.17"] {
+        let answer = bench.send(get(path).header("authorization", "x").body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
+        assert!(answer.text().contains("<title>metaopt</title>") && !answer.text().contains(&bench.identity.token));
+        let policy = answer.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+        for (name, value) in [
+            ("cache-control", "no-cache"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("x-frame-options", "DENY"),
+        ] {
+            assert_eq!(answer.headers[name], value, "{path}");
+        }
+    }
+    bench.send(get("/").header("host", "evil.example").body(Body::empty()).unwrap()).await.problem(403);
+    bench.send(get("/").header("origin", "http://evil.example").body(Body::empty()).unwrap()).await.problem(403);
+    bench.call("POST", "/studies", "{}").await.problem(404);
+    assert_eq!(bench.call("HEAD", "/", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_dashboards_token_does_everything_but_make_tokens_until_it_is_revoked() {
+    let bench = Bench::new();
+    bench.study("s", json!({})).await;
+    let trial = bench.ask("s").await;
+    let issued = bench.post("/tokens", json!({})).await.ok(201);
+    let token = issued["token"].as_str().unwrap();
+    bench.with_token(token, "GET", "/studies", "").await.ok(200);
+    bench.with_token(token, "POST", "/studies/s/pause", "").await.ok(200);
+    let scripts = bench.trial_token(trial["id"].as_str().unwrap(), 1);
+    for other in [token, &scripts] {
+        bench.with_token(other, "POST", "/tokens", "").await.problem(403);
+        bench.with_token(other, "DELETE", "/tokens", "").await.problem(403);
+    }
+    let request = get("/api/v1/events").header("host", "localhost").header("authorization", format!("Bearer {token}"));
+    let events = bench.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(events.status(), 200);
+    assert_eq!(bench.call("DELETE", "/api/v1/tokens", "").await.ok(200)["revoked"], 1);
+    bench.with_token(token, "GET", "/studies", "").await.problem(401);
+    // Its stream has an end now.
+    let rest = axum::body::to_bytes(events.into_body(), 1 << 20);
+    tokio::time::timeout(std::time::Duration::from_secs(10), rest).await.unwrap().unwrap();
+    let next = bench.post("/tokens", json!({})).await.ok(201);
+    bench.with_token(next["token"].as_str().unwrap(), "GET", "/studies", "").await.ok(200);
 }
 
 #[tokio::test]

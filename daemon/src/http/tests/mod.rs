@@ -4,6 +4,7 @@
 mod access;
 mod blobs;
 mod cluster;
+mod columns;
 mod elsewhere;
 mod events;
 mod files;
