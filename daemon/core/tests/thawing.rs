@@ -78,6 +78,31 @@ fn clients_are_handed_the_best_frozen_trial_again_with_the_step_it_got_to() {
     assert!(view.count(TrialState::Paused) > 0, "they stay frozen, and can be resumed by hand");
 }
 
+/// Steps of a second after starts of a minute: what runs goes on, though a newcomer may promise somewhat more. (Turns red where
+/// it isn't known what a start takes, since the points of what has ended rest.)
+#[test]
+fn freeze_thaw_learns_what_a_start_takes_while_trials_run() {
+    let frozen_at = |start_s: f64| {
+        let mut bench = Bench::new(1);
+        bench.node.adopted(bench.now, &[]);
+        bench.study(json!({"early_stopping": {"rule": "freeze-thaw", "max_steps": 27}, "run": command()}));
+        for end in [0.4, 0.5, 0.39] {
+            let key = bench.launched.last().unwrap().key.clone();
+            bench.pass(start_s);
+            for step in 1..=27 {
+                bench.pass(1.0);
+                if bench.report(key.trial.as_str(), step, end + 0.6 / step as f64) == Action::Pause {
+                    return Some(step);
+                }
+            }
+            bench.exit(&key, ExitReport { exit_code: Some(0), has_checkpoint: true, ..ExitReport::default() });
+            bench.rest();
+        }
+        None
+    };
+    assert!(frozen_at(0.0).is_some_and(|step| step < 20) && frozen_at(60.0).is_none());
+}
+
 /// (Turns red where a script that takes no notice of `pause` and is done before its time to leave is up keeps its result to itself.)
 #[test]
 fn a_script_that_was_done_before_it_could_be_frozen_is_complete() {

@@ -40,8 +40,8 @@ pub(super) struct Frost {
     idle_since: Option<u64>,
     /// Whether no frozen trial is worth going on with when nothing new may begin; none: not asked since something changed.
     over: Option<bool>,
-    /// What a start takes beyond its first step, in steps, as far as is known.
-    start: f64,
+    /// What a start takes beyond its first step, in steps; none: not known yet.
+    start: Option<f64>,
     /// Whether that is as of now.
     start_known: bool,
 }
@@ -147,15 +147,16 @@ impl Node {
 
     /// What a start takes beyond its first step, in steps; looked at anew once a trial has changed.
     pub(super) fn start_in_steps(&mut self, id: &StudyId) -> f64 {
-        let known = |runtime: &Runtime| runtime.frost.start_known.then_some(runtime.frost.start);
+        let known = |runtime: &Runtime| runtime.frost.start.filter(|_| runtime.frost.start_known);
         if let Some(start) = self.studies.get(id).and_then(known) {
             return start;
         }
         let seen = self.world.study(id).and_then(start_in_steps);
         let Some(runtime) = self.studies.get_mut(id) else { return 0.0 };
-        runtime.frost.start_known = true;
-        runtime.frost.start = seen.unwrap_or(runtime.frost.start);
-        runtime.frost.start
+        // Points of what has ended rest soon, so that it is looked for at each report until it is known.
+        runtime.frost.start = seen.or(runtime.frost.start);
+        runtime.frost.start_known = runtime.frost.start.is_some();
+        runtime.frost.start.unwrap_or(0.0)
     }
 
     /// Steps that must be done again, and what it takes to fetch the checkpoint.
