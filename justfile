@@ -27,6 +27,12 @@ demo-python: (venv "./python-client scikit-learn")
 web:
     cd web && npm ci && npm run build
 
+# The dashboard's types, formatting and logic; then every page and action in Chromium against real daemons (web/README.md)
+web-test:
+    cd web && npm run check
+    cargo build --locked --workspace --bins
+    cd web && METAOPT_PROGRAMS={{justfile_directory()}}/target/debug npx vitest run --config vitest.e2e.config.ts tests/pages.e2e.ts
+
 # Installs what tests need and runs them all
 test: check
     cargo build --locked --workspace --bins

@@ -11,7 +11,11 @@ const PROGRAMS = process.env.METAOPT_PROGRAMS ?? join(import.meta.dirname, "../.
 const DIST = join(import.meta.dirname, "../dist");
 const CHROMIUM = process.env.METAOPT_CHROMIUM ?? "/usr/bin/chromium";
 /** The page must work under this: no inline script or style, nothing from elsewhere. */
-const POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
+/** As the daemon has it (`daemon/src/http/page.rs`). */
+const POLICY = [
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'",
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+].join("; ");
 
 export interface Daemon {
   url: string;

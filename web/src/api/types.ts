@@ -315,6 +315,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/studies/{study}/columns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A study's trials in columns, newest first */
+        get: operations["getColumns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/studies/{study}/export": {
         parameters: {
             query?: never;
@@ -441,7 +458,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Data of a plot, at most 2,000 points */
+        /** Data of a plot, at most 2,000 points, or 5,000 attempts of a timeline */
         get: operations["getPlot"];
         put?: never;
         post?: never;
@@ -498,6 +515,24 @@ export interface paths {
         /** Ask for trials to evaluate */
         post: operations["suggest"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a token for a dashboard; only with the node's own */
+        post: operations["issueToken"];
+        /** End all dashboards' tokens; only with the node's own */
+        delete: operations["revokeTokens"];
         options?: never;
         head?: never;
         patch?: never;
@@ -821,6 +856,8 @@ export interface components {
              * @description Steps that were done before it began.
              */
             resume_step: number;
+            /** @description Slots it occupies or occupied on its node; none where a client held it. */
+            slots?: string[];
             /**
              * Format: date-time
              * @description When it was claimed.
@@ -830,6 +867,48 @@ export interface components {
             values: {
                 [key: string]: number;
             };
+        };
+        /** @description One attempt of a timeline. */
+        Bar: {
+            /**
+             * Format: int32
+             * @description From 1 up.
+             */
+            attempt: number;
+            /** @description Its values are the trial's. */
+            counted: boolean;
+            /**
+             * Format: int64
+             * @description The same; null while it runs.
+             */
+            ended_ms?: number | null;
+            /** @description What people type. */
+            label: string;
+            /** @description Who held it. */
+            node: string;
+            /**
+             * Format: int64
+             * @description The trial's position.
+             */
+            number: number;
+            /** @description Why it ended; null while it runs. */
+            reason?: string | null;
+            /**
+             * Format: int64
+             * @description Steps that were done before it began.
+             */
+            resume_step: number;
+            /** @description Slots it occupied on its node; none where a client held it. */
+            slots: string[];
+            /**
+             * Format: int64
+             * @description Milliseconds since 1970, UTC.
+             */
+            started_ms: number;
+            /** @description The trial's state. */
+            state: string;
+            /** @description The trial. */
+            trial: string;
         };
         /** @description The values that four in five of the best trials have. */
         BestValues: {
@@ -988,6 +1067,60 @@ export interface components {
             detail: string;
             /** @description Beneath the data directory. */
             path: string;
+        };
+        /** @description `GET /studies/{study}/columns`: newest first. All lists but those of words are as long as `count`. */
+        Columns: {
+            /**
+             * Format: int64
+             * @description Rows of this answer.
+             */
+            count: number;
+            /** @description Milliseconds since 1970, UTC. */
+            created_ms: number[];
+            /** @description The same; null where the trial isn't over. */
+            finished_ms: (number | null)[];
+            /** @description Trials. */
+            id: string[];
+            /** @description What people type. */
+            label: string[];
+            /** @description The last steps of the shown attempts. */
+            last_step: number[];
+            /** @description Give it as `cursor` for older ones; null at the end. */
+            next_cursor?: string | null;
+            /** @description Positions in `nodes`; null where nobody has taken the trial yet. */
+            node: (number | null)[];
+            /** @description Words of `node`. */
+            nodes: string[];
+            /** @description Positions in the study. */
+            number: number[];
+            /**
+             * @description By parameter: numbers, and of categorical, ordinal and bool ones positions among their choices (bool: 0, 1); null
+             *     where it is inactive.
+             */
+            params: {
+                [key: string]: (number | null)[];
+            };
+            /** @description Positions in `reasons`; null where there is none. */
+            reason: (number | null)[];
+            /** @description Words of `reason`. */
+            reasons: string[];
+            /** @description The same; null where the trial hasn't started. */
+            started_ms: (number | null)[];
+            /** @description Positions in `states`. */
+            state: number[];
+            /** @description Words of `state`. */
+            states: string[];
+            /** @description The study's name. */
+            study: string;
+            /**
+             * Format: int64
+             * @description Trials of the study.
+             */
+            total: number;
+            /** @description By metric: objectives, constraints, and the 20 others that most trials have; null where there is none. */
+            values: {
+                [key: string]: (number | null)[];
+            };
         };
         /** @description `POST …/complete`: values, or a state and a detail. */
         Complete: {
@@ -1436,6 +1569,11 @@ export interface components {
             /** @description No code is needed. */
             open: boolean;
         };
+        /** @description A new token. */
+        Issued: {
+            /** @description The token, told only here: the daemon keeps its hash. */
+            token: string;
+        };
         /** @description `POST /cluster/join` */
         Join: {
             /**
@@ -1780,6 +1918,9 @@ export interface components {
         }) | (components["schemas"]["Contour"] & {
             /** @enum {string} */
             kind: "contour";
+        }) | (components["schemas"]["Timeline"] & {
+            /** @enum {string} */
+            kind: "timeline";
         });
         /** @description What a trial is expected to come to, by its curve and those of the others. */
         Predicted: {
@@ -1856,6 +1997,14 @@ export interface components {
             values: {
                 [key: string]: number | null;
             };
+        };
+        /** @description What became of the tokens. */
+        Revoked: {
+            /**
+             * Format: int64
+             * @description How many there were.
+             */
+            revoked: number;
         };
         /** @description A part of the space in which the best trials are frequent: all its conditions hold. */
         Rule: {
@@ -2091,6 +2240,8 @@ export interface components {
             values?: {
                 [key: string]: number;
             };
+            /** @description Why a waiting or paused trial isn't running, in words; only where one trial is asked for. */
+            why?: string | null;
         };
         /** @description A study as answered. */
         Study: {
@@ -2132,6 +2283,8 @@ export interface components {
             space: components["schemas"]["Param"][];
             /** @description Why edits of the space could not all be merged, if so. */
             space_conflict?: string | null;
+            /** @description The best so far of the only objective after evenly spread numbers of results, at most 32; only where `spark` asks for it. */
+            spark?: number[] | null;
             /** @description Its state. */
             state: components["schemas"]["StudyState"];
             /** @description Free attributes. */
@@ -2205,6 +2358,18 @@ export interface components {
              * @description Seconds after which asking again may help.
              */
             retry_after_s?: number | null;
+        };
+        /** @description Who ran what when. */
+        Timeline: {
+            /** @description Those that started last, in the order of their starts; imported trials have none. */
+            bars: components["schemas"]["Bar"][];
+            /** @description The study's name. */
+            study: string;
+            /**
+             * Format: int64
+             * @description Attempts there were in the time asked for.
+             */
+            total: number;
         };
         /**
          * @description How a client may say that a trial ended.
@@ -2281,6 +2446,8 @@ export interface components {
             values: {
                 [key: string]: number;
             };
+            /** @description Why a waiting or paused trial isn't running, in words; only where one trial is asked for. */
+            why?: string | null;
         };
         /** @description `PATCH /trials/{trial}`. */
         TrialPatch: {
@@ -4087,6 +4254,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Only studies in this state. */
                 state?: "running" | "paused" | "complete" | "cancelled" | "archived";
+                /** @description Also say how the best came about (`spark`); default: false. */
+                spark?: boolean;
             };
             header?: never;
             path?: never;
@@ -4872,6 +5041,106 @@ export interface operations {
             };
         };
     };
+    getColumns: {
+        parameters: {
+            query?: {
+                /** @description Rows (default 5,000); fewer come where they would be more than 2,000,000 parameters and values. */
+                limit?: number;
+                /** @description `next_cursor` of the answer before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A study's ID or name. */
+                study: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Trials */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Columns"];
+                };
+            };
+            /** @description The request can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This token does not allow that */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields do not fit */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The daemon failed */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk takes no changes */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     exportStudy: {
         parameters: {
             query?: {
@@ -5620,6 +5889,12 @@ export interface operations {
                 param?: string;
                 /** @description Of `contour`: the first parameter; default: the most important one. */
                 x?: string;
+                /** @description Of `timeline`: only attempts that ran then or later; milliseconds since 1970. */
+                from?: number;
+                /** @description Of `timeline`: only attempts that started by then. */
+                to?: number;
+                /** @description Of `timeline`: most attempts, those that started last; default: 5,000. */
+                most?: number;
                 /** @description Of `contour`: the second parameter; default: the most important other one. */
                 y?: string;
             };
@@ -5628,7 +5903,7 @@ export interface operations {
                 /** @description A study's ID or name. */
                 study: string;
                 /** @description Which plot. */
-                kind: "history" | "curves" | "parallel" | "slice";
+                kind: "history" | "curves" | "parallel" | "slice" | "marginal" | "contour" | "timeline";
             };
             cookie?: never;
         };
@@ -5827,6 +6102,8 @@ export interface operations {
                 sort?: string;
                 /** @description Only these fields of each trial, separated by commas. */
                 fields?: string;
+                /** @description Only these, in this order: at most 100 IDs, separated by commas; beside it only `fields`. */
+                ids?: string;
             };
             header?: never;
             path: {
@@ -6136,6 +6413,154 @@ export interface operations {
             };
             /** @description Fields do not fit */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The daemon failed */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk takes no changes */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    issueToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The token */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Issued"];
+                };
+            };
+            /** @description The request can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This token does not allow that */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The daemon failed */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk takes no changes */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revokeTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They hold no more; streams that they opened have ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Revoked"];
+                };
+            };
+            /** @description The request can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A valid token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This token does not allow that */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
