@@ -412,6 +412,42 @@ test("a node that is cut off stands apart, and is removed", async () => {
   await page.waitForSelector("text=out of reach", { state: "detached" });
 });
 
+test("lines come with the list, trials in columns, and what changes by ID, twice a second at most", async () => {
+  const { page, go } = visit;
+  const { api } = world.daemon;
+  const asked: { url: string; at: number }[] = [];
+  page.on("request", (call) => asked.push({ url: call.url(), at: Date.now() }));
+  const calls = (part: string) => asked.filter((call) => call.url.includes(part));
+  await go("/");
+  await page.waitForSelector(".spark path", { state: "attached" });
+  expect(calls("/plots/")).toEqual([]);
+
+  const id = await empty(world.daemon, "followed");
+  const tell = async (count: number) => {
+    const { items } = await api(`/studies/${id}/trials/suggest`, { client_id: "fast", count });
+    await Promise.all(
+      items.map((t: { id: string }, i: number) => api(`/trials/${t.id}/complete`, { values: { loss: i } })),
+    );
+    return items[0].id as string;
+  };
+  const noted = await tell(3);
+  await api(`/trials/${noted}`, { note: "before" }, "PATCH");
+  asked.length = 0;
+  await go(`/studies/${id}/trials?cols=${encodeURIComponent('["label","state","note"]')}`);
+  await page.waitForSelector('[role="row"] >> text=before');
+  expect(calls("/columns")).toHaveLength(1);
+  await api(`/trials/${noted}`, { note: "afterwards" }, "PATCH");
+  await page.waitForSelector('[role="row"] >> text=afterwards');
+  for (let i = 0; i < 12; i++) await tell(10);
+  await until("all of them", async () => (await page.textContent(".said"))?.trim() === "123 trials");
+  await until("their ends", async () => (await page.locator("[role=row] .badge:has-text('running')").count()) === 0);
+  const byId = calls("ids=");
+  byId.slice(1).forEach((call, i) => expect(call.at - byId[i].at).toBeGreaterThan(400));
+  expect(calls("/columns")).toHaveLength(1);
+  expect(calls(`/trials/${noted}`)).toEqual([]);
+  await api(`/studies/${id}`, undefined, "DELETE");
+});
+
 test("a study is made by form, with the daemon's words at the fields, and by JSON", async () => {
   expected = [/422/];
   const { page, go } = visit;
