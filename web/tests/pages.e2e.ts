@@ -265,6 +265,11 @@ test("curves, parameters, distributions, fronts, timelines and the definition ar
     });
     await page.waitForTimeout(300);
   }
+  const { total } = await world.daemon.api(`/studies/${ids.scripted}/plots/timeline`);
+  await go(`/studies/${ids.scripted}/timeline`);
+  await page.waitForSelector(`[role=img][aria-label="${total} attempts on 1 node over time"]`);
+  await go(`/studies/${ids.scripted}/timeline?state=waiting`);
+  await page.waitForSelector("text=No attempt passes the filter");
   await go(`/studies/${ids.curved}/parameters`);
   await page.selectOption("[aria-label=Across]", "layers");
   await until("it in the address", async () => page.url().includes("x=layers"));
