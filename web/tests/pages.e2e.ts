@@ -65,7 +65,7 @@ async function accessible(name: string): Promise<void> {
 test("without a token there is a page that says what to type, and a token in the fragment is taken once", async () => {
   const stranger = await world.open({ signedIn: false });
   await stranger.go("/");
-  await stranger.page.waitForSelector("text=metaopt open");
+  await stranger.page.waitForSelector("text=metaopt open --print");
   await stranger.page.goto(`${world.url}/cluster#token=${world.daemon.token}`);
   await stranger.page.reload();
   await stranger.page.goto(`${world.url}/cluster#token=${world.daemon.token}`);
@@ -73,7 +73,7 @@ test("without a token there is a page that says what to type, and a token in the
   expect(new URL(stranger.page.url()).hash).toBe("");
   expect(await stranger.page.evaluate(() => localStorage.getItem("metaopt.token"))).toBe(world.daemon.token);
   await stranger.page.click("[aria-label='Sign out']");
-  await stranger.page.fill("input[type=password]", world.daemon.token);
+  await stranger.page.fill("input[type=password]", `http://127.0.0.1:1/#token=${world.daemon.token}`);
   await stranger.page.click("text=Sign in");
   await stranger.page.waitForSelector("article");
   expect(stranger.errors).toEqual([]);
