@@ -76,9 +76,19 @@ test("a history of 100,000 trials stays small, and its diverged trial stands at 
   const history = historyOf(columns, rowsOf(columns), "loss", "minimize");
   expect(history.points.length).toBeLessThanOrEqual(4000);
   const option = historyOption(history, look(false), "loss", ["ada"], false, "minimize");
-  const marked = seriesOf(option)[0].data.find((d) => (d as unknown as { of: { y: number } }).of.y === 1e308)!;
+  const dots = seriesOf(option).filter((s) => s.name === "ada") as unknown as {
+    large: boolean;
+    data: { value: number[]; symbol?: string; of: { y: number } }[];
+  }[];
+  const marked = dots.flatMap((s) => s.data).find((d) => d.of.y === 1e308)!;
   expect(marked.value[1]).toBeLessThan(10);
-  expect(marked).toHaveProperty("symbol", "triangle");
+  expect(marked.symbol).toBe("triangle");
+  // What is drawn as one shape has no points of their own look; together they are all points.
+  expect(dots.map((s) => [s.large, s.data.some((d) => d.symbol)])).toEqual([
+    [true, false],
+    [false, true],
+  ]);
+  expect(dots[0].data.length + dots[1].data.length).toBe(history.points.length);
 });
 
 test("bounds are round, show the best and pass over what diverged", () => {
