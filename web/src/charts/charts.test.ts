@@ -180,6 +180,17 @@ test("attempts stand in the lanes of their slots, those that overlap in lanes of
     { node: "kay", slot: "gpu-10", first: 4, lanes: 1 },
     { node: "kay", slot: "", first: 5, lanes: 1 },
   ]);
+  const { axisLabel } = timelineOption(lanes, look(true)).yAxis as {
+    axisLabel: { formatter: (lane: number) => string };
+  };
+  expect([0, 1, 2, 3, 4, 5].map(axisLabel.formatter)).toEqual([
+    "ada gpu-0",
+    "gpu-1",
+    "kay gpu-2",
+    "",
+    "gpu-10",
+    "clients",
+  ]);
   expect(lanes.bars.map((b) => [b.trial, b.lane, b.to, b.kind])).toEqual([
     ["c", 0, 9, "complete"],
     ["c", 1, 9, "complete"],

@@ -103,8 +103,9 @@ function nameOf(places: readonly Place[], lane: number): string {
   const at = places.findIndex((place) => place.first === lane);
   if (at < 0) return "";
   const { node, slot } = places[at];
-  const short = clipped(slot, 10);
-  return at > 0 && places[at - 1].node === node ? short : `${clipped(node, 16)}${short ? ` ${short}` : ""}`;
+  const goesOn = at > 0 && places[at - 1].node === node;
+  if (goesOn) return slot ? clipped(slot, 10) : "clients";
+  return slot ? `${clipped(node, 16)} ${clipped(slot, 10)}` : clipped(node, 16);
 }
 
 type Shape = { type: string; shape: object; style: object; silent?: boolean };
