@@ -375,6 +375,29 @@ test("a trial is cloned with edits, and what doesn't fit is said at its field", 
   await page.waitForSelector("text=No client has asked for it yet");
 });
 
+test("a trial that was frozen says so, and its timeline shows where it was frozen and thawed", async () => {
+  const { page, go } = visit;
+  const { api } = world.daemon;
+  const id = await empty(world.daemon, "frozen");
+  const ask = async () => (await api(`/studies/${id}/trials/suggest`, { client_id: "one", count: 1 })).items[0];
+  const trial = await ask();
+  await api(`/trials/${trial.id}/reports`, { step: 1, values: { loss: 2 } });
+  await api(`/trials/${trial.id}/pause`, {});
+  await api(`/trials/${trial.id}/reports`, { step: 2, values: { loss: 1 } });
+  await until("it frozen", async () => (await api(`/trials/${trial.id}`)).state === "paused");
+  await go(`/trials/${trial.id}`);
+  await page.waitForSelector("text=it was paused by hand");
+  await api(`/trials/${trial.id}/resume`, {});
+  const again = await until("it handed out again", ask);
+  expect(again.id).toBe(trial.id);
+  await page.waitForSelector("text=Why it isn't running", { state: "detached" });
+  await api(`/trials/${trial.id}/complete`, { values: { loss: 1 } });
+  await go(`/studies/${id}/timeline`);
+  await page.waitForSelector("text=▸ thawed; ‖ frozen");
+  await page.waitForSelector("[role=img][aria-label='2 attempts on 1 node over time']");
+  await api(`/studies/${id}`, undefined, "DELETE");
+});
+
 test("the cluster shows nodes and slots; a node is drained and resumed; an invitation has a code", async () => {
   const { page, go } = visit;
   await go("/cluster");

@@ -81,8 +81,10 @@ export class Trials {
     const { signal } = this.#stop;
     this.#timer = undefined;
     this.#busy = true;
+    const anew = this.#anew || (this.#changed.size > MANY && Date.now() - this.#readAt > ANEW_MS);
+    this.#anew = false;
     try {
-      if (this.#anew || (this.#changed.size > MANY && Date.now() - this.#readAt > ANEW_MS)) await this.#readAll();
+      if (anew) await this.#readAll();
       else if (this.#changed.size) await this.#readChanged();
       else await this.#readNotes();
       if (signal.aborted) return;
@@ -91,6 +93,7 @@ export class Trials {
     } catch (thrown) {
       if (signal.aborted) return;
       // Read again with the next change, or with the reset after an absence.
+      this.#anew ||= anew;
       this.problem = asProblem(thrown);
     }
     this.#busy = false;
@@ -104,7 +107,6 @@ export class Trials {
 
   async #readAll(): Promise<void> {
     const { signal } = this.#stop;
-    this.#anew = true;
     this.#changed.clear();
     let cursor: string | undefined;
     let left = MOST;
@@ -123,7 +125,6 @@ export class Trials {
     await this.#readUnfinished();
     this.#notes = "";
     await this.#readNotes();
-    this.#anew = false;
     this.#readAt = Date.now();
     this.whole = !cursor;
   }
