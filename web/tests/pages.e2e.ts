@@ -65,7 +65,7 @@ async function accessible(name: string): Promise<void> {
 test("without a token there is a page that says what to type, and a token in the fragment is taken once", async () => {
   const stranger = await world.open({ signedIn: false });
   await stranger.go("/");
-  await stranger.page.waitForSelector("text=metaopt open");
+  await stranger.page.waitForSelector("text=metaopt open --print");
   await stranger.page.goto(`${world.url}/cluster#token=${world.daemon.token}`);
   await stranger.page.reload();
   await stranger.page.goto(`${world.url}/cluster#token=${world.daemon.token}`);
@@ -73,7 +73,7 @@ test("without a token there is a page that says what to type, and a token in the
   expect(new URL(stranger.page.url()).hash).toBe("");
   expect(await stranger.page.evaluate(() => localStorage.getItem("metaopt.token"))).toBe(world.daemon.token);
   await stranger.page.click("[aria-label='Sign out']");
-  await stranger.page.fill("input[type=password]", world.daemon.token);
+  await stranger.page.fill("input[type=password]", `http://127.0.0.1:1/#token=${world.daemon.token}`);
   await stranger.page.click("text=Sign in");
   await stranger.page.waitForSelector("article");
   expect(stranger.errors).toEqual([]);
@@ -265,6 +265,11 @@ test("curves, parameters, distributions, fronts, timelines and the definition ar
     });
     await page.waitForTimeout(300);
   }
+  const { total } = await world.daemon.api(`/studies/${ids.scripted}/plots/timeline`);
+  await go(`/studies/${ids.scripted}/timeline`);
+  await page.waitForSelector(`[role=img][aria-label="${total} attempts on 1 node over time"]`);
+  await go(`/studies/${ids.scripted}/timeline?state=waiting`);
+  await page.waitForSelector("text=No attempt passes the filter");
   await go(`/studies/${ids.curved}/parameters`);
   await page.selectOption("[aria-label=Across]", "layers");
   await until("it in the address", async () => page.url().includes("x=layers"));
@@ -370,6 +375,29 @@ test("a trial is cloned with edits, and what doesn't fit is said at its field", 
   await page.waitForSelector("text=No client has asked for it yet");
 });
 
+test("a trial that was frozen says so, and its timeline shows where it was frozen and thawed", async () => {
+  const { page, go } = visit;
+  const { api } = world.daemon;
+  const id = await empty(world.daemon, "frozen");
+  const ask = async () => (await api(`/studies/${id}/trials/suggest`, { client_id: "one", count: 1 })).items[0];
+  const trial = await ask();
+  await api(`/trials/${trial.id}/reports`, { step: 1, values: { loss: 2 } });
+  await api(`/trials/${trial.id}/pause`, {});
+  await api(`/trials/${trial.id}/reports`, { step: 2, values: { loss: 1 } });
+  await until("it frozen", async () => (await api(`/trials/${trial.id}`)).state === "paused");
+  await go(`/trials/${trial.id}`);
+  await page.waitForSelector("text=it was paused by hand");
+  await api(`/trials/${trial.id}/resume`, {});
+  const again = await until("it handed out again", ask);
+  expect(again.id).toBe(trial.id);
+  await page.waitForSelector("text=Why it isn't running", { state: "detached" });
+  await api(`/trials/${trial.id}/complete`, { values: { loss: 1 } });
+  await go(`/studies/${id}/timeline`);
+  await page.waitForSelector("text=▸ thawed; ‖ frozen");
+  await page.waitForSelector("[role=img][aria-label='2 attempts on 1 node over time']");
+  await api(`/studies/${id}`, undefined, "DELETE");
+});
+
 test("the cluster shows nodes and slots; a node is drained and resumed; an invitation has a code", async () => {
   const { page, go } = visit;
   await go("/cluster");
@@ -410,6 +438,42 @@ test("a node that is cut off stands apart, and is removed", async () => {
   });
   await page.waitForSelector("article:has-text('kay')", { state: "detached" });
   await page.waitForSelector("text=out of reach", { state: "detached" });
+});
+
+test("lines come with the list, trials in columns, and what changes by ID, twice a second at most", async () => {
+  const { page, go } = visit;
+  const { api } = world.daemon;
+  const asked: { url: string; at: number }[] = [];
+  page.on("request", (call) => asked.push({ url: call.url(), at: Date.now() }));
+  const calls = (part: string) => asked.filter((call) => call.url.includes(part));
+  await go("/");
+  await page.waitForSelector(".spark path", { state: "attached" });
+  expect(calls("/plots/")).toEqual([]);
+
+  const id = await empty(world.daemon, "followed");
+  const tell = async (count: number) => {
+    const { items } = await api(`/studies/${id}/trials/suggest`, { client_id: "fast", count });
+    await Promise.all(
+      items.map((t: { id: string }, i: number) => api(`/trials/${t.id}/complete`, { values: { loss: i } })),
+    );
+    return items[0].id as string;
+  };
+  const noted = await tell(3);
+  await api(`/trials/${noted}`, { note: "before" }, "PATCH");
+  asked.length = 0;
+  await go(`/studies/${id}/trials?cols=${encodeURIComponent('["label","state","note"]')}`);
+  await page.waitForSelector('[role="row"] >> text=before');
+  expect(calls("/columns")).toHaveLength(1);
+  await api(`/trials/${noted}`, { note: "afterwards" }, "PATCH");
+  await page.waitForSelector('[role="row"] >> text=afterwards');
+  for (let i = 0; i < 12; i++) await tell(10);
+  await until("all of them", async () => (await page.textContent(".said"))?.trim() === "123 trials");
+  await until("their ends", async () => (await page.locator("[role=row] .badge:has-text('running')").count()) === 0);
+  const byId = calls("ids=");
+  byId.slice(1).forEach((call, i) => expect(call.at - byId[i].at).toBeGreaterThan(400));
+  expect(calls("/columns")).toHaveLength(1);
+  expect(calls(`/trials/${noted}`)).toEqual([]);
+  await api(`/studies/${id}`, undefined, "DELETE");
 });
 
 test("a study is made by form, with the daemon's words at the fields, and by JSON", async () => {

@@ -11,7 +11,7 @@ import { look, mix, nodeMark, ramp } from "./look";
 import { axesOf, brushed, chosenRows, intervalOf } from "./parallel";
 import { front, withBoth } from "./pareto";
 import { even, thin } from "./thin";
-import { kindOf, lanesOf } from "./timeline";
+import { kindOf, lanesOf, timelineOption } from "./timeline";
 
 const SPACE: Param[] = [
   { name: "lr", type: "float", low: 1e-4, high: 1, log: true },
@@ -76,9 +76,19 @@ test("a history of 100,000 trials stays small, and its diverged trial stands at 
   const history = historyOf(columns, rowsOf(columns), "loss", "minimize");
   expect(history.points.length).toBeLessThanOrEqual(4000);
   const option = historyOption(history, look(false), "loss", ["ada"], false, "minimize");
-  const marked = seriesOf(option)[0].data.find((d) => (d as unknown as { of: { y: number } }).of.y === 1e308)!;
+  const dots = seriesOf(option).filter((s) => s.name === "ada") as unknown as {
+    large: boolean;
+    data: { value: number[]; symbol?: string; of: { y: number } }[];
+  }[];
+  const marked = dots.flatMap((s) => s.data).find((d) => d.of.y === 1e308)!;
   expect(marked.value[1]).toBeLessThan(10);
-  expect(marked).toHaveProperty("symbol", "triangle");
+  expect(marked.symbol).toBe("triangle");
+  // What is drawn as one shape has no points of their own look; together they are all points.
+  expect(dots.map((s) => [s.large, s.data.some((d) => d.symbol)])).toEqual([
+    [true, false],
+    [false, true],
+  ]);
+  expect(dots[0].data.length + dots[1].data.length).toBe(history.points.length);
 });
 
 test("bounds are round, show the best and pass over what diverged", () => {
@@ -146,35 +156,70 @@ test("a distribution rises from nothing to all", () => {
   expect(distribution(Array.from({ length: 50_000 }, (_, i) => i)).length).toBeLessThanOrEqual(600);
 });
 
-test("attempts that overlap get lanes of their own, by node", () => {
-  const at = (s: number) => new Date(Date.UTC(2026, 0, 1) + s * 1000).toISOString();
-  const attempt = (node: string, from: number, to: number | null, reason: string | null = "exit") => ({
-    attempt: 1,
-    node,
-    started_at: at(from),
-    ended_at: to === null ? null : at(to),
-    reason: reason as never,
-    counted: reason === "exit",
-    last_step: 0,
-    resume_step: 0,
-    values: {},
+test("attempts stand in the lanes of their slots, those that overlap in lanes of their own", () => {
+  const bar = (trial: string, node: string, slots: string[], from: number, to: number | null, reason = "exit") => ({
+    ...{ trial, label: trial, number: 0, state: to === null ? "running" : "complete", attempt: 1, node, slots },
+    ...{ started_ms: from, ended_ms: to, reason: to === null ? null : reason, counted: reason === "exit" },
+    resume_step: reason === "paused" ? 3 : 0,
   });
-  const trials: SomeTrial[] = [
-    { id: "a", label: "a", state: "complete", attempts: [attempt("kay", 0, 10)] },
-    { id: "b", label: "b", state: "complete", attempts: [attempt("ada", 5, 8, "lost_node"), attempt("kay", 9, 12)] },
-    { id: "c", label: "c", state: "running", attempts: [attempt("kay", 11, null, null)] },
-  ];
-  const lanes = lanesOf(trials, Date.parse(at(20)));
-  expect(lanes.nodes).toEqual([
-    { name: "ada", first: 0, lanes: 1 },
-    { name: "kay", first: 1, lanes: 2 },
+  const lanes = lanesOf(
+    [
+      bar("a", "kay", [], 0, 10),
+      bar("b", "kay", ["gpu-10"], 1, 5, "lost_node"),
+      bar("c", "ada", ["gpu-0", "gpu-1"], 2, 9),
+      bar("d", "kay", ["gpu-2"], 3, null),
+      bar("e", "kay", ["gpu-2"], 4, 7, "paused"),
+      bar("f", "kay", [], 10, 12),
+    ],
+    20,
+  );
+  expect(lanes.places).toEqual([
+    { node: "ada", slot: "gpu-0", first: 0, lanes: 1 },
+    { node: "ada", slot: "gpu-1", first: 1, lanes: 1 },
+    { node: "kay", slot: "gpu-2", first: 2, lanes: 2 },
+    { node: "kay", slot: "gpu-10", first: 4, lanes: 1 },
+    { node: "kay", slot: "", first: 5, lanes: 1 },
   ]);
-  expect(lanes.bars.map((b) => [b.trial, b.lane, b.kind])).toEqual([
-    ["a", 1, "complete"],
-    ["b", 0, "lost"],
-    ["b", 2, "complete"],
-    ["c", 1, "running"],
+  const { axisLabel } = timelineOption(lanes, look(true)).yAxis as {
+    axisLabel: { formatter: (lane: number) => string };
+  };
+  expect([0, 1, 2, 3, 4, 5].map(axisLabel.formatter)).toEqual([
+    "ada gpu-0",
+    "gpu-1",
+    "kay gpu-2",
+    "",
+    "gpu-10",
+    "clients",
   ]);
+  expect(lanes.bars.map((b) => [b.trial, b.lane, b.to, b.kind])).toEqual([
+    ["c", 0, 9, "complete"],
+    ["c", 1, 9, "complete"],
+    ["d", 2, 20, "running"],
+    ["e", 3, 7, "frozen"],
+    ["b", 4, 5, "lost"],
+    ["a", 5, 10, "complete"],
+    ["f", 5, 12, "complete"],
+  ]);
+});
+
+test("a bar has signs of what was thawed, frozen and lost where there is room", () => {
+  const bar = (reason: string, resume_step: number) => ({
+    ...{ trial: "a", label: "a", number: 0, state: "paused", attempt: 1, node: "ada", slots: ["cpu-0"], reason },
+    ...{ started_ms: 0, ended_ms: 1, counted: false, resume_step },
+  });
+  const drawn = (reason: string, resume_step: number, width = 100) => {
+    const option = timelineOption(lanesOf([bar(reason, resume_step)], 2), look(true));
+    const series = (
+      option.series as { renderItem: (p: object, api: object) => { type: string; children?: object[] } }[]
+    )[0];
+    const api = { value: (i: number) => i, coord: ([x]: number[]) => [x * width, 0], size: () => [0, 20] };
+    return series.renderItem({ dataIndex: 0 }, api).children?.length ?? 1;
+  };
+  expect(drawn("exit", 0)).toBe(1);
+  expect(drawn("exit", 4)).toBe(2);
+  expect(drawn("paused", 4)).toBe(4);
+  expect(drawn("lost_node", 0)).toBe(3);
+  expect(drawn("paused", 4, 5)).toBe(1);
 });
 
 test("what became of an attempt is told by its reason", () => {

@@ -10,6 +10,8 @@ import { thin } from "./thin";
 
 export type Direction = "minimize" | "maximize";
 const MOST = 4000;
+/** More points are drawn as one shape for each node: small squares, the fastest that a canvas knows. */
+const SINGLY = 1500;
 
 export interface HistoryPoint {
   x: number;
@@ -111,7 +113,50 @@ export function historyOption(
     else groups.set(name, [point]);
   }
   const order = [...groups.keys()].sort((a, b) => Number(b === "pruned") - Number(a === "pruned") || (a < b ? -1 : 1));
-  const size = shown.length > 1500 ? 4 : shown.length > 200 ? 6 : 8;
+  const many = shown.length > SINGLY;
+  // Below four pixels ECharts draws a bulk of points as squares.
+  const size = many ? 3 : shown.length > 200 ? 6 : 8;
+  const scatter = (name: string, points: HistoryPoint[], large: boolean) => {
+    const pruned = name === "pruned";
+    const mark = pruned ? { color: look.states.pruned, symbol: "circle" } : nodeMark(look, nodes, name);
+    return {
+      type: "scatter",
+      name,
+      symbol: mark.symbol,
+      symbolSize: pruned && !large ? size - 1 : size,
+      large,
+      largeThreshold: 0,
+      itemStyle:
+        pruned && !large
+          ? { color: "transparent", borderColor: mark.color, borderWidth: 1, opacity: 0.7 }
+          : { color: mark.color, opacity: shown.length > 300 ? 0.55 : 0.8 },
+      data: points.map((p) => {
+        const { at, beyond } = held(p.y, bounds);
+        // What lies beyond the axis points outwards at its edge.
+        const edge = beyond ? { symbol: "triangle", symbolSize: 6, symbolRotate: beyond > 0 ? 0 : 180 } : {};
+        return { value: [p.x, at], trial: p.id, of: p, ...edge };
+      }),
+      tooltip: {
+        formatter: (p: { data: { of: HistoryPoint } }) =>
+          tip(p.data.of.label, [
+            [metric, sensible(p.data.of.y, 6)],
+            ["trial", `#${p.data.of.x}`],
+            [pruned ? "state" : "node", name],
+          ]),
+      },
+    };
+  };
+  const dots = order.flatMap((name) => {
+    const points = groups.get(name)!;
+    if (!many) return [scatter(name, points, false)];
+    // A shape of many has no points that look different.
+    const beyond = (p: HistoryPoint) => held(p.y, bounds).beyond !== 0;
+    const edge = points.filter(beyond);
+    return [
+      scatter(name, edge.length ? points.filter((p) => !beyond(p)) : points, true),
+      ...(edge.length ? [scatter(name, edge, false)] : []),
+    ];
+  });
   return {
     ...base(look),
     grid: GRID,
@@ -124,33 +169,7 @@ export function historyOption(
     yAxis: axis(look, { at: "y", name: metric, log, ...bounds }),
     dataZoom: [{ type: "inside", filterMode: "none", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false }],
     series: [
-      ...order.map((name) => {
-        const pruned = name === "pruned";
-        const mark = pruned ? { color: look.states.pruned, symbol: "circle" } : nodeMark(look, nodes, name);
-        return {
-          type: "scatter",
-          name,
-          symbol: mark.symbol,
-          symbolSize: pruned ? size - 1 : size,
-          itemStyle: pruned
-            ? { color: "transparent", borderColor: mark.color, borderWidth: 1, opacity: 0.7 }
-            : { color: mark.color, opacity: shown.length > 300 ? 0.55 : 0.8 },
-          data: groups.get(name)!.map((p) => {
-            const { at, beyond } = held(p.y, bounds);
-            // What lies beyond the axis points outwards at its edge.
-            const edge = beyond ? { symbol: "triangle", symbolRotate: beyond > 0 ? 0 : 180 } : {};
-            return { value: [p.x, at], trial: p.id, of: p, ...edge };
-          }),
-          tooltip: {
-            formatter: (p: { data: { of: HistoryPoint } }) =>
-              tip(p.data.of.label, [
-                [metric, sensible(p.data.of.y, 6)],
-                ["trial", `#${p.data.of.x}`],
-                [pruned ? "state" : "node", name],
-              ]),
-          },
-        };
-      }),
+      ...dots,
       {
         type: "line",
         name: "best so far",

@@ -199,7 +199,9 @@ export function parallelOption(
         smooth: false,
         inactiveOpacity: 0.02,
         activeOpacity: 0.9,
-        progressive: 400,
+        // Few at a time: no frame waits for all lines.
+        progressive: 250,
+        progressiveThreshold: 300,
         lineStyle: { width: 1.1 },
         emphasis: { lineStyle: { width: 2.4, opacity: 1 } },
         data,

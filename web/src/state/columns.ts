@@ -2,7 +2,7 @@
 //
 // Owns: how they are kept. Must not: fetch them; `trials.svelte.ts` does.
 
-import type { Param, SomeTrial } from "../api/client";
+import type { Param, Schemas, SomeTrial } from "../api/client";
 import { millis } from "../format/time";
 
 /** Doubles that grow; NaN where there is none. */
@@ -66,7 +66,7 @@ class Codes {
   }
 }
 
-/** What is asked of each trial. */
+/** What is asked of trials that have changed. */
 export const FIELDS =
   "id,label,number,state,params,values,node,reason,last_step,created_at,started_at,finished_at,predicted,note";
 
@@ -94,6 +94,8 @@ export class Columns {
   #numbers = new Map<string, Numbers>();
   #words = new Map<string, Words>();
   #metrics = new Set<string>();
+  /** Of parameters without numbers, their choices as JSON: columns come with positions among them. */
+  #choices = new Map<string, string[]>();
 
   constructor(space: readonly Param[]) {
     this.#numbers.set("number", this.number);
@@ -105,15 +107,18 @@ export class Columns {
     this.#words.set("state", this.state);
     this.#words.set("node", this.node);
     this.#words.set("reason", this.reason);
-    for (const param of space) this.addParam(param);
-  }
-
-  /** A parameter that the space has gained. */
-  addParam(param: Param): void {
-    const name = `p.${param.name}`;
-    if (this.#numbers.has(name) || this.#words.has(name)) return;
-    if (isNumeric(param)) this.#numbers.set(name, new Numbers());
-    else this.#words.set(name, new Words());
+    for (const param of space) {
+      const name = `p.${param.name}`;
+      if (isNumeric(param)) this.#numbers.set(name, new Numbers());
+      else {
+        this.#words.set(name, new Words());
+        const choices = param.type === "bool" ? [false, true] : (param.choices ?? []);
+        this.#choices.set(
+          name,
+          choices.map((choice) => JSON.stringify(choice)),
+        );
+      }
+    }
   }
 
   /** Metrics that any trial has, in the order in which they were met. */
@@ -136,12 +141,7 @@ export class Columns {
   /** Takes a trial, new or changed. */
   put(trial: SomeTrial): void {
     const id = trial.id ?? "";
-    let row = this.#rows.get(id);
-    if (row === undefined) {
-      row = this.length++;
-      this.#rows.set(id, row);
-    }
-    this.id[row] = id;
+    const row = this.#place(id);
     this.label[row] = trial.label ?? id;
     this.note[row] = trial.note ?? "";
     this.number.set(row, trial.number);
@@ -149,25 +149,73 @@ export class Columns {
     this.node.set(row, trial.node);
     this.reason.set(row, trial.reason);
     this.step.set(row, trial.last_step);
-    const started = millis(trial.started_at);
-    const finished = millis(trial.finished_at);
-    this.created.set(row, millis(trial.created_at));
+    this.#setTimes(row, millis(trial.created_at), millis(trial.started_at), millis(trial.finished_at));
+    for (const [name, value] of Object.entries(trial.params ?? {})) this.#setParam(row, name, value);
+    for (const [name, value] of Object.entries(trial.values ?? {})) this.#metric(name).set(row, value);
+    if (trial.predicted) this.predicted.set(row, trial.predicted);
+    else this.predicted.delete(row);
+  }
+
+  /** Takes many trials, column by column; notes and what is foretold aren't among them. */
+  putColumns(page: Schemas["Columns"]): void {
+    const rows = page.id.map((id) => this.#place(id));
+    rows.forEach((row, i) => {
+      this.label[row] = page.label[i];
+      this.number.set(row, page.number[i]);
+      this.state.set(row, page.states[page.state[i]]);
+      this.node.set(row, page.nodes[page.node[i] ?? -1]);
+      this.reason.set(row, page.reasons[page.reason[i] ?? -1]);
+      this.step.set(row, page.last_step[i]);
+      this.#setTimes(row, page.created_ms[i], page.started_ms[i], page.finished_ms[i]);
+      if (page.finished_ms[i] !== null) this.predicted.delete(row);
+    });
+    for (const [name, values] of Object.entries(page.params)) {
+      const column = `p.${name}`;
+      const numbers = this.#numbers.get(column);
+      const words = this.#words.get(column);
+      const choices = this.#choices.get(column) ?? [];
+      if (numbers) rows.forEach((row, i) => numbers.set(row, values[i]));
+      else if (words) rows.forEach((row, i) => words.set(row, choices[values[i] ?? -1]));
+    }
+    for (const [name, values] of Object.entries(page.values)) {
+      const numbers = this.#metric(name);
+      rows.forEach((row, i) => numbers.set(row, values[i]));
+    }
+  }
+
+  /** Takes what a trial that is here is noted with. */
+  putNote(id: string, note: string): void {
+    const row = this.#rows.get(id);
+    if (row !== undefined) this.note[row] = note;
+  }
+
+  #place(id: string): number {
+    let row = this.#rows.get(id);
+    if (row === undefined) {
+      row = this.length++;
+      this.#rows.set(id, row);
+      this.id[row] = id;
+      this.note[row] = "";
+    }
+    return row;
+  }
+
+  #setTimes(row: number, created: number | null, started: number | null, finished: number | null): void {
+    this.created.set(row, created);
     this.started.set(row, started);
     this.finished.set(row, finished);
     this.#numbers.get("took")!.set(row, started !== null && finished !== null ? (finished - started) / 1000 : null);
-    for (const [name, value] of Object.entries(trial.params ?? {})) this.#setParam(row, name, value);
-    for (const [name, value] of Object.entries(trial.values ?? {})) {
-      const column = `v.${name}`;
-      let numbers = this.#numbers.get(column);
-      if (!numbers) {
-        numbers = new Numbers();
-        this.#numbers.set(column, numbers);
-        this.#metrics.add(name);
-      }
-      numbers.set(row, value);
+  }
+
+  #metric(name: string): Numbers {
+    const column = `v.${name}`;
+    let numbers = this.#numbers.get(column);
+    if (!numbers) {
+      numbers = new Numbers();
+      this.#numbers.set(column, numbers);
+      this.#metrics.add(name);
     }
-    if (trial.predicted) this.predicted.set(row, trial.predicted);
-    else this.predicted.delete(row);
+    return numbers;
   }
 
   #setParam(row: number, name: string, value: unknown): void {

@@ -26,6 +26,8 @@ function trial(n: number, more: Partial<SomeTrial> = {}): SomeTrial {
   };
 }
 
+const PREDICTED = { value: 0.5, low: 0.4, high: 0.6, step: 10, remaining_s: null };
+
 function filled(n: number): Columns {
   const columns = new Columns(SPACE);
   for (let i = 0; i < n; i++) columns.put(trial(i));
@@ -42,6 +44,50 @@ test("what is put is read back, a changed trial in its place", () => {
   expect(columns.length).toBe(3000);
   expect(columns.state.at(7)).toBe("fail");
   expect(columns.metrics).toEqual(["loss"]);
+});
+
+test("columns become the same as the trials that they hold", () => {
+  const columns = new Columns([...SPACE, { name: "amp", type: "bool" }]);
+  columns.put(trial(1, { note: "kept", state: "running", finished_at: null, predicted: PREDICTED }));
+  columns.putColumns({
+    study: "s",
+    total: 3,
+    count: 3,
+    next_cursor: null,
+    states: ["complete", "running", "fail"],
+    nodes: ["ada", "kay"],
+    reasons: ["exit", "timeout"],
+    id: ["t.2", "t.1", "t.0"],
+    label: ["kay-2", "ada-1", "ada-0"],
+    number: [2, 1, 0],
+    state: [1, 0, 2],
+    node: [1, 0, null],
+    reason: [null, 0, 1],
+    last_step: [4, 9, 0],
+    created_ms: [3000, 2000, 1000],
+    started_ms: [3500, 2500, null],
+    finished_ms: [null, 4500, 1500],
+    params: { lr: [0.1, 0.2, 0.3], opt: [2, 0, 1], momentum: [null, 0.5, null], amp: [0, 1, null], gone: [1, 2, 3] },
+    values: { loss: [null, 7, null] },
+  });
+  expect(columns.length).toBe(3);
+  const [two, one, none] = ["t.2", "t.1", "t.0"].map((id) => columns.row(id)!);
+  expect(one).toBe(0);
+  expect([two, one, none].map((row) => columns.param(row, "opt"))).toEqual([null, "sgd", "adam"]);
+  expect([two, one, none].map((row) => columns.param(row, "amp"))).toEqual([false, true, undefined]);
+  expect([two, one].map((row) => columns.param(row, "momentum"))).toEqual([undefined, 0.5]);
+  expect([two, one, none].map((row) => columns.state.at(row))).toEqual(["running", "complete", "fail"]);
+  expect([two, one, none].map((row) => columns.node.at(row))).toEqual(["kay", "ada", ""]);
+  expect([two, one, none].map((row) => columns.reason.at(row))).toEqual(["", "exit", "timeout"]);
+  expect([two, one, none].map((row) => columns.numbers("took")!.at(row))).toEqual([NaN, 2, NaN]);
+  expect(columns.numbers("v.loss")!.at(one)).toBe(7);
+  expect(columns.numbers("v.loss")!.at(two)).toBeNaN();
+  // Columns tell nothing of notes; what has ended is no longer foretold.
+  expect(columns.note[one]).toBe("kept");
+  expect(columns.predicted.has(one)).toBe(false);
+  columns.putNote("t.0", "why it failed");
+  columns.putNote("t.9", "of nobody");
+  expect(columns.matches(none, "why it")).toBe(true);
 });
 
 test("a filter survives the address, whatever its names and values", () => {

@@ -9,6 +9,8 @@ import { app } from "./app.svelte";
 const GATHER_MS = 700;
 /** More than so many changed studies are read by reading the list. */
 const SINGLY = 8;
+/** Lines come with the list alone: after a change it is read again within so long. */
+const LINES_MS = 10_000;
 
 export class Studies {
   all = $state.raw<ReadonlyMap<string, Study>>(new Map());
@@ -17,6 +19,7 @@ export class Studies {
   #stop = new AbortController();
   #changed = new Set<string>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #lines: ReturnType<typeof setTimeout> | undefined;
 
   /** Reads and follows them until what is returned is called: the body of an `$effect`. */
   follow(): () => void {
@@ -26,16 +29,19 @@ export class Studies {
     return () => {
       leave();
       clearTimeout(this.#timer);
-      this.#timer = undefined;
+      clearTimeout(this.#lines);
+      this.#timer = this.#lines = undefined;
       this.#stop.abort();
     };
   }
 
   async refresh(): Promise<void> {
     const { signal } = this.#stop;
+    clearTimeout(this.#lines);
+    this.#lines = undefined;
     try {
       const all = new Map<string, Study>();
-      const read = (cursor?: string) => get("/api/v1/studies", { query: { limit: 200, cursor }, signal });
+      const read = (cursor?: string) => get("/api/v1/studies", { query: { limit: 200, cursor, spark: true }, signal });
       for await (const page of pages(read)) {
         for (const study of page) all.set(study.id, study);
         if (!this.loaded) this.all = new Map(all);
@@ -80,10 +86,11 @@ export class Studies {
       if (signal.aborted) return;
       const all = new Map(this.all);
       read.forEach((study, i) => {
-        if (study) all.set(study.id, study);
+        if (study) all.set(study.id, { ...study, spark: all.get(study.id)?.spark });
         else if (study === null) all.delete(changed[i]);
       });
       this.all = all;
+      this.#lines ??= setTimeout(() => void this.refresh(), LINES_MS);
     }
     this.#timer = undefined;
     if (this.#changed.size) this.#timer = setTimeout(() => void this.#catchUp(), GATHER_MS);

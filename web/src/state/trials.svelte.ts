@@ -1,7 +1,7 @@
-// All trials of one study, as they come in: the newest first, then the rest page after page, then what changes.
+// All trials of one study: their columns, the newest first, then by ID what changes.
 
 import { untrack } from "svelte";
-import { get, type Param, type SomeTrial } from "../api/client";
+import { get, type Param } from "../api/client";
 import type { Change } from "../api/events";
 import { asProblem, type Problem } from "../api/problem";
 import { app } from "./app.svelte";
@@ -9,10 +9,17 @@ import { Columns, FIELDS } from "./columns";
 
 /** More than so many trials aren't kept in a tab; the export has them all. */
 export const MOST = 300_000;
-const PAGE = 1000;
-/** Up to so many changed trials are read one by one, more by the newest of two lists. */
-const SINGLY = 12;
+/** Rows of the first page, which is soon here, and of the others. */
+const FIRST = 1000;
+const PAGE = 20_000;
+/** Trials of a list. */
+const LIST = 1000;
+/** Trials that one call asks for by ID. */
+const BY_ID = 100;
 const GATHER_MS = 500;
+/** Where more changes wait than this, all is read anew: of an import, say; but not again within so long. */
+const MANY = 2000;
+const ANEW_MS = 5000;
 
 export class Trials {
   columns: Columns;
@@ -26,6 +33,12 @@ export class Trials {
   #study: string;
   #stop = new AbortController();
   #changed = new Set<string>();
+  #anew = true;
+  #readAt = 0;
+  /** Where the list of notes goes on; null at its end. */
+  #notes: string | null = null;
+  #allNotes = false;
+  #busy = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(study: string, space: readonly Param[]) {
@@ -37,44 +50,54 @@ export class Trials {
   follow(): () => void {
     this.#stop = new AbortController();
     const leave = app.listen((changes) => this.#hear(changes));
-    untrack(() => void this.#readAll());
+    untrack(() => void this.#read());
     return () => {
       leave();
       clearTimeout(this.#timer);
-      this.#timer = undefined;
       this.#stop.abort();
     };
   }
 
-  async #page(
-    query: Record<string, string | number | undefined>,
-  ): Promise<{ items: SomeTrial[]; next_cursor?: string | null }> {
-    return get("/api/v1/studies/{study}/trials", {
-      path: { study: this.#study },
-      query: { limit: PAGE, fields: FIELDS, ...query } as never,
-      signal: this.#stop.signal,
-    });
+  /** From now on, notes of all trials: otherwise there are those of the newest alone. */
+  wantNotes(): void {
+    this.#allNotes = true;
+    if (this.#notes) this.#soon();
   }
 
-  async #readAll(): Promise<void> {
+  #hear(changes: Change[]): void {
+    for (const change of changes) {
+      if (change.type === "reset") this.#anew = true;
+      else if (change.study_id === this.#study && change.trial_id) this.#changed.add(change.trial_id);
+    }
+    if (this.#anew || this.#changed.size) this.#soon();
+  }
+
+  #soon(): void {
+    if (!this.#busy) this.#timer ??= setTimeout(() => void this.#read(), GATHER_MS);
+  }
+
+  /** Reads the next of what is to be read; one at a time, so that no answer overtakes a newer one. */
+  async #read(): Promise<void> {
     const { signal } = this.#stop;
-    this.whole = false;
+    this.#timer = undefined;
+    this.#busy = true;
+    const anew = this.#anew || (this.#changed.size > MANY && Date.now() - this.#readAt > ANEW_MS);
+    this.#anew = false;
     try {
-      let cursor: string | undefined;
-      do {
-        const page = await this.#page({ cursor, sort: "-created_at" });
-        if (signal.aborted) return;
-        page.items.forEach((trial) => this.columns.put(trial));
-        cursor = page.next_cursor ?? undefined;
-        this.arrived = this.columns.length;
-        if (this.version === 0) this.#show();
-      } while (cursor && this.columns.length < MOST);
-      this.whole = !cursor;
+      if (anew) await this.#readAll();
+      else if (this.#changed.size) await this.#readChanged();
+      else await this.#readNotes();
+      if (signal.aborted) return;
       this.problem = null;
       this.#show();
     } catch (thrown) {
-      if (!signal.aborted) this.problem = asProblem(thrown);
+      if (signal.aborted) return;
+      // Read again with the next change, or with the reset after an absence.
+      this.#anew ||= anew;
+      this.problem = asProblem(thrown);
     }
+    this.#busy = false;
+    if (!this.problem && (this.#anew || this.#changed.size || (this.#allNotes && this.#notes))) this.#soon();
   }
 
   #show(): void {
@@ -82,67 +105,67 @@ export class Trials {
     this.version++;
   }
 
-  #hear(changes: Change[]): void {
-    for (const change of changes) {
-      if (change.type === "reset") {
-        void this.#readAll();
-        return;
-      }
-      if (change.study_id !== this.#study || !change.trial_id) continue;
-      this.#changed.add(change.trial_id);
-    }
-    if (this.#changed.size) this.#timer ??= setTimeout(() => void this.#catchUp(), this.#pause());
-  }
-
-  /** Large studies are sorted and filtered anew less often. */
-  #pause(): number {
-    return this.columns.length > 20_000 ? 2 * GATHER_MS : GATHER_MS;
-  }
-
-  async #catchUp(): Promise<void> {
-    const changed = [...this.#changed];
-    this.#changed.clear();
+  async #readAll(): Promise<void> {
     const { signal } = this.#stop;
+    this.#changed.clear();
+    let cursor: string | undefined;
+    let left = MOST;
+    do {
+      const page = await get("/api/v1/studies/{study}/columns", {
+        path: { study: this.#study },
+        query: { cursor, limit: cursor ? PAGE : FIRST },
+        signal,
+      });
+      this.columns.putColumns(page);
+      left -= page.count;
+      cursor = page.next_cursor ?? undefined;
+      this.arrived = this.columns.length;
+      if (this.version === 0) this.#show();
+    } while (cursor && left > 0);
+    await this.#readUnfinished();
+    this.#notes = "";
+    await this.#readNotes();
+    this.#readAt = Date.now();
+    this.whole = !cursor;
+  }
+
+  /** What running and frozen trials are expected to come to isn't in columns. */
+  async #readUnfinished(): Promise<void> {
+    const { items } = await get("/api/v1/studies/{study}/trials", {
+      path: { study: this.#study },
+      query: { state: "running,paused", sort: "-created_at", limit: LIST, fields: FIELDS },
+      signal: this.#stop.signal,
+    });
+    items.forEach((trial) => this.columns.put(trial));
+  }
+
+  /** Nor are notes: those of the newest trials, and where they are wanted all of them. */
+  async #readNotes(): Promise<void> {
+    while (this.#notes !== null) {
+      const page = await get("/api/v1/studies/{study}/trials", {
+        path: { study: this.#study },
+        query: { sort: "-created_at", limit: LIST, fields: "id,note", cursor: this.#notes },
+        signal: this.#stop.signal,
+      });
+      for (const { id, note } of page.items) this.columns.putNote(id ?? "", note ?? "");
+      this.#notes = page.next_cursor ?? null;
+      if (!this.#allNotes) return;
+    }
+  }
+
+  async #readChanged(): Promise<void> {
+    const ids = [...this.#changed].slice(0, BY_ID);
+    ids.forEach((id) => this.#changed.delete(id));
     try {
-      if (changed.length <= SINGLY) await this.#readSingly(changed);
-      else await this.#readNewest(changed);
-      if (signal.aborted) return;
-      this.#show();
+      const { items } = await get("/api/v1/studies/{study}/trials", {
+        path: { study: this.#study },
+        query: { ids: ids.join(","), fields: FIELDS },
+        signal: this.#stop.signal,
+      });
+      items.forEach((trial) => this.columns.put(trial));
     } catch (thrown) {
-      if (signal.aborted) return;
-      // Read again with the next change, or with the reset after an absence.
-      changed.forEach((id) => this.#changed.add(id));
-      this.problem = asProblem(thrown);
+      ids.forEach((id) => this.#changed.add(id));
+      throw thrown;
     }
-    this.#timer = undefined;
-    if (this.#changed.size && !this.problem) this.#timer = setTimeout(() => void this.#catchUp(), this.#pause());
-  }
-
-  async #readSingly(ids: string[]): Promise<void> {
-    const one = async (trial: string) => {
-      try {
-        return await get("/api/v1/trials/{trial}", { path: { trial }, signal: this.#stop.signal });
-      } catch (thrown) {
-        if (asProblem(thrown).status === 404) return null;
-        throw thrown;
-      }
-    };
-    for (const trial of await Promise.all(ids.map(one))) if (trial) this.columns.put(trial);
-  }
-
-  /** Changes come from trials that began or ended lately; what neither list holds is read singly. */
-  async #readNewest(ids: string[]): Promise<void> {
-    const missing = new Set(ids);
-    for (const sort of ["-finished_at", "-created_at"]) {
-      if (!missing.size) return;
-      const page = await this.#page({ sort, limit: Math.min(PAGE, missing.size * 2) });
-      for (const trial of page.items) {
-        this.columns.put(trial);
-        missing.delete(trial.id ?? "");
-      }
-    }
-    const rest = [...missing];
-    await this.#readSingly(rest.slice(0, SINGLY));
-    rest.slice(SINGLY).forEach((id) => this.#changed.add(id));
   }
 }
