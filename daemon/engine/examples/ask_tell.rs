@@ -212,7 +212,7 @@ impl Bench {
         let mut reported = Reported { key, step, freezes: said["freezes"].as_bool().unwrap_or(true), new, start: 0.0 };
         let begin = cpu_ms();
         let mut verdict = self.rule.decide(&self.nodes[node].history, &reported);
-        if verdict == Verdict::Pause && new == Newcomer::Unknown {
+        if verdict == Verdict::Pause && new == Newcomer::Unknown && self.rule.weighs_newcomers() {
             let drawn = self.suggest(node);
             reported.new = drawn.as_ref().map_or(Newcomer::None, |drawn| Newcomer::Known(&drawn.params));
             verdict = self.rule.decide(&self.nodes[node].history, &reported);

@@ -482,6 +482,24 @@ fn another_goes_on_in_place_of_one_that_failed() {
     assert_eq!(next, Next::Thaw(records[1].key));
 }
 
+/// Costs grow with `x`. (Turns red where the newcomer that was drawn is taken for any other.)
+#[test]
+fn freeze_thaw_freezes_for_a_newcomer_only_if_that_one_is_worth_more() {
+    let rule = build_rule(json!({"rule": "freeze-thaw", "max_steps": 9}));
+    let cost = |n: u64| move |s: u64| n as f64 / 1000.0 + 1.0 / s as f64;
+    let mut records: Vec<Tried> = (2..10).map(|n| trial(n * 100, RecordState::Complete, 9, cost(n * 100))).collect();
+    let own = trial(350, RecordState::Pending, 2, cost(350));
+    let key = own.key;
+    records.push(own);
+    let history = of(&records);
+    let goes_on = |new: Newcomer| {
+        rule.decide(&history, &Reported { key, step: 2, freezes: true, new, start: 0.0 }) == Verdict::Continue
+    };
+    let at = |x: f64| serde_json::from_value(json!({"x": x})).unwrap();
+    assert!(!goes_on(Newcomer::Unknown) && !goes_on(Newcomer::Known(&at(0.02))));
+    assert!(goes_on(Newcomer::Known(&at(0.97))));
+}
+
 /// (Turns red where a step is a step, however long it takes.)
 #[test]
 fn of_two_frozen_trials_that_promise_alike_freeze_thaw_goes_on_with_the_faster() {

@@ -265,7 +265,7 @@ impl Node {
             // A person wants it to go on.
             Verdict::Pause if resumed => Verdict::Continue,
             // Frozen for a newcomer that turns out to be worth less, it would be thawed at once.
-            Verdict::Pause if new == Newcomer::Unknown => {
+            Verdict::Pause if new == Newcomer::Unknown && runtime.rule.weighs_newcomers() => {
                 let drawn = self.draft(now, study);
                 reported.new = drawn.as_ref().map_or(Newcomer::None, |draft| Newcomer::Known(draft.params()));
                 let Some(runtime) = self.studies.get(study) else { return verdict };

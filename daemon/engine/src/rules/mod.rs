@@ -53,7 +53,7 @@ pub struct Reported<'a> {
 pub enum Newcomer<'a> {
     /// None: the budget or the space has none left.
     None,
-    /// One that isn't drawn yet: that costs something. What it is paused for must be asked again with the one that is.
+    /// One that isn't drawn yet: that costs something ([`Rule::weighs_newcomers`]).
     Unknown,
     /// One of this configuration.
     Known(&'a Params),
@@ -109,6 +109,11 @@ pub trait Rule: Send + Sync {
 
     /// Whether it pauses trials, so that a free slot is asked for [`Rule::next`].
     fn pauses(&self) -> bool {
+        false
+    }
+
+    /// Whether it may pause a trial for a newcomer, so that it is to be asked again once that is drawn.
+    fn weighs_newcomers(&self) -> bool {
         false
     }
 

@@ -199,6 +199,10 @@ impl Rule for FreezeThaw {
         true
     }
 
+    fn weighs_newcomers(&self) -> bool {
+        true
+    }
+
     fn rungs(&self, history: &History, key: u64) -> Vec<u64> {
         self.fallback.rungs(history, key)
     }
