@@ -24,8 +24,7 @@ pub fn time(ms: WallMs) -> String {
 
 /// A node's name, or its ID where it has none.
 pub fn node_name(node: &Node, id: &NodeId) -> String {
-    let name = node.world().cluster.nodes.get(id).map(|n| n.hardware.name.as_str()).filter(|n| !n.is_empty());
-    name.unwrap_or(id.as_str()).to_owned()
+    node.name_of(id).to_owned()
 }
 
 fn json<T: Serialize>(value: &T) -> Value {

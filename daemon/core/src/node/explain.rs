@@ -59,9 +59,7 @@ impl Node {
     }
 
     fn what_it_saw(&self, view: &TrialView, again: &Redrawn) -> Map<String, Value> {
-        let name = |node: &NodeId| {
-            self.world.cluster.nodes.get(node).map_or(node.as_str(), |known| known.hardware.name.as_str()).to_owned()
-        };
+        let name = |node: &NodeId| self.name_of(node).to_owned();
         let mut members: Vec<Value> = Vec::new();
         for (node, weight) in &again.sight.members {
             members.push(json!({"node": node, "name": name(node), "weight": weight}));

@@ -413,6 +413,12 @@ impl Node {
         &self.config.hardware.name
     }
 
+    /// A node's name, or its ID where it has none.
+    pub fn name_of<'a>(&'a self, id: &'a NodeId) -> &'a str {
+        let known = self.world.cluster.nodes.get(id).map(|node| node.hardware.name.as_str());
+        known.filter(|name| !name.is_empty()).unwrap_or(id.as_str())
+    }
+
     /// Everything known.
     pub fn world(&self) -> &World {
         &self.world

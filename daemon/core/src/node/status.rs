@@ -130,8 +130,7 @@ impl Node {
         if self.misses_checkpoint(now, study, trial)
             && let Some((holder, _)) = trial.checkpoint()
         {
-            let name = self.world.cluster.nodes.get(holder).map_or(holder.as_str(), |node| &node.hardware.name);
-            return Some(format!("its checkpoint is on {name}, which is away"));
+            return Some(format!("its checkpoint is on {}, which is away", self.name_of(holder)));
         }
         if trial.state == TrialState::Paused {
             return Some(match trial.pause_wanted() {

@@ -145,8 +145,13 @@ impl Node {
         here
     }
 
-    /// What a start takes beyond its first step, in steps; looked at anew once a trial has changed.
+    /// What a start takes beyond its first step, in steps; looked at anew once a trial has changed. 0 where nobody asks: the rule
+    /// freezes nothing, or clients start what they run.
     pub(super) fn start_in_steps(&mut self, id: &StudyId) -> f64 {
+        let runs = self.world.study(id).is_some_and(|study| study.record.def.run.is_some());
+        if !runs || !self.studies.get(id).is_some_and(|runtime| runtime.rule.pauses()) {
+            return 0.0;
+        }
         let known = |runtime: &Runtime| runtime.frost.start.filter(|_| runtime.frost.start_known);
         if let Some(start) = self.studies.get(id).and_then(known) {
             return start;
@@ -193,11 +198,8 @@ impl Node {
         let frozen = study.frozen().filter(|_| runtime.rule.pauses());
         let missed: Vec<&TrialView> =
             study.waiting().chain(frozen).filter(|trial| self.misses_checkpoint(now, study, trial)).collect();
-        let nodes: BTreeSet<&str> = missed
-            .iter()
-            .filter_map(|trial| trial.checkpoint())
-            .map(|(node, _)| self.world.cluster.nodes.get(node).map_or(node.as_str(), |node| &node.hardware.name))
-            .collect();
+        let nodes: BTreeSet<&str> =
+            missed.iter().filter_map(|trial| trial.checkpoint()).map(|(node, _)| self.name_of(node)).collect();
         let nodes: Vec<&str> = nodes.into_iter().collect();
         (!missed.is_empty())
             .then(|| format!("waits for checkpoints ({}) on nodes that are away: {}", missed.len(), nodes.join(", ")))
